@@ -1,0 +1,1 @@
+"""vbuild: make for video datasets."""

@@ -1,0 +1,1 @@
+"""The LanceDB database that a build leaves, and how it is queried."""

@@ -1,0 +1,47 @@
+"""The errors a person may meet, each naming the input, what is wrong with it and what to do.
+
+VbuildError
+├── UsageError        the command line or the configuration: exit code 2
+├── SourceError       the place where videos should come from
+├── MediaError        one file or clip that cannot be read or written
+│   └── NoVideoError       a file that opens but holds no picture
+├── StageError        a stage that broke its contract
+├── StoreError        the cache folder: not writable, damaged, full
+└── DatasetError      a dataset that is not there, or was not built by vbuild
+"""
+
+
+class VbuildError(Exception):
+    """An error with one line for the person: what is wrong, where, and the remedy."""
+
+    exit_code = 1
+
+
+class UsageError(VbuildError):
+    """The command line or the configuration is wrong."""
+
+    exit_code = 2
+
+
+class SourceError(VbuildError):
+    """A source that cannot be listed or read."""
+
+
+class MediaError(VbuildError):
+    """A file or a clip that cannot be decoded or encoded."""
+
+
+class NoVideoError(MediaError):
+    """A file that opens and holds no video stream."""
+
+
+class StageError(VbuildError):
+    """A stage returned something other than it declared."""
+
+
+class StoreError(VbuildError):
+    """The store cannot be read or written."""
+
+
+class DatasetError(VbuildError):
+    """A dataset that is missing or damaged."""

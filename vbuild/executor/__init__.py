@@ -1,0 +1,1 @@
+"""Where actions run; it holds the one broad except of the package."""

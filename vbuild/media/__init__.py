@@ -1,0 +1,1 @@
+"""The only place that imports av: probe, passes, encode, preview."""

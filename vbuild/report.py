@@ -1,0 +1,79 @@
+"""What a plan or a build found and did, as plain data: the summary, the run's record and the tests read it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+
+@dataclass
+class StageCount:
+    """What one instance of a stage had to do."""
+
+    name: str
+    hits: int = 0
+    """Actions whose result was in the store."""
+    ran: int = 0
+    """Actions that ran (in a plan: that would run)."""
+    failed: int = 0
+    """Actions that failed now or, not tried again, before."""
+    unknown: int = 0
+    """In a plan: actions that may be wanted, behind a decision or a split that is not known yet."""
+    seconds: float = 0.0
+    """Worker seconds spent (in a plan: expected, by recorded seconds)."""
+    saved: float = 0.0
+    """Worker seconds that the hits once cost."""
+    reasons: Counter[str] = field(default_factory=Counter)
+    """Why actions missed: `new input`, `parameters: crf 23 → 28`, `new version 1 → 2`, `first build`, …"""
+
+
+@dataclass
+class Decided:
+    """What a predicate or a dedup dropped."""
+
+    name: str
+    dropped: int = 0
+    unknown: int = 0
+
+
+@dataclass
+class Report:
+    """One plan or build."""
+
+    dataset: str
+    folder: str
+    """The LanceDB database."""
+    build: str | None = None
+    """The build's id; None for a plan and for an up-to-date dataset."""
+    up_to_date: bool = False
+    """No action ran and no table changed."""
+    stages: list[StageCount] = field(default_factory=list)
+    """In the order in which they stand, probe and split first."""
+    decisions: list[Decided] = field(default_factory=list)
+    videos: int = 0
+    videos_unsplit: int = 0
+    """In a plan: videos whose clips are not known yet."""
+    videos_failed: int = 0
+    clips: int = 0
+    kept: int = 0
+    failures: int = 0
+    seconds: float = 0.0
+    """Wall seconds."""
+    tables: dict[str, int] = field(default_factory=dict)
+    """Table → version after the build."""
+    changed: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Table → rows added, updated, deleted."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Said while a build runs, whenever results come in."""
+
+    stage: str
+    done: int
+    """Actions of the stage that ran so far."""
+    failed: int
+    known: int
+    """Actions of the stage that are known to be wanted so far."""
+    shards_done: int = 0
+    shards: int = 1

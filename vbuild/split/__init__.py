@@ -1,0 +1,1 @@
+"""How a video is cut into clips: one file a splitter."""

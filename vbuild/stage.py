@@ -1,0 +1,220 @@
+"""What a stage is: what it declares, what it may ask of the footage, what it is given and what it gives back."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, get_args
+
+from vbuild.digest import Recipe
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import av
+    import numpy as np
+
+Phase = Literal["measure", "embed", "dedup", "annotate", "produce"]
+"""Where a stage stands by default: what is cheap and drops much comes first."""
+
+PHASES: tuple[Phase, ...] = get_args(Phase)
+
+Row = Mapping[str, Any]
+"""One result: a value for every field of `writes`. None is a value that could not be had, never -1 or ""."""
+
+
+def knob(default: Any) -> Any:
+    """A field that changes how fast a stage runs, never what it writes; it enters no recipe."""
+    return field(default=default, metadata={"knob": True})
+
+
+def wiring(default: Any) -> Any:
+    """A field that says where a stage stands in its dataset; it enters no recipe."""
+    return field(default=default, metadata={"wiring": True})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frames:
+    """Sampled frames of each clip, chosen by presentation time: one of `fps`, `count` or `every`.
+
+    `fps`: at start, start + 1/fps, … the frame nearest in time. `count`: at the middles of that many equal parts.
+    `every`: all frames. Times of frames are half-open in the clip: a frame belongs to exactly one clip.
+    """
+
+    fps: float | None = None
+    count: int | None = None
+    every: bool = False
+    size: tuple[int, int] | None = None
+    """Width and height in pixels; the shape of the picture is not kept."""
+    short_side: int | None = None
+    """The shorter side in pixels, the shape kept; smaller pictures are not enlarged."""
+    height: int | None = None
+    """The height in pixels, the shape kept, the width even; smaller pictures are not enlarged."""
+    pairs: bool = False
+    """With each frame the one right behind it."""
+    format: Literal["rgb24", "gray"] = "rgb24"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sound:
+    """The clip's sound as float32 samples; silence where the source has none within the clip."""
+
+    rate: int = 48_000
+    """Samples a second."""
+    channels: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Media:
+    """Every frame at full size as it was decoded, and the packets of the sound: what an encoder asks for."""
+
+    sound: bool = True
+
+
+Request = Frames | Sound | Media
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """What a pass found for a request of `Frames`."""
+
+    pixels: np.ndarray
+    """uint8, (n, h, w, 3) or (n, h, w) in gray; with `pairs` (n, 2, h, w, …). n may be less than asked, and is 0
+    for a clip without a decodable frame."""
+    times: np.ndarray
+    """float64 (n,): seconds from the clip's start, of each frame or each pair's first."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """One caption: what was said of a stretch of a clip. The whole clip if start and end are None (seconds)."""
+
+    text: str
+    start: float | None = None
+    end: float | None = None
+    enhanced: str | None = None
+    status: str = "success"
+    tokens: int | None = None
+    model: str | None = None
+
+
+@dataclass(frozen=True)
+class Blob:
+    """Bytes for the content-addressed store: a file in the clip's scratch folder, or the bytes themselves."""
+
+    data: Path | bytes
+    suffix: str
+    """With its dot: `.mp4`."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """What a stage is given of one clip (or of one whole video, for `scope: video`)."""
+
+    duration: float
+    """Seconds, by presentation times."""
+    frames: Sampled | None = None
+    sound: np.ndarray | None = None
+    """float32 (channels, samples)."""
+    columns: Mapping[str, Row] = field(default_factory=dict)
+    """Per port of `reads`, the values read; a port that is not wired is absent."""
+    scratch: Path | None = None
+    """A folder on the store's file system in which a sink may leave files for its `Blob`s."""
+    uri: str | None = None
+    """Path of the source file, for stages of `scope: video` that ask for the whole file. In no key."""
+
+
+class Sink(Protocol):
+    """Takes a clip's footage while it is decoded, so that it is never held."""
+
+    def frame(self, frame: av.VideoFrame | np.ndarray, time: float) -> None:
+        """One frame and its time in seconds from the clip's start: as decoded for `Media`, an array for `Frames`."""
+
+    def packet(self, packet: av.Packet) -> None:
+        """One packet of sound, for `Media`; times are the source's."""
+
+    def close(self) -> Row:
+        """The clip is over: its row."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """A pure function with a version and parameters: the fields of a subclass.
+
+    A subclass declares the class variables, and either `run` (batches of clips) or `open` (a sink a clip).
+    It logs nothing, catches nothing and opens no file; heavy imports stand inside `load` and `run`.
+    """
+
+    version: ClassVar[int]
+    phase: ClassVar[Phase]
+    writes: ClassVar[Mapping[str, str]]
+    """Field → type: an Arrow alias (`float32`, `int64`, `string`, `bool`), `vector[n]`, `list[float64]`, `caption`
+    (a list of `Window`) or `blob` (expands to uri, bytes and digest). The field "" takes the instance's own name."""
+    reads: ClassVar[Mapping[str, Sequence[str]]] = {}
+    """Port → the fields it reads of the instance wired to it by `of`. A port that ends in "?" may stay unwired."""
+    scope: ClassVar[Literal["video", "clip"]] = "clip"
+    dear: ClassVar[bool] = False
+    """A model, a GPU or an encoder: worth a decode of its own to see only the clips that are left."""
+    sink: ClassVar[bool] = False
+    """The stage takes its footage through `open`."""
+    uses: ClassVar[Mapping[str, int]] = {}
+    """Code outside the stage that shapes its output, with its version (`{"passes": passes.VERSION}`)."""
+
+    of: str | Mapping[str, str] | None = wiring(None)
+    """The instance (or per port the instance) whose columns this one reads."""
+    on: Literal["kept", "all"] = wiring("kept")
+    """Which clips it is for: those that are kept where it stands, or all."""
+    batch: int = knob(16)
+    """Clips given to `run` at once."""
+
+    def asks(self) -> Request | None:
+        """What it wants of the footage; None for a stage that reads columns only."""
+        return None
+
+    def models(self) -> Mapping[str, str]:
+        """Identities of the models it loads, by role."""
+        return {}
+
+    def load(self) -> Any:
+        """What is dear to make (a model), once a worker; handed to `run` and `open`."""
+        return None
+
+    def run(self, clips: Sequence[Clip], model: Any) -> Iterable[Row]:
+        """One row for each clip, in order."""
+        raise NotImplementedError
+
+    def open(self, clip: Clip, model: Any) -> Sink:
+        """A sink for one clip, which is fed while the pass decodes."""
+        raise NotImplementedError
+
+    @classmethod
+    def title(cls) -> str:
+        """The stage's name in recipes and in the store: its module here, its full path in another package."""
+        package, _, module = cls.__module__.rpartition(".")
+        return module if package.startswith("vbuild.") else f"{cls.__module__}.{cls.__qualname__}"
+
+
+def recipe(stage: Stage) -> Recipe:
+    """The recipe of a stage: what it is called, its version, and the parameters that differ from their defaults."""
+    params = {
+        f.name: _plain(getattr(stage, f.name))
+        for f in dataclasses.fields(stage)
+        if is_param(f) and getattr(stage, f.name) != _default(f)
+    }
+    return Recipe(stage.title(), stage.version, params, dict(stage.uses), dict(stage.models()))
+
+
+def is_param(f: dataclasses.Field[Any]) -> bool:
+    """Whether a field of a stage enters its recipe."""
+    return not (f.metadata.get("knob") or f.metadata.get("wiring"))
+
+
+def _default(f: dataclasses.Field[Any]) -> Any:
+    return f.default_factory() if f.default_factory is not dataclasses.MISSING else f.default
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return dict(value) if isinstance(value, Mapping) else value

@@ -1,0 +1,1 @@
+"""What was built, by key: actions, blobs, failures, files and stamps."""
