@@ -75,5 +75,3 @@ class Progress:
     failed: int
     known: int
     """Actions of the stage that are known to be wanted so far."""
-    shards_done: int = 0
-    shards: int = 1

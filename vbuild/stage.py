@@ -131,7 +131,7 @@ class Sink(Protocol):
     def frame(self, frame: av.VideoFrame | np.ndarray, time: float) -> None:
         """One frame and its time in seconds from the clip's start: as decoded for `Media`, an array for `Frames`."""
 
-    def packet(self, packet: av.Packet) -> None:
+    def packet(self, packet: av.Packet[av.AudioStream]) -> None:
         """One packet of sound, for `Media`; times are the source's."""
 
     def close(self) -> Row:
@@ -165,6 +165,8 @@ class Stage:
     """The instance (or per port the instance) whose columns this one reads."""
     on: Literal["kept", "all"] = wiring("kept")
     """Which clips it is for: those that are kept where it stands, or all."""
+    at: Phase | None = wiring(None)
+    """Another phase than the stage's own, for this dataset."""
     batch: int = knob(16)
     """Clips given to `run` at once."""
 

@@ -1,0 +1,225 @@
+"""A commit writes what differs and nothing else, and finishes what another left half done."""
+
+import json
+import os
+
+import duckdb
+import lance
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from vbuild import digest
+from vbuild.dataset.commit import DIGESTS, commit, last_build
+from vbuild.dataset.target import Group, Target
+from vbuild.dataset.versions import fingerprint
+
+BUILD = {
+    "time": None, "config": {"declared": "x"}, "recipes": {}, "counts": {"clips": 1}, "seconds": 1.0, "versions": {},
+}  # fmt: skip
+
+
+def group(name, values, kind, asked=None):
+    """A group of one column, whose values are fetched where they are asked for."""
+    schema = pa.schema([pa.field(name, kind)])
+
+    def fetch(rows):
+        if asked is not None:
+            asked.append((name, rows.tolist()))
+        return pa.table([pa.array([values[r] for r in rows.tolist()], kind)], schema=schema)
+
+    digests = np.array([np.void(digest.of("t", v if not isinstance(v, list) else list(v))) for v in values], "V16")
+    return Group(name, schema, digests.reshape(-1), fetch)
+
+
+def clips(keys, tones, vectors=None, texts=None, asked=None):
+    """A table of clips with a number, perhaps a vector, perhaps a text."""
+    groups = [group("tone", tones, pa.float64(), asked)]
+    indexes = {"tone": "scalar"}
+    if vectors is not None:
+        groups.append(group("embed", vectors, pa.list_(pa.float32(), 4), asked))
+        indexes["embed"] = "vector"
+    if texts is not None:
+        groups.append(group("caption", texts, pa.string(), asked))
+        indexes["caption"] = "text"
+    return Target("clips", "clip_id", pa.array(keys, pa.string()), tuple(groups), indexes)
+
+
+def held(folder, table="clips"):
+    """What a table holds, by key, without the bookkeeping."""
+    found = lance.dataset(str(folder / f"{table}.lance")).to_table().drop_columns(DIGESTS).to_pylist()
+    return {row.pop("clip_id"): row for row in found}
+
+
+def files(folder):
+    """Every file with its size and time."""
+    return {
+        os.path.join(d, f): (os.stat(os.path.join(d, f)).st_size, os.stat(os.path.join(d, f)).st_mtime_ns)
+        for d, _, names in os.walk(folder)
+        for f in names
+    }
+
+
+def build(number):
+    return {**BUILD, "id": f"b{number}"}
+
+
+def test_the_same_again_writes_nothing(tmp_path):
+    """A commit of what is there touches no file and is no build."""
+    first = commit(tmp_path, [clips(["a", "b"], [1.0, 2.0])], build(1))
+    before = files(tmp_path)
+    again = commit(tmp_path, [clips(["a", "b"], [1.0, 2.0])], build(2))
+    assert first.build == "b1"
+    assert again.build is None
+    assert not again.changed
+    assert files(tmp_path) == before
+
+
+def test_only_rows_that_differ_are_asked_for(tmp_path):
+    """Of a changed group the changed rows are fetched, of the others none, and no row is lost."""
+    vectors = [[1.0, 0, 0, 0], [0, 1.0, 0, 0], [0, 0, 1.0, 0]]
+    commit(tmp_path, [clips(list("abc"), [1.0, 2.0, 3.0], vectors)], build(1))
+    asked = []
+    done = commit(tmp_path, [clips(list("abc"), [1.0, 5.0, 3.0], vectors, asked=asked)], build(2))
+    assert asked == [("tone", [1])]
+    assert done.changed == {"clips": {"added": 0, "updated": 1, "deleted": 0}}
+    assert {k: v["tone"] for k, v in held(tmp_path).items()} == {"a": 1.0, "b": 5.0, "c": 3.0}
+    assert held(tmp_path)["c"]["embed"] == [0, 0, 1, 0]
+
+
+def test_a_changed_column_does_not_rewrite_the_others(tmp_path):
+    """Changing a number in every row writes far less than the vectors that stand beside it."""
+    n = 400
+    vectors = np.random.default_rng(0).normal(size=(n, 4)).astype(np.float32)
+    wide = pa.list_(pa.float32(), 4)
+    keys = [f"{i:032x}" for i in range(n)]
+    blob = [os.urandom(2000).hex() for _ in range(n)]
+
+    def target(tones):
+        extra = group("blob", blob, pa.string())
+        made = clips(keys, tones, vectors.tolist())
+        return Target("clips", "clip_id", made.keys, (*made.groups, extra), {})
+
+    assert wide.list_size == 4
+    commit(tmp_path, [target([1.0] * n)], build(1))
+    size = sum(s for s, _ in files(tmp_path / "clips.lance" / "data").values())
+    commit(tmp_path, [target([2.0] * n)], build(2))
+    grown = sum(s for s, _ in files(tmp_path / "clips.lance" / "data").values()) - size
+    assert grown < size / 10
+
+
+def test_rows_come_and_go(tmp_path):
+    """New rows are added, rows whose clip is gone are deleted, all in the same commit."""
+    commit(tmp_path, [clips(["a", "b"], [1.0, 2.0], texts=["x", "y"])], build(1))
+    done = commit(tmp_path, [clips(["b", "c"], [2.5, 3.0], texts=["y", "z"])], build(2))
+    assert done.changed["clips"] == {"added": 1, "updated": 1, "deleted": 1}
+    assert held(tmp_path) == {"b": {"tone": 2.5, "caption": "y"}, "c": {"tone": 3.0, "caption": "z"}}
+
+
+def test_a_table_may_become_empty_and_full_again(tmp_path):
+    """No row is a state like any other."""
+    for number, keys in enumerate((["a"], [], ["a", "b"])):
+        commit(
+            tmp_path, [clips(keys, [1.0] * len(keys), [[1.0, 0, 0, 0]] * len(keys), ["t"] * len(keys))], build(number)
+        )
+        assert sorted(held(tmp_path)) == keys
+
+
+def test_groups_come_and_go(tmp_path):
+    """A stage that is new brings its columns, one that is gone takes them along, and one may change its type."""
+    commit(tmp_path, [clips(["a", "b"], [1.0, 2.0])], build(1))
+    commit(tmp_path, [clips(["b", "c"], [2.0, 3.0], texts=["y", None])], build(2))
+    assert held(tmp_path) == {"b": {"tone": 2.0, "caption": "y"}, "c": {"tone": 3.0, "caption": None}}
+    words = Target("clips", "clip_id", pa.array(["b", "c"]), (group("tone", ["low", "high"], pa.string()),), {})
+    commit(tmp_path, [words], build(3))
+    assert held(tmp_path) == {"b": {"tone": "low"}, "c": {"tone": "high"}}
+
+
+@pytest.mark.parametrize("step", range(1, 6))
+def test_a_commit_that_was_cut_short_is_finished(tmp_path, step, monkeypatch):
+    """Wherever a commit ends early, the next one leaves what a commit from nothing leaves."""
+    old = clips(["a", "b", "c"], [1.0, 2.0, 3.0], [[1.0, 0, 0, 0]] * 3)
+    new = clips(["b", "c", "d"], [2.0, 9.0, 4.0], [[1.0, 0, 0, 0], [0, 1.0, 0, 0], [0, 0, 1.0, 0]], ["x", "y", "z"])
+    commit(tmp_path / "cut", [old], build(1))
+    calls = []
+
+    def ending(original):
+        def call(*args, **kwargs):
+            calls.append(original)
+            if len(calls) == step:
+                raise KeyboardInterrupt
+            return original(*args, **kwargs)
+
+        return call
+
+    with monkeypatch.context() as patch:
+        for name in ("drop_columns", "merge", "merge_insert", "delete"):
+            patch.setattr(lance.LanceDataset, name, ending(getattr(lance.LanceDataset, name)))
+        patch.setattr("vbuild.store.lances.append", ending(__import__("vbuild.store.lances").store.lances.append))
+        with pytest.raises(KeyboardInterrupt):
+            commit(tmp_path / "cut", [new], build(2))
+    commit(tmp_path / "cut", [new], build(3))
+    commit(tmp_path / "clean", [new], build(1))
+    assert held(tmp_path / "cut") == held(tmp_path / "clean")
+    assert commit(tmp_path / "cut", [new], build(4)).build is None
+
+
+def test_every_build_can_be_opened_again(tmp_path):
+    """The row of a build names each table's version, and the version bears the build's tag."""
+    commit(tmp_path, [clips(["a"], [1.0])], build(1))
+    commit(tmp_path, [clips(["a"], [2.0])], build(2))
+    dataset = lance.dataset(str(tmp_path / "clips.lance"))
+    assert dataset.checkout_version("b1").to_table(columns=["tone"]).to_pylist() == [{"tone": 1.0}]
+    assert last_build(tmp_path)["tables"] == {"clips": dataset.version}
+    assert json.loads(lance.dataset(str(tmp_path / "builds.lance")).to_table()["counts"][0].as_py()) == {"clips": 1}
+
+
+def test_indexes_follow_the_data(tmp_path):
+    """Full text and vectors are found after rows were added and texts were changed."""
+    unit = np.eye(4, dtype=np.float32).tolist()
+    commit(tmp_path, [clips(["a", "b"], [1.0, 2.0], unit[:2], ["a red car", "a blue boat"])], build(1))
+    commit(
+        tmp_path,
+        [clips(["a", "b", "c"], [1.0, 2.0, 3.0], unit[:3], ["a green car", "a blue boat", "a red hat"])],
+        build(2),
+    )
+    dataset = lance.dataset(str(tmp_path / "clips.lance"))
+    assert {i.name for i in dataset.describe_indices()} == {"tone_idx", "embed_idx", "caption_idx"}
+    found = dataset.to_table(columns=["clip_id", "_score"], full_text_query="red")
+    assert found["clip_id"].to_pylist() == ["c"]
+    nearest = {"column": "embed", "q": unit[2], "k": 1}
+    assert dataset.to_table(columns=["clip_id", "_distance"], nearest=nearest)["clip_id"].to_pylist() == ["c"]
+
+
+def test_values_may_be_missing(tmp_path):
+    """Clips whose embedding failed have none, and are no nearest neighbour of anything."""
+    commit(tmp_path, [clips(["a", "b"], [None, 2.0], [None, [1.0, 0, 0, 0]], [None, None])], build(1))
+    dataset = lance.dataset(str(tmp_path / "clips.lance"))
+    found = dataset.to_table(columns=["clip_id", "_distance"], nearest={"column": "embed", "q": [1.0, 0, 0, 0], "k": 5})
+    assert found["clip_id"].to_pylist() == ["b"]
+
+
+def test_the_tables_read_well_without_vbuild(tmp_path):
+    """DuckDB, Polars, pandas and LanceDB read the tables as they are."""
+    import lancedb
+
+    commit(tmp_path, [clips(["a", "b"], [1.0, 2.0], np.eye(4).tolist()[:2], ["x", "y"])], build(1))
+    table = lancedb.connect(str(tmp_path)).open_table("clips")
+    rows = table.to_lance()
+    assert duckdb.sql("select clip_id from rows where tone > 1.5").fetchall() == [("b",)]
+    assert pl.scan_pyarrow_dataset(rows).filter(pl.col("tone") > 1.5).collect()["clip_id"].to_list() == ["b"]
+    assert isinstance(table.to_pandas(), pd.DataFrame)
+    assert [r["clip_id"] for r in table.search([0.0, 1, 0, 0]).limit(1).to_list()] == ["b"]
+
+
+def test_versions_are_told_from_the_files_alone(tmp_path):
+    """The fingerprint moves with every version of a table, and with nothing else."""
+    assert fingerprint(tmp_path / "none") == {}
+    commit(tmp_path, [clips(["a"], [1.0])], build(1))
+    one = fingerprint(tmp_path)
+    assert set(one) == {"clips", "builds"}
+    assert fingerprint(tmp_path) == one
+    commit(tmp_path, [clips(["a"], [2.0])], build(2))
+    assert fingerprint(tmp_path)["clips"] != one["clips"]

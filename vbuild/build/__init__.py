@@ -1,0 +1,80 @@
+"""Builds a dataset, or brings it up to date; and says, without running anything, what that would take."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from vbuild import digest, source
+from vbuild.config import settled
+from vbuild.dataset.versions import fingerprint
+from vbuild.report import Report
+from vbuild.stage import recipe
+from vbuild.store import stamps
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vbuild.config import Config
+    from vbuild.report import Progress
+
+
+def build(config: Config, *, watch: Callable[[Progress], None] = lambda _: None) -> Report:
+    """Brings a dataset up to date: runs what is missing, commits it to the LanceDB database, and reports.
+
+    Raises UsageError for a configuration that cannot be built and SourceError for a source that cannot be listed.
+    What fails on a video or a clip is recorded with it, and all else goes on.
+    """
+    began, now = time.perf_counter(), time.time_ns()
+    if (report := up_to_date(config)) is not None:
+        report.seconds = time.perf_counter() - began
+        return report
+    from vbuild.build.finish import Run
+
+    run = Run.begin(config, watch)
+    report = run.finish(began)
+    if source.settled(run.session.files, now):
+        stamps.write(config.store, config.name, {"state": _state(config, run.session.files), **_counts(report)})
+    return report
+
+
+def plan(config: Config) -> Report:
+    """What a build would run, by the same walk with nothing run. What cannot be known yet is counted as unknown."""
+    from vbuild.build.finish import summary
+    from vbuild.build.session import Session
+
+    began = time.perf_counter()
+    session = Session(config, None)
+    session.walk(lambda _: None)
+    report = summary(session, time.perf_counter() - began)
+    report.up_to_date = not any(stage.ran or stage.unknown for stage in report.stages)
+    return report
+
+
+def up_to_date(config: Config) -> Report | None:
+    """The report of a dataset to which nothing has happened since its last build; None if anything may have.
+
+    Compares one digest of everything that can change the dataset. It is only ever a short cut: what it does not
+    know goes the long way.
+    """
+    stamp = stamps.read(config.store, config.name)
+    if (
+        config.failures.retry == "always"
+        or stamp is None
+        or stamp["state"] != _state(config, source.listing(config.source))
+    ):
+        return None
+    counts = {name: stamp[name] for name in ("videos", "clips", "kept", "failures")}
+    return Report(config.name, str(config.output / config.name), up_to_date=True, **counts)
+
+
+def _state(config: Config, files: source.Listing) -> str:
+    """One digest of the configuration less its knobs, its recipes, the listing, the store's epoch and the tables."""
+    recipes = {name: recipe(stage).id for name, stage in config.stages.items()} | {"/split": recipe(config.split).id}
+    tables = fingerprint(config.output / config.name)
+    parts: list[Any] = [settled(config), recipes, files.digest(), stamps.epoch(config.store), tables]
+    return digest.of("stamp", *parts).hex()
+
+
+def _counts(report: Report) -> dict[str, int]:
+    return {"videos": report.videos, "clips": report.clips, "kept": report.kept, "failures": report.failures}

@@ -1,0 +1,106 @@
+"""The end of a build: the dataset committed, the run recorded, and everything added up."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import secrets
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from vbuild.build.session import Session
+from vbuild.build.tables import targets
+from vbuild.config import settled
+from vbuild.dataset.commit import commit
+from vbuild.plan.items import State
+from vbuild.report import Report
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from vbuild.config import Config
+    from vbuild.report import Progress
+
+LIBRARIES = ("vbuild", "av", "duckdb", "lancedb", "numpy", "opencv-python-headless", "pyarrow", "pylance")
+"""Recorded with each build; in no key."""
+
+
+@dataclass
+class Run:
+    """One build, recorded in a folder of its own in the store: the configuration, events as they come, the report."""
+
+    session: Session
+    folder: Path
+
+    @classmethod
+    def begin(cls, config: Config, watch: Callable[[Progress], None]) -> Run:
+        """Starts a build under a new id, which sorts by time."""
+        build = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+        run = cls(Session(config, build), config.store / "runs" / build)
+        run.folder.mkdir(parents=True)
+        (run.folder / "config.json").write_text(json.dumps(settled(config), indent=1))
+        with (run.folder / "events.jsonl").open("a", encoding="utf-8") as events:
+
+            def note(progress: Progress) -> None:
+                events.write(json.dumps({"time": time.time(), **dataclasses.asdict(progress)}) + "\n")
+                watch(progress)
+
+            run.session.walk(note)
+        return run
+
+    def finish(self, began: float) -> Report:
+        """Commits the dataset and returns the report. `began` is the time on the performance counter."""
+        session = self.session
+        report = summary(session, 0.0)
+        committed = commit(session.config.output / session.config.name, targets(session), self._record(report, began))
+        report.seconds = time.perf_counter() - began
+        report.tables, report.changed = committed.versions, committed.changed
+        report.build = committed.build
+        report.up_to_date = committed.build is None and not any(stage.ran for stage in report.stages)
+        (self.folder / "report.json").write_text(json.dumps(dataclasses.asdict(report), indent=1))
+        return report
+
+    def _record(self, report: Report, began: float) -> dict[str, Any]:
+        """The row of `builds`, but for the versions of the tables."""
+        session = self.session
+        instances = session.shelf.instances
+        return {
+            "id": session.build,
+            "time": datetime.now(UTC),
+            "config": settled(session.config),
+            "recipes": {name: {"id": i.recipe.id, **i.recipe.manifest} for name, i in instances.items()},
+            "counts": {
+                "videos": report.videos,
+                "clips": report.clips,
+                "kept": report.kept,
+                "failures": report.failures,
+                "ran": {stage.name: stage.ran for stage in report.stages},
+            },
+            "seconds": time.perf_counter() - began,
+            "versions": {name: version(name) for name in LIBRARIES} | {"cpus": os.cpu_count()},
+        }
+
+
+def summary(session: Session, seconds: float) -> Report:
+    """Adds up what a plan or a build found."""
+    clips = [shard.clips for shard in session.shards if shard.clips is not None]
+    counts = [session.lookup.count(i.name) for i in (*session.order.video_stages, *session.order.clip_stages)]
+    probed = [shard.videos.states("probe") for shard in session.shards]
+    return Report(
+        dataset=session.config.name,
+        folder=str(session.config.output / session.config.name),
+        stages=counts,
+        decisions=list(session.decided.values()),
+        videos=len(session.files),
+        videos_unsplit=sum(shard.unsplit for shard in session.shards),
+        videos_failed=len(session.identified.errors) + sum(int((state == State.FAILED).sum()) for state in probed),
+        clips=sum(map(len, clips)),
+        kept=sum(int(c.kept.sum()) for c in clips),
+        failures=sum(count.failed for count in counts) + len(session.identified.errors),
+        seconds=seconds,
+    )

@@ -1,0 +1,373 @@
+"""What the tables of a dataset shall hold after a build, as columns, digests and ways to fetch values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from vbuild import digest
+from vbuild.dataset.target import Group, Target
+from vbuild.plan.items import (
+    BASE_SCHEMA,
+    NOBODY,
+    Items,
+    State,
+    base_columns,
+    hexed,
+    joined,
+)
+from vbuild.plan.order import SPLIT, Instance, column
+from vbuild.plan.predicate import Predicate
+from vbuild.store.actions import fields as stored_fields
+from vbuild.store.actions import value_column
+
+if TYPE_CHECKING:
+    from vbuild.build.session import Session
+
+Fetch = Callable[[np.ndarray], pa.Table]
+
+
+@dataclass(frozen=True)
+class Everything:
+    """All clips of a build, shard behind shard, in the order of their videos."""
+
+    session: Session
+
+    @cached_property
+    def shards(self) -> list[Items]:
+        """The clips of each shard."""
+        return [shard.clips for shard in self.session.shards if shard.clips is not None]
+
+    @cached_property
+    def starts(self) -> np.ndarray:
+        """The first row of each shard, and behind the last."""
+        return np.concatenate([[0], np.cumsum([len(c) for c in self.shards])]).astype(np.int64)
+
+    def column(self, of: Callable[[Items], np.ndarray], empty: Any) -> np.ndarray:
+        """One column over all shards."""
+        return np.concatenate([np.empty(0, empty), *(of(c) for c in self.shards)])
+
+    def gather(self, rows: np.ndarray, schema: pa.Schema, of: Callable[[Items, np.ndarray], pa.Table]) -> pa.Table:
+        """Some rows of a table that each shard can give for its own rows, in the order asked for."""
+        shard = np.searchsorted(self.starts, rows, side="right") - 1
+        order = np.argsort(shard, kind="stable")
+        parts = [
+            of(self.shards[s], rows[order][shard[order] == s] - self.starts[s]).cast(schema)
+            for s in np.unique(shard).tolist()
+        ]
+        table = pa.concat_tables(parts) if parts else schema.empty_table()
+        return table.take(pa.array(np.argsort(order, kind="stable")))
+
+
+def targets(session: Session) -> list[Target]:
+    """The tables of a session's dataset but `builds`."""
+    clips = Everything(session)
+    return [_videos(session), _clips(clips), _captions(clips), _duplicates(session)]
+
+
+# clips
+
+
+def _clips(clips: Everything) -> Target:
+    session = clips.session
+    ids = clips.column(lambda c: c.ids, "V16")
+    groups = [_base(clips), *(_instance(clips, i) for i in session.order.clip_stages), _decisions(clips)]
+    return Target("clips", "clip_id", hexed(ids).combine_chunks(), tuple(groups), _clip_indexes(session))
+
+
+def _clip_indexes(session: Session) -> dict[str, str]:
+    """Text, vector and scalar indexes: on captions, on embeddings, and on what `where` uses."""
+    kinds = {"caption": "text", "vector": "vector"}
+    indexes = {name: "scalar" for d in session.order.decisions if isinstance(d, Predicate) for name in d.reads}
+    for instance in session.order.clip_stages:
+        for name, (_, kind) in instance.columns.items():
+            if kind.partition("[")[0] in kinds:
+                indexes[name] = kinds[kind.partition("[")[0]]
+    return {"clip_id": "scalar", "kept": "scalar", **indexes}
+
+
+def _base(clips: Everything) -> Group:
+    """The columns that every clip has. Times follow from the clip's id; path and shape from its video."""
+    shelf = clips.session.shelf
+    probed = ("width", "height", "fps")
+
+    def digests(c: Items) -> np.ndarray:
+        assert c.parent is not None
+        path = np.array([np.void(digest.of("uri", uri)) for uri in c.parent.uris], "V16")
+        return digest.inputs(("base", *probed), [c.ids, path[c.place], *shelf.digests(c, "probe", probed)])
+
+    schema = pa.schema([f for f in BASE_SCHEMA if f.name != "clip_id"])
+    return Group(
+        "base",
+        schema,
+        clips.column(digests, "V16"),
+        lambda rows: clips.gather(rows, schema, lambda c, r: base_columns(c, shelf, r).select(schema.names)),
+    )
+
+
+def _instance(clips: Everything, instance: Instance) -> Group:
+    """What one stage wrote. Blobs are shown as paths, so the store's place is part of the digest."""
+    shelf, root = clips.session.shelf, str(clips.session.config.store)
+    writes = instance.stage.writes
+    schema = pa.schema([f for name, kind in writes.items() for f in dataset_fields(column(instance.name, name), kind)])
+    stored = [f.name for name, kind in writes.items() for f in stored_fields(name, kind)]
+    head = (root, *writes) if "blob" in writes.values() else tuple(writes)
+
+    def digests(c: Items) -> np.ndarray:
+        found = digest.inputs(head, shelf.digests(c, instance.name, writes))
+        found[c.states(instance.name) != State.DONE] = NOBODY[0]
+        return found
+
+    def values(c: Items, rows: np.ndarray) -> pa.Table:
+        table = shelf.take(c, instance.name, stored, rows)
+        return pa.table([_shown(table[s], s, clips.session) for s in stored], names=schema.names)
+
+    kinds = {f.name: kind for name, kind in writes.items() for f in stored_fields(name, kind)}
+
+    def _shown(values: pa.ChunkedArray, name: str, session: Session) -> pa.ChunkedArray:
+        if kinds[name] == "caption":
+            return joined(values)
+        if kinds[name] == "blob" and name.endswith("_uri"):
+            paths = [None if u is None else str(session.blobs.path(u)) for u in values.to_pylist()]
+            return pa.chunked_array([pa.array(paths, pa.string())])
+        return hexed(values) if kinds[name] == "blob" and name.endswith("_digest") else values
+
+    return Group(instance.name, schema, clips.column(digests, "V16"), lambda rows: clips.gather(rows, schema, values))
+
+
+def dataset_fields(name: str, kind: str) -> list[pa.Field]:
+    """The columns of the dataset for a field of a stage."""
+    if kind == "caption":
+        return [pa.field(name, pa.string())]
+    if kind == "blob":
+        return [
+            pa.field(f"{name}_uri", pa.string()),
+            pa.field(f"{name}_bytes", pa.int64()),
+            pa.field(f"{name}_digest", pa.string()),
+        ]
+    return [pa.field(name, stored_fields("", kind)[0].type)]
+
+
+DECISIONS = pa.schema(
+    [
+        pa.field("kept", pa.bool_()),
+        pa.field("dropped_by", pa.string()),
+        pa.field("duplicate_of", pa.string()),
+        pa.field("error", pa.string()),
+        pa.field("warning", pa.string()),
+    ]
+)
+"""What was decided of a clip, what failed on it, and what of it was lost in decoding."""
+
+
+def _decisions(clips: Everything) -> Group:
+    dropped = clips.column(lambda c: c.dropped_by, object)
+    keeper = clips.column(lambda c: c.duplicate_of, "V16")
+    errors, warnings = _remarks(clips)
+    blank = digest.of("nothing")
+    said = np.full(len(dropped), np.void(blank), "V16")
+    for row in errors.keys() | warnings.keys():
+        said[row] = np.void(digest.of("said", errors.get(row), warnings.get(row)))
+    by = {name: np.void(digest.of("dropped", name)) for name in set(dropped.tolist())}
+    why = np.array([by[name] for name in dropped.tolist()], "V16") if len(dropped) else np.empty(0, "V16")
+    kept = clips.column(lambda c: c.kept, bool)
+
+    def values(rows: np.ndarray) -> pa.Table:
+        other = keeper[rows]
+        names = hexed(other).combine_chunks().to_pylist()
+        return pa.table(
+            {
+                "kept": pa.array(kept[rows]),
+                "dropped_by": pa.array(dropped[rows].tolist(), pa.string()),
+                "duplicate_of": pa.array(
+                    [None if k else n for k, n in zip((other == NOBODY[0]).tolist(), names, strict=True)], pa.string()
+                ),
+                "error": pa.array([errors.get(r) for r in rows.tolist()], pa.string()),
+                "warning": pa.array([warnings.get(r) for r in rows.tolist()], pa.string()),
+            },
+            schema=DECISIONS,
+        )
+
+    return Group("decisions", DECISIONS, digest.inputs(("dropped", "keeper", "said"), [why, keeper, said]), values)
+
+
+def _remarks(clips: Everything) -> tuple[dict[int, str], dict[int, str]]:
+    """Per row, what failed (`instance: message`), and what the passes lost of the clip."""
+    session = clips.session
+    errors: dict[int, list[str]] = {}
+    warnings: dict[int, str] = {}
+    for start, c in zip(clips.starts.tolist(), clips.shards, strict=False):
+        for instance in session.order.clip_stages:
+            found = c.found[instance.name]
+            failed = np.flatnonzero((found.state == State.FAILED) & (found.keys != NOBODY[0]))
+            known = session.failures.lookup(instance.recipe.id, found.keys[failed]) if len(failed) else {}
+            for row in failed.tolist():
+                if (failure := known.get(bytes(found.keys[row].item()))) is not None:
+                    errors.setdefault(start + row, []).append(f"{instance.name}: {failure.message}")
+            if instance.stage.asks() is not None:
+                said = session.shelf.take(c, instance.name, ["warning"])["warning"]
+                for row in np.flatnonzero(said.is_valid().to_numpy()).tolist():
+                    warnings.setdefault(start + row, said[row].as_py())
+    return {row: "; ".join(said) for row, said in errors.items()}, warnings
+
+
+# videos
+
+VIDEOS = pa.schema(
+    [
+        pa.field("video_id", pa.string()),
+        pa.field("size", pa.int64()),
+        pa.field("container", pa.string()),
+        pa.field("codec", pa.string()),
+        pa.field("pixel_format", pa.string()),
+        pa.field("w", pa.int64()),
+        pa.field("h", pa.int64()),
+        pa.field("rotation", pa.int64()),
+        pa.field("fps", pa.float64()),
+        pa.field("vfr", pa.bool_()),
+        pa.field("duration", pa.float64()),
+        pa.field("frames", pa.int64()),
+        pa.field("audio", pa.string()),
+        pa.field("clips", pa.int64()),
+        pa.field("status", pa.string()),
+        pa.field("error", pa.string()),
+    ]
+)
+"""`status`: ok, warning (what was lost stands in `error`), empty (no clip came of it), or failed."""
+
+SAME = ("container", "codec", "pixel_format", "rotation", "fps", "vfr", "duration", "frames", "audio")
+"""Columns that are the probe's own fields."""
+
+
+def _videos(session: Session) -> Target:
+    rows = [_video(session, n, found) for n, found in enumerate(_probed(session))]
+    digests = [np.void(digest.of("video", row)) for row in rows]
+
+    def values(wanted: np.ndarray) -> pa.Table:
+        return pa.Table.from_pylist([rows[n] for n in wanted.tolist()], schema=VIDEOS)
+
+    group = Group("video", VIDEOS, np.array(digests, "V16"), values)
+    return Target("videos", "uri", pa.array(session.files.uris, pa.string()), (group,), {"uri": "scalar"})
+
+
+def _probed(session: Session) -> list[dict[str, Any] | str]:
+    """Per file of the listing, what its probe found with its number of clips, or why there is nothing."""
+    known: dict[bytes, dict[str, Any] | str] = {}
+    for shard in session.shards:
+        videos = shard.videos
+        names = [*SAME, "width", "height", "warning"]
+        table = session.shelf.take(videos, "probe", [value_column(n) for n in names])
+        clips = np.bincount(shard.clips.place, minlength=len(videos)) if shard.clips else np.zeros(len(videos))
+        for n, row in enumerate(table.to_pylist()):
+            why = _failure(session, videos, n)
+            known[bytes(videos.ids[n].item())] = why or {**row, "clips": int(clips[n])}
+    errors = session.identified.errors
+    ids = session.identified.ids.tolist()
+    return [errors[n] if n in errors else known[bytes(ids[n])] for n in range(len(ids))]
+
+
+def _failure(session: Session, videos: Items, row: int) -> str | None:
+    """Why a video came to nothing: what its probe, a stage of whole videos, or its split said."""
+    for instance in session.order.video_stages:
+        found = videos.found[instance.name]
+        if found.state[row] == State.FAILED:
+            known = session.failures.lookup(instance.recipe.id, found.keys[row : row + 1])
+            for failure in known.values():
+                return failure.message if instance.name == "probe" else f"{instance.name}: {failure.message}"
+    return None
+
+
+def _video(session: Session, n: int, found: dict[str, Any] | str) -> dict[str, Any]:
+    """One row of `videos`."""
+    row: dict[str, Any] = dict.fromkeys(VIDEOS.names)
+    row["size"] = max(session.files.sizes[n], 0)
+    if n not in session.identified.errors:
+        row["video_id"] = bytes(session.identified.ids[n].item()).hex()
+    if isinstance(found, str):
+        return {**row, "clips": 0, "status": "failed", "error": found}
+    row |= {name: found[name] for name in SAME}
+    row |= {"w": found["width"], "h": found["height"], "clips": found["clips"], "error": found["warning"]}
+    row["status"] = "warning" if found["warning"] else "ok"
+    if not found["clips"]:
+        row["status"] = "empty"
+        row["error"] = row["error"] or f"{SPLIT} found no clip in {found['duration']:.2f} s"
+    return row
+
+
+# captions and duplicates
+
+CAPTIONS = pa.schema(
+    [
+        pa.field("clip_id", pa.string()),
+        pa.field("captioner", pa.string()),
+        pa.field("window", pa.int64()),
+        pa.field("start_s", pa.float64()),
+        pa.field("end_s", pa.float64()),
+        pa.field("text", pa.string()),
+        pa.field("enhanced", pa.string()),
+        pa.field("status", pa.string()),
+        pa.field("tokens", pa.int64()),
+        pa.field("model", pa.string()),
+    ]
+)
+"""Times are seconds from the clip's start."""
+
+
+def _captions(clips: Everything) -> Target:
+    rows = [row for c in clips.shards for row in _windows(clips.session, c)]
+    return _table(
+        "captions", "caption_id", CAPTIONS, [f"{r['clip_id']}/{r['captioner']}/{r['window']}" for r in rows], rows
+    )
+
+
+def _windows(session: Session, clips: Items) -> list[dict[str, Any]]:
+    """The captions of a shard's clips, a row a window."""
+    rows: list[dict[str, Any]] = []
+    for instance in session.order.clip_stages:
+        for name, (f, kind) in instance.columns.items():
+            if kind != "caption":
+                continue
+            captions = session.shelf.take(clips, instance.name, [value_column(f)])[value_column(f)].to_pylist()
+            base = session.shelf.columns(clips, ["duration_s"])
+            spans = zip(base["clip_id"].to_pylist(), base["duration_s"].to_pylist(), captions, strict=True)
+            for clip_id, duration, windows in spans:
+                for number, window in enumerate(windows or ()):
+                    start, end = window.pop("start") or 0.0, window.pop("end")
+                    rows.append(
+                        {"clip_id": clip_id, "captioner": name, "window": number, **window}
+                        | {"start_s": start, "end_s": duration if end is None else end}
+                    )
+    return rows
+
+
+PAIRS = pa.schema(
+    [
+        pa.field("dedup", pa.string()),
+        pa.field("clip_a", pa.string()),
+        pa.field("clip_b", pa.string()),
+        pa.field("similarity", pa.float64()),
+        pa.field("keeper", pa.string()),
+    ]
+)
+
+
+def _duplicates(session: Session) -> Target:
+    rows = [{"dedup": name, **row} for name, table in sorted(session.duplicates.items()) for row in table.to_pylist()]
+    return _table("duplicates", "pair_id", PAIRS, [f"{r['dedup']}/{r['clip_a']}/{r['clip_b']}" for r in rows], rows)
+
+
+def _table(name: str, key: str, schema: pa.Schema, keys: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Target:
+    """A table of plain rows."""
+    digests = np.array([np.void(digest.of(name, dict(row))) for row in rows], "V16")
+
+    def values(wanted: np.ndarray) -> pa.Table:
+        return pa.Table.from_pylist([rows[n] for n in wanted.tolist()], schema=schema)
+
+    indexes = {"text": "text", "clip_id": "scalar"} if "text" in schema.names else {}
+    group = Group(name, schema, digests.reshape(-1), values)
+    return Target(name, key, pa.array(keys, pa.string()), (group,), indexes)

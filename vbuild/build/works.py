@@ -1,0 +1,115 @@
+"""Turns the actions of a wave that have to run into works: a pass for each video, or handfuls of rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vbuild.executor.work import Job, Span, Work
+from vbuild.plan.items import NOBODY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from vbuild.plan.items import Items, Shelf
+    from vbuild.plan.order import Instance
+
+CLIPS_A_PASS = 32
+"""Clips of one video that are decoded by one worker in one go: a long video thus keeps all cores busy."""
+
+ROWS_A_WORK = 512
+"""Actions without footage that travel together."""
+
+
+def works(items: Items, missing: Mapping[str, np.ndarray], wave: Sequence[Instance], shelf: Shelf) -> Iterator[Work]:
+    """The works of a wave. `missing` holds, by instance, the rows of `items` whose actions have to run.
+
+    Actions with one recipe and one key are done once, whatever the instances are called.
+    """
+    missing = _once(items, missing, wave)
+    footage = [i for i in wave if i.stage.asks() is not None]
+    for instance in wave:
+        if instance.stage.asks() is None:
+            yield from _columns(items, instance, missing[instance.name], shelf)
+    rows = _union([missing[i.name] for i in footage])
+    for part in _passes(items, rows):
+        uri, streams = _videos(items, part[:1], shelf)
+        jobs = []
+        for instance in footage:
+            own = np.flatnonzero(np.isin(part, missing[instance.name]))
+            if len(own):
+                jobs.append(_job(items, instance, part[own], own, shelf))
+        yield Work(uri[0], streams[0], _spans(items, part, shelf), tuple(jobs))
+
+
+def _once(items: Items, missing: Mapping[str, np.ndarray], wave: Sequence[Instance]) -> dict[str, np.ndarray]:
+    """The rows of each instance less those whose recipe and key another instance, or an earlier row, has."""
+    taken: dict[str, np.ndarray] = {}
+    left: dict[str, np.ndarray] = {}
+    for instance in wave:
+        rows = missing[instance.name]
+        _, first = np.unique(items.found[instance.name].keys[rows], return_index=True)
+        rows = rows[np.sort(first)]
+        keys = items.found[instance.name].keys[rows]
+        before = taken.get(instance.recipe.id, np.empty(0, "V16"))
+        fresh = ~np.isin(keys, before)
+        left[instance.name] = rows[fresh]
+        taken[instance.recipe.id] = np.concatenate([before, keys[fresh]])
+    return left
+
+
+def _union(columns: Sequence[np.ndarray]) -> np.ndarray:
+    """All rows that occur, in order."""
+    return np.unique(np.concatenate([np.empty(0, np.int64), *columns])).astype(np.int64)
+
+
+def _passes(items: Items, rows: np.ndarray) -> Iterator[np.ndarray]:
+    """Rows in groups of one video each, in order of time, no group larger than a pass may be."""
+    if items.parent is None:
+        yield from np.split(rows, len(rows)) if len(rows) else ()
+        return
+    order = np.lexsort((items.end_pts[rows], items.start_pts[rows], items.place[rows]))
+    rows = rows[order]
+    borders = np.flatnonzero(np.diff(items.place[rows])) + 1
+    for group in np.split(rows, borders):
+        yield from (group[i : i + CLIPS_A_PASS] for i in range(0, len(group), CLIPS_A_PASS))
+
+
+def _columns(items: Items, instance: Instance, rows: np.ndarray, shelf: Shelf) -> Iterator[Work]:
+    """Works that ask nothing of the footage; a stage that opens the file itself gets one video a work."""
+    size = ROWS_A_WORK if instance.ports else 1
+    for start in range(0, len(rows), size):
+        part = rows[start : start + size]
+        uri = items.uris[part[0]] if not instance.ports else instance.name
+        spans = tuple(Span(0, 0, 0.0) for _ in part)
+        yield Work(uri, 0, spans, (_job(items, instance, part, np.arange(len(part)), shelf),))
+
+
+def _job(items: Items, instance: Instance, rows: np.ndarray, spans: np.ndarray, shelf: Shelf) -> Job:
+    keys = items.found[instance.name].keys[rows]
+    assert not (keys == NOBODY[0]).any()
+    values = shelf.values(items, instance.ports, rows)
+    return Job(
+        instance.recipe.id, instance.stage, tuple(spans.tolist()), tuple(map(bytes, keys.tolist())), tuple(values)
+    )
+
+
+def _videos(items: Items, rows: np.ndarray, shelf: Shelf) -> tuple[list[str], list[int]]:
+    """The path and the stream of the videos of some rows."""
+    videos = items.parent or items
+    place = rows if items.parent is None else items.place[rows]
+    stream = shelf.take(items, "probe", ["stream"], rows)["stream"].to_pylist()
+    return [videos.uris[p] for p in place.tolist()], stream
+
+
+def _spans(items: Items, rows: np.ndarray, shelf: Shelf) -> tuple[Span, ...]:
+    """The spans of some rows: of clips their own, of videos all of them."""
+    probed = shelf.take(items, "probe", ["time_base_num", "time_base_den", "start_pts", "end_pts"], rows)
+    tick = probed["time_base_num"].to_numpy() / probed["time_base_den"].to_numpy()
+    if items.parent is None:
+        start, end = probed["start_pts"].to_numpy(), probed["end_pts"].to_numpy()
+    else:
+        start, end = items.start_pts[rows], items.end_pts[rows]
+    columns = (start.tolist(), end.tolist(), ((end - start) * tick).tolist())
+    return tuple(Span(*span) for span in zip(*columns, strict=True))

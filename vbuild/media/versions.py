@@ -1,0 +1,16 @@
+"""Versions of the code that shapes what stages write; they enter the recipes of the stages that use it.
+
+They stand apart from that code because the planner reads them and must not load av.
+"""
+
+PROBE = 1
+"""What `probe` says of a file: its spans, sizes, rates and turns."""
+
+PASSES = 1
+"""Which frames a pass picks, and how it turns, shrinks and converts their pixels and the sound."""
+
+ENCODE = 1
+"""What the encoder does beyond the options that it is given: timing, pixel format, sound, container."""
+
+PREVIEW = 1
+"""How an animation is made of pictures."""

@@ -1,0 +1,1 @@
+"""What a build has to do: the order of stages and decisions, keys, hits and misses with their reasons."""

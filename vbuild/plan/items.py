@@ -1,0 +1,248 @@
+"""Videos and clips as columns: who they are, what was found for each instance, and who is still kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from vbuild import digest
+from vbuild.plan.order import BASE, owner
+from vbuild.store.actions import digest_column, value_column
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from vbuild.plan.order import Instance, Port
+    from vbuild.store.actions import Actions, Results
+
+NOBODY = np.zeros(1, "V16")
+"""Stands where there is no digest."""
+
+
+class State(IntEnum):
+    """What is known of one action."""
+
+    UNWANTED = 0
+    """The clip is not kept where the stage stands."""
+    DONE = 1
+    """Its result is in the store."""
+    MISSING = 2
+    """It has to run."""
+    FAILED = 3
+    """It failed, or what it reads did."""
+    UNKNOWN = 4
+    """In a plan: what it reads, or whether it is wanted, is not known yet."""
+
+
+@dataclass
+class Found:
+    """Where one instance stands with a number of items."""
+
+    keys: np.ndarray
+    """(n,) V16; zeros where the key is not known."""
+    state: np.ndarray
+    """(n,) uint8 of `State`."""
+
+
+@dataclass
+class Items:
+    """n videos or n clips in columns."""
+
+    ids: np.ndarray
+    """(n,) V16: video ids, or clip ids."""
+    parent: Items | None = None
+    """For clips: their videos."""
+    place: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    """For clips: (n,) the row of each in `parent`."""
+    start_pts: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    end_pts: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    uris: list[str] = field(default_factory=list)
+    """For videos: the path from which each is read."""
+    kept: np.ndarray = field(default_factory=lambda: np.empty(0, bool))
+    sure: np.ndarray = field(default_factory=lambda: np.empty(0, bool))
+    """In a plan: False for a clip of which it is not known whether it is still kept."""
+    dropped_by: np.ndarray = field(default_factory=lambda: np.empty(0, object))
+    """The name of the decision, with `: null` where it could not say; None for a clip that is kept."""
+    duplicate_of: np.ndarray = field(default_factory=lambda: np.empty(0, "V16"))
+    """The clip id of the keeper; zeros for none."""
+    found: dict[str, Found] = field(default_factory=dict)
+    """Instance → its keys and states."""
+
+    def __post_init__(self) -> None:
+        n = len(self.ids)
+        self.kept = np.ones(n, bool)
+        self.sure = np.ones(n, bool)
+        self.dropped_by = np.full(n, None, object)
+        self.duplicate_of = np.zeros(n, "V16")
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def holder(self, instance: str) -> tuple[Items, np.ndarray | None]:
+        """The items for which an instance ran, and the way from a row here to a row there (None: the same rows)."""
+        if instance in self.found:
+            return self, None
+        if self.parent is None:
+            raise KeyError(instance)
+        return self.parent, self.place
+
+    def states(self, instance: str) -> np.ndarray:
+        """(n,) uint8: the state of an instance for each item, or for its video."""
+        items, way = self.holder(instance)
+        state = items.found[instance].state
+        return state if way is None else state[way]
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """The stored results of a dataset's instances."""
+
+    actions: Actions
+    instances: Mapping[str, Instance]
+
+    def results(self, instance: str) -> Results:
+        """Those of one instance."""
+        wired = self.instances[instance]
+        return self.actions.results(wired.recipe, wired.stage.writes)
+
+    def take(self, items: Items, instance: str, columns: Sequence[str], rows: np.ndarray | None = None) -> pa.Table:
+        """Stored columns of an instance for items (or some rows of them); null where there is no result."""
+        holder, way = items.holder(instance)
+        found = holder.found[instance]
+        if way is not None:
+            rows = way if rows is None else way[rows]
+        keys, state = (found.keys, found.state) if rows is None else (found.keys[rows], found.state[rows])
+        results = self.results(instance)
+        places = np.full(len(keys), -1, np.int64)
+        done = state == State.DONE
+        places[done] = results.lookup(keys[done])
+        return results.take(places, list(columns))
+
+    def digests(
+        self, items: Items, instance: str, fields: Iterable[str], rows: np.ndarray | None = None
+    ) -> list[np.ndarray]:
+        """Per field, (n,) V16: the stored digests of what an instance wrote; zeros where it wrote nothing."""
+        names = [digest_column(f) for f in fields]
+        table = self.take(items, instance, names, rows)
+        blank = pa.scalar(bytes(digest.SIZE), pa.binary(digest.SIZE))
+        return [digest.keys_of(table[name].fill_null(blank)) for name in names]
+
+    def keys(self, items: Items, instance: Instance) -> tuple[np.ndarray, np.ndarray]:
+        """The keys (n,) V16 of an instance's actions, and (n,) uint8 the state that their inputs leave them.
+
+        A stage that asks only for footage has the item's id itself as its key.
+        """
+        ready = np.full(len(items), State.MISSING, np.uint8)
+        states = [items.states(port.source) for port in instance.ports]
+        for left, comes in (
+            ((State.MISSING, State.UNKNOWN), State.UNKNOWN),
+            ((State.UNWANTED,), State.UNWANTED),
+            ((State.FAILED,), State.FAILED),
+        ):
+            for state in states:
+                ready[np.isin(state, left)] = comes
+        footage = instance.stage.asks() is not None or not instance.ports
+        if not instance.ports:
+            return items.ids, ready
+        names, columns = (["footage"], [items.ids]) if footage else ([], [])
+        for port in instance.ports:
+            names += [f"{port.name}.{f}" for f in port.fields]
+            columns += self.digests(items, port.source, port.fields)
+        keys = digest.inputs(names, columns)
+        keys[ready != State.MISSING] = NOBODY[0]
+        return keys, ready
+
+    def values(self, items: Items, ports: Sequence[Port], rows: np.ndarray) -> list[dict[str, dict[str, object]]]:
+        """Per row, per port, what an action reads, as plain values."""
+        gathered: list[dict[str, dict[str, object]]] = [{} for _ in rows]
+        for port in ports:
+            table = self.take(items, port.source, [value_column(f) for f in port.fields], rows)
+            for row, values in zip(gathered, table.to_pylist(), strict=True):
+                row[port.name] = {f: values[value_column(f)] for f in port.fields}
+        return gathered
+
+    def columns(self, items: Items, names: Iterable[str]) -> pa.Table:
+        """Columns of the dataset for clips, by the names that predicates use; one row a clip, whatever is asked."""
+        wanted: dict[str, pa.ChunkedArray] = {"clip_id": hexed(items.ids)}
+        base = [name for name in names if name in BASE]
+        if base:
+            table = base_columns(items, self)
+            wanted.update((name, table[name]) for name in base)
+        for name in names:
+            instance = owner(name, (self.instances[i] for i in items.found))
+            if instance is not None:
+                stored, f, kind = stored_column(instance, name)
+                values = self.take(items, instance.name, [stored])[stored]
+                wanted[name] = readable(values, kind, f)
+        return pa.table(wanted)
+
+
+def stored_column(instance: Instance, name: str) -> tuple[str, str, str]:
+    """For a column of the dataset: the stored column, and what part of which type it is."""
+    for written, (f, kind) in instance.columns.items():
+        if name == written:
+            return value_column(f), "", kind
+        if kind == "blob" and name.startswith(f"{written}_"):
+            part = name.removeprefix(written)
+            return value_column(f) + part, part, kind
+    raise KeyError(name)
+
+
+def readable(values: pa.ChunkedArray, kind: str, part: str) -> pa.ChunkedArray:
+    """Stored values as the dataset shows them: captions joined, digests in hex."""
+    if kind == "caption":
+        return joined(values)
+    return hexed(values) if part == "_digest" else values
+
+
+def joined(captions: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Each clip's captions as one text, the enhanced ones where there are; null where there are none."""
+    texts = [
+        None if windows is None else "\n".join(w["enhanced"] or w["text"] for w in windows if w["text"])
+        for windows in captions.to_pylist()
+    ]
+    return pa.chunked_array([pa.array(texts, pa.string())])
+
+
+def hexed(digests: np.ndarray | pa.ChunkedArray) -> pa.ChunkedArray:
+    """Digests as 32 hex characters; null stays null."""
+    if isinstance(digests, np.ndarray):
+        text = digests.tobytes().hex()
+        return pa.chunked_array([pa.array([text[i : i + 32] for i in range(0, len(text), 32)], pa.string())])
+    return pa.chunked_array([pa.array([None if d is None else d.hex() for d in digests.to_pylist()], pa.string())])
+
+
+PROBED = ("width", "height", "fps", "time_base_num", "time_base_den", "start_pts", "stream")
+"""What the clips take from the probe of their video."""
+
+
+BASE_SCHEMA = pa.schema([pa.field(name, pa.type_for_alias(kind)) for name, kind in BASE.items()])
+"""The columns that every clip has, as Arrow types."""
+
+
+def base_columns(items: Items, shelf: Shelf, rows: np.ndarray | None = None) -> pa.Table:
+    """The columns that every clip has, whatever its stages. Times are seconds of the source's own clock."""
+    assert items.parent is not None
+    rows = np.arange(len(items)) if rows is None else rows
+    video = items.place[rows]
+    probed = shelf.take(items, "probe", PROBED, rows)
+    tick = probed["time_base_num"].to_numpy() / probed["time_base_den"].to_numpy()
+    start, end = items.start_pts[rows] * tick, items.end_pts[rows] * tick
+    return pa.table(
+        {
+            "clip_id": hexed(items.ids[rows]),
+            "video_id": hexed(items.parent.ids[video]),
+            "uri": pa.array([items.parent.uris[v] for v in video.tolist()], pa.string()),
+            "start_s": pa.array(start, pa.float64()),
+            "end_s": pa.array(end, pa.float64()),
+            "duration_s": pa.array((items.end_pts[rows] - items.start_pts[rows]) * tick, pa.float64()),
+            "source_w": probed["width"],
+            "source_h": probed["height"],
+            "source_fps": probed["fps"],
+        },
+        schema=BASE_SCHEMA,
+    )

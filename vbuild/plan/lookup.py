@@ -1,0 +1,150 @@
+"""The anti-join: which actions of an instance are in the store, which have to run, and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vbuild.plan.items import Found, State
+from vbuild.report import StageCount
+from vbuild.store.actions import value_column
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from vbuild.digest import Recipe
+    from vbuild.plan.items import Items, Shelf
+    from vbuild.plan.order import Instance
+    from vbuild.store.blobs import Blobs
+    from vbuild.store.failures import Failures
+
+SIBLINGS = 16
+"""Older recipes of a stage that a miss is compared with."""
+
+
+@dataclass
+class Lookup:
+    """Looks actions up and counts what it finds."""
+
+    shelf: Shelf
+    blobs: Blobs
+    failures: Failures
+    retry: bool
+    """Whether actions that failed before are tried again."""
+    dry: bool
+    """Nothing is repaired, and clips may be unsure."""
+    counts: dict[str, StageCount] = field(default_factory=dict)
+
+    def count(self, instance: str) -> StageCount:
+        """The count of one instance, made when it is first asked for."""
+        return self.counts.setdefault(instance, StageCount(instance))
+
+    def look(self, items: Items, instance: Instance) -> np.ndarray:
+        """Finds an instance's actions for items, notes their states, and returns the rows that have to run."""
+        keys, state = self.shelf.keys(items, instance)
+        wanted = items.kept if instance.stage.on == "kept" else np.ones(len(items), bool)
+        state[~wanted] = State.UNWANTED
+        found = items.found[instance.name] = Found(keys, state)
+        count = self.count(instance.name)
+        ready = np.flatnonzero(state == State.MISSING)
+        stored, gone = self._stored(instance, keys[ready])
+        found.state[ready[stored]] = State.DONE
+        missing = ready[~stored]
+        failed = self._failed(instance, keys[missing])
+        found.state[missing[failed]] = State.FAILED
+        reasons = self._reasons(instance, keys[missing[~failed]], gone[~stored][~failed])
+        if instance.stage.on == "kept":
+            unsure = missing[~items.sure[missing] & (found.state[missing] == State.MISSING)]
+            found.state[unsure] = State.UNKNOWN
+        run = np.flatnonzero(found.state == State.MISSING)
+        count.hits += int(stored.sum())
+        count.failed += int(failed.sum())
+        count.unknown += int((found.state == State.UNKNOWN).sum())
+        if len(run):
+            count.reasons.update(reasons)
+        if self.dry:
+            count.ran += len(run)
+        return run
+
+    def settle(self, items: Items, instance: Instance) -> None:
+        """Takes what the store answers now for the actions that had to run; what is still missing failed."""
+        found = items.found[instance.name]
+        rows = np.flatnonzero(found.state == State.MISSING)
+        stored = self.shelf.results(instance.name).lookup(found.keys[rows]) >= 0
+        found.state[rows] = np.where(stored, State.DONE, State.FAILED)
+        count = self.count(instance.name)
+        count.ran += int(stored.sum())
+        count.failed += int((~stored).sum())
+
+    def _stored(self, instance: Instance, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Which keys have a result whose blobs are all there, and which had one whose blob is gone.
+
+        A result without its blob is no result: its row is deleted before the action runs again.
+        """
+        results = self.shelf.results(instance.name)
+        places = results.lookup(keys)
+        gone = np.zeros(len(keys), bool)
+        names = [f"{value_column(f)}_uri" for f, kind in instance.stage.writes.items() if kind == "blob"]
+        if names and (places >= 0).any():
+            table = results.take(places, names)
+            for name in names:
+                uris = table[name].to_pylist()
+                gone |= np.array([uri is not None for uri in uris]) & self.blobs.missing(uris)
+        stored = (places >= 0) & ~gone
+        if stored.any():
+            self.count(instance.name).saved += float(np.nansum(results.take(places[stored], ["seconds"])["seconds"]))
+        if gone.any() and not self.dry:
+            results.delete(keys[gone])
+        return stored, gone
+
+    def _failed(self, instance: Instance, keys: np.ndarray) -> np.ndarray:
+        """Which keys failed before and are not tried again."""
+        if self.retry or not len(keys):
+            return np.zeros(len(keys), bool)
+        return self.failures.known(instance.recipe.id, keys)
+
+    def _reasons(self, instance: Instance, keys: np.ndarray, gone: np.ndarray) -> Counter[str]:
+        """Why actions are missing, with how many of them."""
+        reasons: Counter[str] = Counter()
+        if not len(keys):
+            return reasons
+        reasons["evicted"] = int(gone.sum())
+        left = keys[~gone]
+        siblings = [r for r in self.shelf.actions.recipes(instance.recipe.stage) if r.id != instance.recipe.id]
+        near = sorted(siblings, key=lambda r: distance(r, instance.recipe))[:SIBLINGS]
+        for sibling in near:
+            held = self.shelf.actions.results(sibling, instance.stage.writes).lookup(left) >= 0
+            reasons[difference(sibling, instance.recipe)] += int(held.sum())
+            left = left[~held]
+        new = "new input" if siblings or len(self.shelf.results(instance.name)) else "first build"
+        reasons[new] += len(left)
+        return +reasons
+
+
+def distance(a: Recipe, b: Recipe) -> int:
+    """In how many places two recipes of a stage differ."""
+    return len(_differences(a, b))
+
+
+def difference(old: Recipe, new: Recipe) -> str:
+    """What changed from one recipe of a stage to another, for people."""
+    return ", ".join(_differences(old, new)) or "same recipe"
+
+
+def _differences(old: Recipe, new: Recipe) -> list[str]:
+    found = [] if old.version == new.version else [f"new version {old.version} → {new.version}"]
+    found += [f"{name} {a} → {b}" for name, a, b in _changed(old.params, new.params)]
+    found += [f"new {name} {a} → {b}" for name, a, b in _changed(old.uses, new.uses)]
+    return found + [f"new model {name} {a[:8]} → {b[:8]}" for name, a, b in _changed(old.models, new.models)]
+
+
+def _changed(old: object, new: object) -> Iterable[tuple[str, str, str]]:
+    """Name, old and new value of what differs; `default` for a parameter that is left out of a recipe."""
+    assert isinstance(old, dict)
+    assert isinstance(new, dict)
+    for name in sorted(old.keys() | new.keys()):
+        if old.get(name) != new.get(name):
+            yield name, *(repr(side[name]) if name in side else "default" for side in (old, new))

@@ -1,0 +1,295 @@
+"""Wires the stages of a dataset, orders them by what reads what, and cuts the order into waves."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeVar
+
+from vbuild.errors import UsageError
+from vbuild.plan.predicate import Predicate, columns_read, ordering_columns
+from vbuild.stage import PHASES, Stage, recipe
+from vbuild.stages.dedup import Dedup
+from vbuild.stages.probe import Probe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from vbuild.config import Config
+    from vbuild.digest import Recipe
+
+PROBE = "probe"
+SPLIT = "split"
+
+BASE: Mapping[str, str] = {
+    "clip_id": "string",
+    "video_id": "string",
+    "uri": "string",
+    "start_s": "float64",
+    "end_s": "float64",
+    "duration_s": "float64",
+    "source_w": "int64",
+    "source_h": "int64",
+    "source_fps": "float64",
+}
+"""The columns of every clip, whatever its stages; predicates may read them."""
+
+
+@dataclass(frozen=True)
+class Port:
+    """What one instance reads of another."""
+
+    name: str
+    """As the stage calls it."""
+    source: str
+    """The instance that writes it."""
+    fields: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Instance:
+    """A stage as it stands in a dataset: named and wired."""
+
+    name: str
+    stage: Stage
+    ports: tuple[Port, ...] = ()
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """All that changes what it writes."""
+        return recipe(self.stage)
+
+    @property
+    def columns(self) -> dict[str, tuple[str, str]]:
+        """Column of the dataset → (field, type) of the stage."""
+        return {column(self.name, f): (f, kind) for f, kind in self.stage.writes.items()}
+
+
+@dataclass(frozen=True)
+class Deduplication:
+    """A dedup as it stands in a dataset: a decision over the vectors of one instance."""
+
+    name: str
+    rule: Dedup
+    of: str
+    """The instance whose vectors it compares."""
+    reads: frozenset[str]
+    """The columns that its order of keeping names."""
+
+
+Decision = Predicate | Deduplication
+
+Member = TypeVar("Member", Instance, "Instance | Deduplication")
+
+
+@dataclass(frozen=True)
+class Wave:
+    """Stages that run together on the same clips, and the decisions taken behind them."""
+
+    stages: tuple[Instance, ...]
+    decisions: tuple[Decision, ...]
+
+
+@dataclass(frozen=True)
+class Order:
+    """A dataset's stages in the order in which they run."""
+
+    probe: Instance
+    video: tuple[Wave, ...]
+    """Stages of whole videos; they run before the split."""
+    split: Instance
+    waves: tuple[Wave, ...]
+    """A dedup, where there is one, is the last decision of its wave."""
+
+    @property
+    def video_stages(self) -> list[Instance]:
+        """All stages of videos, in order, from the probe to the split."""
+        return [self.probe, *(instance for wave in self.video for instance in wave.stages), self.split]
+
+    @property
+    def clip_stages(self) -> list[Instance]:
+        """All stages of clips, in order."""
+        return [instance for wave in self.waves for instance in wave.stages]
+
+    @property
+    def decisions(self) -> list[Decision]:
+        """All decisions, in order."""
+        return [decision for wave in self.waves for decision in wave.decisions]
+
+
+def column(instance: str, f: str) -> str:
+    """The name of a field's column in the dataset."""
+    return f"{instance}_{f}" if f else instance
+
+
+def arrange(config: Config) -> Order:
+    """The order of a dataset's stages and decisions.
+
+    By what reads what, then by phase, then as written. A predicate stands directly behind the last stage whose columns
+    it reads. Raises UsageError for wiring that leads nowhere, a column that no stage writes, and circles.
+    """
+    stages = dict(config.stages)
+    probe = Instance(PROBE, Probe())
+    dedups = {name: stage for name, stage in stages.items() if isinstance(stage, Dedup)}
+    plain = {name: stage for name, stage in stages.items() if name not in dedups}
+    known = {PROBE: probe.stage, **plain}
+    instances = {name: _wire(name, stage, known) for name, stage in plain.items()}
+    split = _wire(SPLIT, config.split, known, implied={PROBE: PROBE})
+    clips = {name: i for name, i in instances.items() if i.stage.scope == "clip"}
+    video = {name: i for name, i in instances.items() if i.stage.scope == "video"}
+    types = _types(clips.values())
+    predicates = [Predicate(name, sql, columns_read(name, sql, types)) for name, sql in config.where.items()]
+    deduplications = {name: _deduplication(name, rule, clips, types) for name, rule in dedups.items()}
+    sequence = _sequence(clips, deduplications, list(stages))
+    return Order(
+        probe=probe,
+        video=tuple(
+            _waves(_sorted(video, {name: _sources(i) & set(video) for name, i in video.items()}, list(stages)))
+        ),
+        split=split,
+        waves=tuple(_waves(_place(sequence, predicates))),
+    )
+
+
+def _wire(name: str, stage: Stage, known: Mapping[str, Stage], implied: Mapping[str, str] | None = None) -> Instance:
+    """An instance with each port of its stage led to the instance that `of` names."""
+    ports = {port.rstrip("?"): port for port in stage.reads}
+    of = dict.fromkeys(ports, stage.of) if isinstance(stage.of, str) else {**(implied or {}), **(stage.of or {})}
+    for port in of:
+        if port not in ports:
+            raise UsageError(f"stages.{name}.of: {name} has no input {port!r}{_hint(port, ports)}")
+    wired = []
+    for port, declared in ports.items():
+        source = of.get(port)
+        if source is None or (declared.endswith("?") and source not in known):
+            if not declared.endswith("?"):
+                raise UsageError(f"stages.{name}.of: say which stage gives {name} its input {port or 'column'!r}")
+            continue
+        if source not in known or source == name:
+            raise UsageError(f"stages.{name}.of={source}: there is no such stage{_hint(source, known)}")
+        fields = tuple(stage.reads[declared])
+        for f in fields:
+            if f not in known[source].writes:
+                raise UsageError(
+                    f"stages.{name}.of={source}: {source} writes no {f or 'value'!r}; "
+                    f"it writes {', '.join(x or 'its own name' for x in known[source].writes)}"
+                )
+        wired.append(Port(port, source, fields))
+    return Instance(name, stage, tuple(wired))
+
+
+def _hint(name: str, names: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(names), 1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _types(instances: Iterable[Instance]) -> dict[str, str]:
+    """Every column that a predicate or an order may name, with its type."""
+    types = dict(BASE)
+    for instance in instances:
+        for name, (_, kind) in instance.columns.items():
+            for part, part_kind in {"_uri": "string", "_bytes": "int64", "_digest": "string"}.items():
+                if kind == "blob":
+                    types[name + part] = part_kind
+            if kind != "blob":
+                types[name] = kind
+    return types
+
+
+def owner(name: str, instances: Iterable[Instance]) -> Instance | None:
+    """The instance that writes a column; None for a column that every clip has."""
+    for instance in instances:
+        for written, (_, kind) in instance.columns.items():
+            if name == written or (kind == "blob" and name in {f"{written}{p}" for p in ("_uri", "_bytes", "_digest")}):
+                return instance
+    return None
+
+
+def _deduplication(name: str, rule: Dedup, clips: Mapping[str, Instance], types: Mapping[str, str]) -> Deduplication:
+    of = rule.of if isinstance(rule.of, str) else None
+    if of is None or of not in clips:
+        raise UsageError(f"stages.{name}.of={rule.of}: there is no such stage{_hint(str(rule.of), clips)}")
+    if not clips[of].stage.writes.get("", "").startswith("vector["):
+        raise UsageError(f"stages.{name}.of={of}: {of} writes no vector; name an embedding stage")
+    return Deduplication(name, rule, of, ordering_columns(name, rule.keep, types))
+
+
+def _sources(instance: Instance) -> set[str]:
+    return {port.source for port in instance.ports}
+
+
+def _sequence(
+    clips: Mapping[str, Instance], dedups: Mapping[str, Deduplication], written: list[str]
+) -> list[Instance | Deduplication]:
+    """Stages and dedups of clips in order."""
+    members: dict[str, Instance | Deduplication] = {**clips, **dedups}
+    needs: dict[str, set[str]] = {name: _sources(i) & set(clips) for name, i in clips.items()}
+    for name, dedup in dedups.items():
+        owners = (owner(c, clips.values()) for c in dedup.reads)
+        needs[name] = {dedup.of, *(o.name for o in owners if o)}
+    return _sorted(members, needs, written)
+
+
+def _sorted(members: Mapping[str, Member], needs: Mapping[str, set[str]], written: Sequence[str]) -> list[Member]:
+    """Members so that each stands behind what it needs; among those that may stand, by phase, then as written."""
+    done: list[Member] = []
+    left = sorted(members, key=lambda name: (PHASES.index(_phase(members[name])), written.index(name)))
+    while left:
+        placed = {m.name for m in done}
+        name = next((n for n in left if needs[n] <= placed), None)
+        if name is None:
+            raise UsageError(f"stages: {', '.join(sorted(left))} read each other in a circle; change an `of`")
+        left.remove(name)
+        done.append(members[name])
+    return done
+
+
+def _phase(member: Instance | Deduplication) -> str:
+    stage = member.stage if isinstance(member, Instance) else member.rule
+    return stage.at or stage.phase
+
+
+def _place(
+    sequence: Sequence[Instance | Deduplication], predicates: Sequence[Predicate]
+) -> list[Instance | Deduplication | Predicate]:
+    """The sequence with every predicate directly behind the last stage that it reads."""
+    stages = [member for member in sequence if isinstance(member, Instance)]
+    behind: dict[str | None, list[Predicate]] = {}
+    for predicate in predicates:
+        owners = {o.name for c in predicate.reads if (o := owner(c, stages))}
+        last = next((m.name for m in reversed(sequence) if m.name in owners), None)
+        behind.setdefault(last, []).append(predicate)
+    placed: list[Instance | Deduplication | Predicate] = list(behind.get(None, ()))
+    for member in sequence:
+        placed += [member, *behind.get(member.name, ())]
+    return placed
+
+
+def _waves(placed: Sequence[Instance | Deduplication | Predicate]) -> list[Wave]:
+    """Cuts where a stage needs what the wave before it leaves: its columns, or the clips that are left of it.
+
+    A decision ends a wave only if something dear comes behind it; a dedup ends one always, for it looks at all clips.
+    """
+    waves: list[Wave] = []
+    stages: list[Instance] = []
+    decisions: list[Decision] = []
+
+    def close() -> None:
+        if stages or decisions:
+            waves.append(Wave(tuple(stages), tuple(decisions)))
+        stages.clear()
+        decisions.clear()
+
+    for member in placed:
+        if isinstance(member, Instance):
+            reads_wave = _sources(member) & {s.name for s in stages}
+            if reads_wave or (decisions and member.stage.dear):
+                close()
+            stages.append(member)
+        else:
+            decisions.append(member)
+            if isinstance(member, Deduplication):
+                close()
+    close()
+    return waves

@@ -1,0 +1,123 @@
+"""Predicates and orders of keeping: SQL over the columns of clips, parsed for what they read and run by DuckDB."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from vbuild.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import numpy as np
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Predicate:
+    """A condition on one clip; the clip is kept where it is TRUE."""
+
+    name: str
+    sql: str
+    reads: frozenset[str]
+
+
+def columns_read(name: str, sql: str, types: Mapping[str, str]) -> frozenset[str]:
+    """The columns that a predicate reads. Raises UsageError for bad SQL, unknown columns, and what is no boolean."""
+    return _checked(f"where.{name}={sql!r}", f"select ({sql}) from clips", types, boolean=True)
+
+
+def ordering_columns(name: str, keep: str, types: Mapping[str, str]) -> frozenset[str]:
+    """The columns that a dedup's order of keeping reads; errors as `columns_read`."""
+    if not keep.strip():
+        return frozenset()
+    return _checked(f"stages.{name}.keep={keep!r}", f"select row_number() over (order by {keep}) from clips", types)
+
+
+def _checked(what: str, query: str, types: Mapping[str, str], *, boolean: bool = False) -> frozenset[str]:
+    with duckdb.connect() as db:
+        reply = db.execute("select json_serialize_sql(?)", [query]).fetchone()
+        parsed = json.loads(reply[0]) if reply else {}
+        if parsed.get("error") or len(parsed["statements"]) != 1:
+            raise UsageError(f"{what} is no SQL: {parsed.get('error_message', 'one expression is wanted')}")
+        nodes = list(_nodes(parsed["statements"][0]["node"]["select_list"]))
+        if any(node.get("class") == "SUBQUERY" for node in nodes):
+            raise UsageError(f"{what}: a condition sees one clip at a time; a subquery has no place in it")
+        reads = frozenset(node["column_names"][-1] for node in nodes if node.get("class") == "COLUMN_REF")
+        lower = {column.lower(): column for column in types}
+        for column in reads:
+            if column.lower() not in lower:
+                near = difflib.get_close_matches(column, list(types), 1)
+                hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(types)}"
+                raise UsageError(f"{what}: no stage writes the column {column!r}; {hint}")
+        db.execute(f"create table clips ({', '.join(f'{json.dumps(c)} {sql_type(t)}' for c, t in types.items())})")
+        try:
+            kind = db.execute(f"select typeof(x) from (select null) left join ({query}) t(x) on true").fetchone()
+            if boolean:
+                db.execute(f"select 1 from clips where {query.removeprefix('select ').removesuffix(' from clips')}")
+        except duckdb.Error as error:
+            raise UsageError(f"{what}: {_first_line(error)}") from error
+        if boolean and kind and kind[0] not in ("BOOLEAN", '"NULL"'):
+            raise UsageError(f"{what} is {kind[0].lower()}, not a condition; compare it with something")
+        return frozenset(lower[column.lower()] for column in reads)
+
+
+def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
+    """Every node of a parsed statement."""
+    if isinstance(tree, dict):
+        yield tree
+        for value in tree.values():
+            yield from _nodes(value)
+    elif isinstance(tree, list):
+        for value in tree:
+            yield from _nodes(value)
+
+
+def sql_type(kind: str) -> str:
+    """DuckDB's type for a type of `Stage.writes`."""
+    if kind.startswith("vector["):
+        return f"float[{kind[7:-1]}]"
+    if kind.startswith("list["):
+        return f"{sql_type(kind[5:-1])}[]"
+    simple = {"caption": "varchar", "string": "varchar", "float32": "float", "float64": "double", "bool": "boolean"}
+    return simple.get(kind, {"int64": "bigint", "int32": "integer"}.get(kind, kind))
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]
+
+
+def verdicts(predicates: Sequence[Predicate], clips: pa.Table) -> np.ndarray:
+    """What each predicate says of each clip: int8 (predicates, n): 1 TRUE, 0 FALSE, -1 NULL.
+
+    `clips` holds the columns that the predicates read, and as many rows as there are clips.
+    """
+    import numpy as np
+
+    columns = ", ".join(f"cast(coalesce(cast(({p.sql}) as tinyint), -1) as tinyint)" for p in predicates)
+    with duckdb.connect(config={"threads": 1}) as db:
+        db.register("clips", clips)
+        try:
+            found = db.execute(f"select {columns} from clips").fetch_arrow_table()
+        except duckdb.Error as error:
+            raise UsageError(f"where: {_first_line(error)}") from error
+    return np.stack([column.to_numpy() for column in found.columns]) if len(clips) else np.empty((len(predicates), 0))
+
+
+def ranks(keep: str, clips: pa.Table) -> np.ndarray:
+    """The place of each clip in the order of keeping, int64 (n,): by `keep`, then by clip_id.
+
+    `clips` holds `clip_id` and the columns that `keep` reads. NULLs come last, whichever way the order runs.
+    """
+    order = f"{keep}, clip_id" if keep.strip() else "clip_id"
+    with duckdb.connect(config={"threads": 1, "default_null_order": "nulls_last"}) as db:
+        db.register("clips", clips)
+        db.execute("create table numbered as select row_number() over () as place, * from clips")
+        query = f"select row_number() over (order by {order}) - 1 as r from numbered order by place"
+        rank: np.ndarray = db.execute(query).fetch_arrow_table()["r"].to_numpy()
+    return rank

@@ -1,0 +1,97 @@
+"""What was measured of a clip, said in one plain sentence: a caption that needs no model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import inf
+from typing import ClassVar
+
+from vbuild.stage import Clip, Phase, Row, Stage, Window, knob
+
+Scale = Sequence[tuple[float, str]]
+"""Limit → the word for values below it, in rising order; "" says nothing."""
+
+ADJECTIVES: Sequence[tuple[str, str, Scale]] = (
+    ("quality", "black", ((0.9, ""), (inf, "black"))),
+    ("quality", "brightness", ((0.25, "dark"), (0.6, ""), (inf, "bright"))),
+    ("motion", "mean", ((0.001, "still"), (0.006, "moving"), (inf, "fast-moving"))),
+)
+"""Port, field and words of what is said before the noun. Motion: under a thousandth of height + width is a still."""
+
+LOOKS: Sequence[tuple[str, str, Scale]] = (
+    ("quality", "contrast", ((0.12, "low-contrast"), (0.27, ""), (inf, "high-contrast"))),
+    ("quality", "sharpness", ((100, "soft"), (500, ""), (inf, "crisp"))),
+)
+"""The same, for clips that show something."""
+
+COLOURS: Scale = ((0.01, " in black and white"), (0.07, " in muted colours"), (0.2, ""), (inf, " in vivid colours"))
+"""Of `colorfulness`."""
+
+FEATURES: Sequence[tuple[str, str, Scale]] = (
+    ("quality", "letterbox", ((0.05, ""), (inf, "letterbox bars"))),
+    ("quality", "pillarbox", ((0.05, ""), (inf, "pillarbox bars"))),
+    ("quality", "black", ((0.1, ""), (0.9, "black stretches"), (inf, ""))),
+    ("quality", "freeze", ((0.9, ""), (inf, "hardly any change"))),
+)
+"""What is said behind the noun."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Describe(Stage):
+    """One sentence of what motion and quality measured: "A dark, still shot in muted colours with letterbox bars."
+
+    Text search thus finds footage without a captioner. What is null or not wired is not spoken of.
+    """
+
+    version: ClassVar[int] = 1
+    phase: ClassVar[Phase] = "annotate"
+    reads: ClassVar[Mapping[str, Sequence[str]]] = {
+        "motion?": ("mean",),
+        "quality?": (
+            "sharpness",
+            "brightness",
+            "contrast",
+            "colorfulness",
+            "black",
+            "freeze",
+            "letterbox",
+            "pillarbox",
+        ),
+    }
+    writes: ClassVar[Mapping[str, str]] = {"": "caption"}
+
+    batch: int = knob(512)
+
+    def run(self, clips: Sequence[Clip], model: None) -> Iterable[Row]:  # noqa: ARG002
+        """The sentence of each clip."""
+        for clip in clips:
+            yield {"": [Window(text=sentence(clip.columns))]}
+
+
+def sentence(measures: Mapping[str, Row]) -> str:
+    """The sentence of what was measured, by port and field."""
+    adjectives = _words(measures, ADJECTIVES)
+    colours = ""
+    if "black" not in adjectives:
+        adjectives += _words(measures, LOOKS)
+        colours = _word(measures.get("quality", {}).get("colorfulness"), COLOURS)
+    features = _words(measures, FEATURES)
+    before = f"{', '.join(adjectives)} " if adjectives else ""
+    behind = f" with {_listed(features)}" if features else ""
+    return f"A {before}shot{colours}{behind}."
+
+
+def _words(measures: Mapping[str, Row], said: Sequence[tuple[str, str, Scale]]) -> list[str]:
+    words = [_word(measures.get(port, {}).get(f), scale) for port, f, scale in said]
+    return [word for word in words if word]
+
+
+def _word(value: float | None, scale: Scale) -> str:
+    return "" if value is None else next(word for limit, word in scale if value < limit)
+
+
+def _listed(words: Sequence[str]) -> str:
+    """Words as a list in a sentence."""
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last

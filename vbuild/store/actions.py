@@ -1,0 +1,306 @@
+"""Results by recipe and key: what an action wrote, with a digest of each output."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from vbuild import digest
+from vbuild.digest import SIZE, Recipe, keys_of
+from vbuild.errors import StageError
+from vbuild.stage import Window
+from vbuild.store import lances
+from vbuild.store.blobs import Stored
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from vbuild.stage import Row, Stage
+
+KEY = pa.binary(SIZE)
+
+WINDOWS = pa.list_(
+    pa.struct(
+        [
+            pa.field("text", pa.string()),
+            pa.field("start", pa.float64()),
+            pa.field("end", pa.float64()),
+            pa.field("enhanced", pa.string()),
+            pa.field("status", pa.string()),
+            pa.field("tokens", pa.int64()),
+            pa.field("model", pa.string()),
+        ]
+    )
+)
+
+RECORD = [
+    pa.field("warning", pa.string()),
+    pa.field("seconds", pa.float32()),
+    pa.field("created", pa.timestamp("us", tz="UTC")),
+    pa.field("build", pa.string()),
+]
+"""What every result says of itself: what was lost of the footage, worker seconds, when, and in which build."""
+
+
+def value_column(f: str) -> str:
+    """The column that holds a field; a field without a name is the `value`."""
+    return f or "value"
+
+
+def digest_column(f: str) -> str:
+    """The column that holds the digest of a field."""
+    return f"digest__{value_column(f)}"
+
+
+def fields(f: str, kind: str) -> list[pa.Field]:
+    """The columns that hold a field of one of the types of `Stage.writes`."""
+    name = value_column(f)
+    if kind == "blob":
+        return [
+            pa.field(f"{name}_uri", pa.string()),
+            pa.field(f"{name}_bytes", pa.int64()),
+            pa.field(f"{name}_digest", KEY),
+        ]
+    return [pa.field(name, arrow_type(kind))]
+
+
+def arrow_type(kind: str) -> pa.DataType:
+    """The Arrow type of a type of `Stage.writes` other than `blob`."""
+    if kind == "caption":
+        return WINDOWS
+    if kind.startswith("vector["):
+        return pa.list_(pa.float32(), int(kind[7:-1]))
+    return pa.list_(pa.type_for_alias(kind[5:-1])) if kind.startswith("list[") else pa.type_for_alias(kind)
+
+
+def schema(writes: Mapping[str, str]) -> pa.Schema:
+    """The columns of a recipe's results."""
+    values = [column for f, kind in writes.items() for column in fields(f, kind)]
+    digests = [pa.field(digest_column(f), KEY) for f in writes]
+    return pa.schema([pa.field("key", KEY, nullable=False), *values, *digests, *RECORD])
+
+
+def encode(
+    stage: Stage,
+    rows: Sequence[Row],
+    *,
+    keys: Sequence[bytes],
+    warnings: Sequence[str | None],
+    seconds: float,
+    build: str,
+) -> pa.Table:
+    """Rows of a stage as a table of results, each output with the digest of what is stored.
+
+    Raises StageError for a row that lacks a field, has one too many, or a value of another type or shape.
+    """
+    columns: dict[str, list[Any]] = {}
+    for f, kind in stage.writes.items():
+        what = f"{stage.title()}.{f}" if f else stage.title()
+        values = [_value(what, f, kind, row) for row in rows]
+        stored = _blob_columns(f, values) if kind == "blob" else {value_column(f): values}
+        array = {name: _array(what, column, name, f, kind) for name, column in stored.items()}
+        columns |= array
+        columns[digest_column(f)] = _digests(kind, values, array)
+    for row in rows:
+        if extra := row.keys() - stage.writes.keys():
+            raise StageError(
+                f"{stage.title()}: it wrote {', '.join(map(repr, sorted(extra)))}, which it does not declare"
+            )
+    n = len(rows)
+    record = {
+        "key": pa.array(keys, KEY),
+        "warning": pa.array(warnings, pa.string()),
+        "seconds": pa.array([seconds] * n, pa.float32()),
+        "created": pa.array([datetime.now(UTC)] * n, pa.timestamp("us", tz="UTC")),
+        "build": pa.array([build] * n, pa.string()),
+    }
+    shape = schema(stage.writes)
+    return pa.table({name: {**columns, **record}[name] for name in shape.names}, schema=shape)
+
+
+def _value(what: str, f: str, kind: str, row: Row) -> Any:
+    """One value, checked for what Arrow would let pass, in the form in which it is digested."""
+    if f not in row:
+        raise StageError(f"{what}: the row does not have it; write None for a value that cannot be had")
+    value = row[f]
+    if value is None:
+        return None
+    if kind == "caption":
+        if not all(isinstance(window, Window) for window in value):
+            raise StageError(f"{what}: a caption is a list of Window")
+        return [asdict(window) for window in value]
+    if kind == "blob":
+        if not isinstance(value, Stored):
+            raise StageError(f"{what}: a blob is wanted, not {type(value).__name__}")
+        return value
+    if kind.startswith("vector["):
+        return _vector(what, int(kind[7:-1]), value)
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not np.isfinite(value):
+        raise StageError(f"{what}: it is {value}; write None for a value that cannot be had")
+    return value
+
+
+def _vector(what: str, size: int, value: Any) -> np.ndarray:
+    vector = np.asarray(value, np.float32)
+    if vector.shape != (size,):
+        raise StageError(f"{what}: a vector of {size} is declared, one of shape {vector.shape} was written")
+    if not np.isfinite(vector).all():
+        raise StageError(f"{what}: the vector holds NaN or infinity; write None for a value that cannot be had")
+    return vector
+
+
+def _blob_columns(f: str, values: Sequence[Stored | None]) -> dict[str, list[Any]]:
+    name = value_column(f)
+    return {
+        f"{name}_{part}": [None if v is None else getattr(v, part) for v in values]
+        for part in ("uri", "bytes", "digest")
+    }
+
+
+def _array(what: str, values: list[Any], name: str, f: str, kind: str) -> pa.Array:
+    wanted = next(column.type for column in fields(f, kind) if column.name == name)
+    try:
+        return pa.array(values, wanted)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
+        raise StageError(f"{what}: {kind} is declared, and that is not what was written ({error})") from error
+
+
+def _digests(kind: str, values: Sequence[Any], stored: Mapping[str, pa.Array]) -> pa.Array:
+    """Digests of what is stored, not of what was written: float32 is rounded first."""
+    if kind == "blob":
+        found = [digest.of_value(None) if v is None else digest.of_value(v.digest) for v in values]
+    elif kind.startswith("vector["):
+        found = [digest.of_value(v) for v in values]
+    else:
+        (column,) = stored.values()
+        found = [digest.of_value(v) for v in column.to_pylist()]
+    return pa.array(found, KEY)
+
+
+class Actions:
+    """The results of a store, by stage and recipe."""
+
+    def __init__(self, root: Path) -> None:
+        self.folder = root / "actions"
+        self.open: dict[str, Results] = {}
+
+    def results(self, recipe: Recipe, writes: Mapping[str, str]) -> Results:
+        """The results of one recipe; the same object for as long as this one lives."""
+        if recipe.id not in self.open:
+            self.open[recipe.id] = Results(self.folder / recipe.stage / f"{recipe.id}.lance", recipe, writes)
+        return self.open[recipe.id]
+
+    def recipes(self, stage: str) -> list[Recipe]:
+        """Every recipe of a stage that has results."""
+        found = sorted((self.folder / stage).glob("*.json"))
+        return [Recipe.from_json(path.read_text(encoding="utf-8")) for path in found]
+
+
+class Results:
+    """The results of one recipe: one Lance dataset, read as columns, its keys held sorted.
+
+    Places of rows count in the order of the dataset, and hold until the next `append`, `delete` or `compact`.
+    """
+
+    def __init__(self, path: Path, recipe: Recipe, writes: Mapping[str, str]) -> None:
+        self.path, self.recipe, self.schema = path, recipe, schema(writes)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Takes the newest version, with what other builds have added."""
+        self._take_over(lances.opened(self.path))
+
+    def _take_over(self, dataset: Any | None) -> None:
+        self.dataset = dataset
+        self.sorted: tuple[np.ndarray, np.ndarray] | None = None
+        self.cached: dict[str, pa.ChunkedArray] = {}
+
+    def __len__(self) -> int:
+        return 0 if self.dataset is None else int(self.dataset.count_rows())
+
+    def _column(self, name: str) -> pa.ChunkedArray:
+        """A whole column; those of fixed width are held."""
+        if name in self.cached:
+            return self.cached[name]
+        assert self.dataset is not None
+        column = self.dataset.to_table(columns=[name])[name]
+        if pa.types.is_primitive(column.type) or column.type == KEY:
+            self.cached[name] = column
+        return column
+
+    def lookup(self, keys: np.ndarray) -> np.ndarray:
+        """The place of each key (n,) V16, int64 (n,); -1 where there is none. Of rows with one key the first wins.
+
+        Sorted by the keys' first 64 bits, verified by all 128: a clash of halves reads as a miss, never as a lie.
+        """
+        if self.dataset is None or not len(keys):
+            return np.full(len(keys), -1, np.int64)
+        if self.sorted is None:
+            held = keys_of(self._column("key"))
+            order = np.argsort(_half(held), kind="stable")
+            self.sorted = held[order], order
+        held, order = self.sorted
+        if not len(held):
+            return np.full(len(keys), -1, np.int64)
+        way = np.argsort(_half(keys), kind="stable")
+        spot = np.empty(len(keys), np.int64)
+        spot[way] = np.searchsorted(_half(held), _half(keys)[way])
+        spot = np.minimum(spot, len(held) - 1)
+        return np.where(held[spot] == keys, order[spot], -1)
+
+    def take(self, places: np.ndarray, columns: Sequence[str]) -> pa.Table:
+        """Columns of the rows at some places, in that order; all null at place -1."""
+        shape = pa.schema([self.schema.field(name) for name in columns])
+        if self.dataset is None or not len(places):
+            return pa.table([pa.nulls(len(places), f.type) for f in shape], names=shape.names)
+        if all(pa.types.is_primitive(f.type) or f.type == KEY for f in shape):
+            index = pa.array(places, mask=places < 0)
+            return pa.table([self._column(name).take(index) for name in columns], names=shape.names)
+        wanted, back = np.unique(places[places >= 0], return_inverse=True)
+        found = self.dataset.take(wanted.tolist(), columns=list(columns)) if len(wanted) else shape.empty_table()
+        index = np.full(len(places), -1, np.int64)
+        index[places >= 0] = back
+        return found.select(list(columns)).combine_chunks().take(pa.array(index, mask=index < 0))
+
+    def append(self, table: pa.Table) -> None:
+        """Adds results whose keys are not there yet, and takes the newest version."""
+        self.refresh()
+        keys = keys_of(table["key"])
+        _, first = np.unique(keys, return_index=True)
+        rows = np.sort(first)
+        rows = rows[self.lookup(keys[rows]) < 0]
+        if not len(rows):
+            return
+        note = self.path.with_suffix(".json")
+        if not note.exists():
+            note.parent.mkdir(parents=True, exist_ok=True)
+            note.write_text(self.recipe.to_json(), encoding="utf-8")
+        self._take_over(lances.append(self.path, table.take(pa.array(rows)).cast(self.schema)))
+
+    def delete(self, keys: np.ndarray) -> None:
+        """Takes the results of some keys out, so that their actions can run again."""
+        self.refresh()
+        places = self.lookup(keys)
+        doomed = [bytes(key).hex() for key in keys[places >= 0].tolist()]
+        if self.dataset is not None and doomed:
+            for start in range(0, len(doomed), 1000):
+                listed = ", ".join(f"X'{key}'" for key in doomed[start : start + 1000])
+                self.dataset.delete(f"key IN ({listed})")
+            self.refresh()
+
+    def compact(self) -> None:
+        """Joins fragments where there are many; the order of rows stays."""
+        if self.dataset is not None and lances.compact(self.dataset):
+            self.refresh()
+
+
+def _half(keys: np.ndarray) -> np.ndarray:
+    """The first 64 bits of keys."""
+    return np.ascontiguousarray(keys).view(np.uint64)[::2]

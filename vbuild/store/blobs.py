@@ -1,0 +1,111 @@
+"""Bytes by their digest: clip media, previews, frames."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vbuild import digest
+from vbuild.digest import Digest  # noqa: TC001  `bytes` below is a field
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import numpy as np
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A blob that is in the store."""
+
+    uri: str
+    """Its name in the store: `ab/cdef….mp4`."""
+    bytes: int
+    digest: Digest
+
+
+@dataclass(frozen=True)
+class Blobs:
+    """The blobs of a store; cheap to make, and to send to a worker."""
+
+    root: Path
+    """The store."""
+
+    @property
+    def folder(self) -> Path:
+        """Where they lie."""
+        return self.root / "blobs"
+
+    def put(self, data: Path | bytes, suffix: str) -> Stored:
+        """Puts bytes, or a file of `scratch`, into the store, durably: it is there whole or not at all.
+
+        A file is moved. The same bytes put twice are stored once.
+        """
+        if isinstance(data, Path):
+            with data.open("rb") as stream:
+                found = digest.of_stream(stream)
+            size = data.stat().st_size
+        else:
+            found, size = digest.of_bytes(data), len(data)
+        uri = f"{found.hex()[:2]}/{found.hex()[2:]}{suffix}"
+        target = self.path(uri)
+        if not (target.is_file() and target.stat().st_size == size):
+            self._place(data, target)
+        return Stored(uri, size, found)
+
+    def _place(self, data: Path | bytes, target: Path) -> None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(data, bytes):
+            source = self.folder / "tmp" / secrets.token_hex(8)
+            source.parent.mkdir(parents=True, exist_ok=True)
+            source.write_bytes(data)
+        else:
+            source = data
+        for path, flags in ((source, os.O_RDONLY), (None, 0), (target.parent, os.O_RDONLY | os.O_DIRECTORY)):
+            if path is None:
+                source.replace(target)
+                continue
+            handle = os.open(path, flags)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+
+    def path(self, uri: str) -> Path:
+        """Where a blob lies."""
+        return self.folder / uri
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """A private folder on the store's file system, gone at the end."""
+        folder = self.folder / "tmp" / f"{os.getpid()}-{secrets.token_hex(4)}"
+        folder.mkdir(parents=True)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def missing(self, uris: Sequence[str | None]) -> np.ndarray:
+        """(n,) bool: which of these blobs are not there. Folders are listed once; no file is looked at by itself."""
+        import numpy as np
+
+        there: dict[str, set[str]] = {}
+        gone = np.ones(len(uris), bool)
+        for row, uri in enumerate(uris):
+            shard, _, name = (uri or "").partition("/")
+            if shard not in there:
+                there[shard] = _names(self.folder / shard) if uri else set()
+            gone[row] = name not in there[shard]
+        return gone
+
+
+def _names(folder: Path) -> set[str]:
+    try:
+        return set(os.listdir(folder))  # noqa: PTH208  names are wanted, not paths
+    except FileNotFoundError:
+        return set()

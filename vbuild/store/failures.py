@@ -1,0 +1,98 @@
+"""Actions that failed: what they were, why, and how often they were tried."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from vbuild.digest import SIZE
+from vbuild.store import lances
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+SCHEMA = pa.schema(
+    [
+        pa.field("key", pa.binary(SIZE)),
+        pa.field("stage", pa.string()),
+        pa.field("recipe", pa.string()),
+        pa.field("error", pa.string()),
+        pa.field("message", pa.string()),
+        pa.field("attempts", pa.int64()),
+        pa.field("versions", pa.string()),
+        pa.field("created", pa.timestamp("us", tz="UTC")),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Failed:
+    """One action that failed."""
+
+    key: bytes
+    stage: str
+    recipe: str
+    error: str
+    """The class of the error."""
+    message: str
+    attempts: int = 1
+    versions: str = ""
+    """Of the libraries, as JSON."""
+
+
+class Failures:
+    """The failures of a store. The last record of a recipe and key counts."""
+
+    def __init__(self, root: Path) -> None:
+        self.path = root / "failures.lance"
+        self.table = self._read()
+
+    def _read(self) -> pa.Table:
+        dataset = lances.opened(self.path)
+        return SCHEMA.empty_table() if dataset is None else dataset.to_table()
+
+    def all(self) -> pa.Table:
+        """Every record, oldest first."""
+        return self.table
+
+    def of(self, recipe: str) -> dict[bytes, Failed]:
+        """The failures of a recipe by key."""
+        rows = self.table.filter(pc.equal(self.table["recipe"], recipe)).drop_columns("created").to_pylist()
+        return {row["key"]: Failed(**row) for row in rows}
+
+    def known(self, recipe: str, keys: np.ndarray) -> np.ndarray:
+        """(n,) bool: which of the keys (n,) V16 have failed under a recipe."""
+        held = self.of(recipe)
+        return np.fromiter((key in held for key in keys.tolist()), bool, len(keys))
+
+    def lookup(self, recipe: str, keys: np.ndarray) -> dict[bytes, Failed]:
+        """The failures of those of the keys (n,) V16 that have failed under a recipe."""
+        held = self.of(recipe)
+        return {key: held[key] for key in keys.tolist() if key in held}
+
+    def append(self, failed: Sequence[Failed]) -> None:
+        """Records failures; one more attempt for those that failed before."""
+        self.table = self._read()
+        before = {recipe: self.of(recipe) for recipe in {f.recipe for f in failed}}
+        now = datetime.now(UTC)
+        rows = []
+        for f in failed:
+            old = before[f.recipe].get(f.key)
+            rows.append({**vars(f), "attempts": f.attempts + (old.attempts if old else 0), "created": now})
+        lances.append(self.path, pa.Table.from_pylist(rows, schema=SCHEMA))
+        self.table = self._read()
+
+    def delete(self, recipe: str, keys: np.ndarray) -> None:
+        """Forgets failures of actions that have a result now."""
+        gone = self.lookup(recipe, keys)
+        dataset = lances.opened(self.path)
+        if dataset is not None and gone:
+            listed = ", ".join(f"X'{key.hex()}'" for key in gone)
+            dataset.delete(f"recipe = '{recipe}' AND key IN ({listed})")
+            self.table = self._read()

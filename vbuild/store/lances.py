@@ -1,0 +1,79 @@
+"""Lance datasets that only grow: created without a race, appended to, read as columns."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import shutil
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import lance
+
+from vbuild.errors import StoreError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pyarrow as pa
+
+FRAGMENTS = 64
+"""A dataset with more of them is compacted at the end of a build."""
+
+
+def opened(path: Path) -> Any | None:
+    """The newest version of a dataset; None if there is none. Raises StoreError for one that cannot be read."""
+    if not (path / "_versions").is_dir():
+        return None
+    try:
+        return lance.dataset(str(path))
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path}: it cannot be read ({_line(error)}); move it away and build again") from error
+
+
+def append(path: Path, table: pa.Table) -> Any:
+    """Appends a table and returns the dataset's newest version; creates it first if need be.
+
+    Both ways to create a dataset in place lose the rows of a process that creates it at the same time, so an empty
+    one is made under a private name and renamed: of two processes one loses, sees the other's, and appends to it.
+    """
+    try:
+        dataset = opened(path) or _created(path, table.schema)
+        return lance.write_dataset(table, dataset, mode="append")
+    except OSError as error:
+        raise StoreError(f"{path}: it cannot be written ({_line(error)}); free space or fix its rights") from error
+
+
+def _created(path: Path, schema: pa.Schema) -> Any:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    private = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    lance.write_dataset(schema.empty_table(), str(private), mode="create")
+    try:
+        private.rename(path)
+    except OSError as error:
+        shutil.rmtree(private, ignore_errors=True)
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+    return lance.dataset(str(path))
+
+
+def compact(dataset: Any, *, forget: bool = True) -> bool:
+    """Joins fragments, in order, where there are many of them; True if it did. A race with another build is let be.
+
+    With `forget`, versions of more than an hour ago go.
+    """
+    if len(dataset.get_fragments()) <= FRAGMENTS:
+        return False
+    try:
+        dataset.optimize.compact_files()
+        if forget:
+            dataset.cleanup_old_versions(older_than=timedelta(hours=1))
+    except OSError as error:
+        if "conflict" not in str(error).lower():
+            raise
+    return True
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
