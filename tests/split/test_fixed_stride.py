@@ -77,8 +77,9 @@ def test_a_frame_belongs_to_exactly_one_clip(start, ticks, base, length):
 
 
 @pytest.mark.parametrize(
-    ("params", "name"), [({"length": 0.0}, "length"), ({"stride": -1.0}, "stride"), ({"min": 11.0}, "min"), ({"limit": 0}, "limit")]
-)  # fmt: skip
+    ("params", "name"),
+    [({"length": 0.0}, "length"), ({"stride": -1.0}, "stride"), ({"min": 11.0}, "min"), ({"limit": 0}, "limit")],
+)
 def test_what_cuts_nothing_is_refused(params, name):
     """A length, stride, minimum or limit that leaves no clip is refused by name."""
     with pytest.raises(UsageError, match=rf"split\.{name}="):

@@ -1,4 +1,4 @@
-"""Which clips are near-duplicates of which, and which of them stay: a decision, declared here and taken by the build."""
+"""Which clips are near-duplicates, and which of them stay: a decision, declared here and taken by the build."""
 
 from __future__ import annotations
 

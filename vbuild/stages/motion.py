@@ -43,9 +43,10 @@ class Motion(Stage):
     batch: int = knob(64)
 
     def __post_init__(self) -> None:
-        """Refuses a patch without area."""
-        if self.patch < 1:
-            raise UsageError(f"motion.patch={self.patch}: a patch has at least 1 pixel a side")
+        """Refuses sizes and rates of nothing."""
+        for name in ("fps", "short_side", "patch"):
+            if not getattr(self, name) > 0:
+                raise UsageError(f"motion.{name}={getattr(self, name)}: must be more than 0")
 
     def asks(self) -> Frames:
         """Pairs of adjacent frames in gray."""
@@ -55,7 +56,7 @@ class Motion(Stage):
         """The flow's working memory."""
         import cv2
 
-        return cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        return cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
 
     def run(self, clips: Sequence[Clip], model: Any) -> Iterable[Row]:
         """Mean and least motion of each clip."""
@@ -68,7 +69,7 @@ class Motion(Stage):
             if not len(pairs):
                 yield {"mean": None, "min_patch": None}
                 continue
-            total = magnitude(*pairs[0], model)
+            total = magnitude(pairs[0, 0], pairs[0, 1], model)
             for before, after in pairs[1:]:
                 total += magnitude(before, after, model)
             moved = total / len(pairs)

@@ -89,7 +89,8 @@ def embedding(frames: np.ndarray) -> np.ndarray:
     parts = [luma * weight, *(c[:, :CHROMA, :CHROMA] * colour for c in chroma)]
     held = np.arcsinh(np.concatenate([*(p.reshape(RATES, -1) for p in parts)], axis=1).ravel() / KNEE)
     vector = np.append(held, np.arcsinh(NOTHING / KNEE))
-    return (vector / np.sqrt(np.einsum("i,i", vector, vector))).astype(np.float32)
+    unit: np.ndarray = (vector / np.sqrt(np.einsum("i,i", vector, vector))).astype(np.float32)
+    return unit
 
 
 def cosines(length: int, kept: int) -> np.ndarray:

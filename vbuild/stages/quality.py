@@ -61,7 +61,10 @@ class Quality(Stage):
     batch: int = knob(32)
 
     def __post_init__(self) -> None:
-        """Refuses thresholds that no picture can be on both sides of."""
+        """Refuses sizes and rates of nothing, and thresholds that are no shares."""
+        for name in ("fps", "short_side"):
+            if not getattr(self, name) > 0:
+                raise UsageError(f"quality.{name}={getattr(self, name)}: must be more than 0")
         for name in ("black_level", "bar_level", "black_share", "freeze_level"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"quality.{name}={getattr(self, name)}: it is a share, from 0 to 1")
@@ -111,7 +114,7 @@ def colorfulness(frame: np.ndarray) -> float:
 
 
 def bars(black: np.ndarray) -> float:
-    """Share of the lines, bool (n,), that are black at the one end and at the other; 0 if all are: then none is a bar."""
+    """Share of the lines, bool (n,), that are black at either end; 0 if all are, for then none is a bar."""
     import numpy as np
 
     lit = np.flatnonzero(~black)

@@ -1,0 +1,51 @@
+"""Opens video files, and says in one line what is wrong with those that do not open."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import av
+from av.stream import Disposition
+
+from vbuild.errors import MediaError, NoVideoError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
+
+@contextmanager
+def opened(path: str) -> Iterator[InputContainer]:
+    """A file, open for reading. Raises MediaError if it is no media file."""
+    if Path(path).is_file() and not Path(path).stat().st_size:
+        raise MediaError("the file is empty (0 bytes)")
+    try:
+        container = av.open(path, metadata_errors="replace")
+    except FileNotFoundError as error:
+        raise MediaError("the file is gone") from error
+    except (av.FFmpegError, ValueError) as error:
+        raise MediaError(f"it is no video that can be opened ({said(error)})") from error
+    with container:
+        yield container
+
+
+def picture(container: InputContainer) -> VideoStream:
+    """The first stream of moving pictures; a cover picture is none. Raises NoVideoError if there is none."""
+    moving = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    if moving:
+        return moving[0]
+    if not container.streams:
+        raise NoVideoError("no stream was found in it")
+    kinds = sorted({s.type or "unknown" for s in container.streams if s.type != "video"})
+    cover = " and a cover picture" if container.streams.video else ""
+    raise NoVideoError(f"no video stream; it holds only {', '.join(kinds) or 'no sound'}{cover}")
+
+
+def said(error: Exception) -> str:
+    """What FFmpeg said, without the path."""
+    text = error.strerror if isinstance(error, av.FFmpegError) else str(error)
+    return " ".join(str(text).split())

@@ -1,0 +1,196 @@
+"""Tells what a video file holds, counting only what can be trusted: packets, not headers."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import av
+
+from vbuild.errors import MediaError
+from vbuild.media.files import opened, picture, said
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+FIRST_FRAMES = 400
+"""Packets that are tried before a file is said to hold no picture that can be decoded."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Video:
+    """A video stream and what stands beside it."""
+
+    container: str
+    codec: str
+    pixel_format: str
+    width: int
+    """Pixels, as shown: turned upright, with square pixels."""
+    height: int
+    coded_width: int
+    coded_height: int
+    rotation: int
+    """Degrees clockwise that turn it upright: 0, 90, 180 or 270."""
+    fps: float | None
+    """Frames by duration; None for a single frame without a duration."""
+    frames: int
+    """Packets that carry a picture that is shown: those of one time count once, for but one of them is shown."""
+    duration: float
+    """Seconds from the first frame's presentation to the end of the last's."""
+    start_pts: int
+    end_pts: int
+    """Half-open, in ticks of the time base."""
+    time_base_num: int
+    time_base_den: int
+    stream: int
+    """The index of the stream in the file."""
+    keyframes: int
+    vfr: bool
+    """Whether frames stand at uneven distances, by more than the time base's rounding."""
+    audio: str | None
+    """The codec of the first sound."""
+    audio_rate: int | None
+    audio_channels: int | None
+    video_streams: int
+    warning: str | None
+    """What does not add up."""
+
+
+@dataclass
+class _Scan:
+    """The packets of a stream."""
+
+    pts: list[int]
+    durations: list[int]
+    keyframes: int = 0
+    untimed: int = 0
+    hidden: int = 0
+    """Packets that an edit list leaves out."""
+    broke: str | None = None
+
+
+def probe(path: str) -> Video:
+    """Reads all packets of the video stream and decodes its first frame. Raises MediaError, NoVideoError."""
+    with opened(path) as container:
+        first = _first_frame(container, picture(container))
+    with opened(path) as container:
+        stream = picture(container)
+        return _video(container, stream, first, _scan(container, stream))
+
+
+def _first_frame(container: InputContainer, stream: VideoStream) -> VideoFrame:
+    """The first frame that can be decoded: proof that the codec is known and the data is not scrambled."""
+    why = "it holds no packet"
+    try:
+        for count, packet in enumerate(container.demux(stream)):
+            try:
+                frames = packet.decode()
+            except av.FFmpegError as error:
+                why = said(error)
+                frames = []
+            if frames:
+                return frames[0]
+            if count >= FIRST_FRAMES:
+                break
+    except av.FFmpegError as error:
+        why = said(error)
+    raise MediaError(f"no frame of its {stream.codec_context.name} video can be decoded ({why})")
+
+
+def _scan(container: InputContainer, stream: VideoStream) -> _Scan:
+    scan = _Scan([], [])
+    try:
+        for packet in container.demux(stream):
+            scan.hidden += packet.is_discard
+            if packet.size and not packet.is_discard:
+                time = packet.dts if packet.pts is None else packet.pts
+                scan.untimed += packet.pts is None
+                if time is not None:
+                    scan.pts.append(time)
+                    scan.durations.append(packet.duration or 0)
+                scan.keyframes += packet.is_keyframe
+    except av.FFmpegError as error:
+        scan.broke = said(error)
+    return scan
+
+
+def _video(container: InputContainer, stream: VideoStream, first: VideoFrame, scan: _Scan) -> Video:
+    base = stream.time_base or Fraction(1, 1000)
+    if not scan.pts:
+        scan.pts.append(first.pts or 0)
+        scan.durations.append(0)
+    spans = dict(sorted(zip(scan.pts, scan.durations, strict=True)))
+    pts = list(spans)
+    deltas = [b - a for a, b in pairwise(pts)]
+    usual = round(statistics.median(deltas)) if deltas else 0
+    last = spans[pts[-1]] or usual or _tick_of(stream, base)
+    start, end = pts[0], pts[-1] + max(last, 1)
+    duration = float((end - start) * base)
+    context = stream.codec_context
+    turn = round((-first.rotation) % 360 / 90) % 4 * 90
+    width, height = shown_size(first, stream.sample_aspect_ratio or context.sample_aspect_ratio)
+    sound = container.streams.audio[0].codec_context if container.streams.audio else None
+    return Video(
+        container=container.format.name,
+        codec=context.codec.canonical_name,
+        pixel_format=first.format.name,
+        width=width,
+        height=height,
+        coded_width=first.width,
+        coded_height=first.height,
+        rotation=turn,
+        fps=len(pts) / duration if len(pts) > 1 or scan.durations[0] else None,
+        frames=len(pts),
+        duration=duration,
+        start_pts=start,
+        end_pts=end,
+        time_base_num=base.numerator,
+        time_base_den=base.denominator,
+        stream=stream.index,
+        keyframes=scan.keyframes,
+        vfr=_uneven(deltas, base),
+        audio=None if sound is None else sound.codec.canonical_name,
+        audio_rate=None if sound is None else sound.sample_rate,
+        audio_channels=None if sound is None else sound.channels,
+        video_streams=len(container.streams.video),
+        warning=_warning(container, stream, scan, pts),
+    )
+
+
+def shown_size(frame: VideoFrame, aspect: Fraction | None) -> tuple[int, int]:
+    """Width and height of a frame as it is shown: with square pixels (the width is stretched), turned upright.
+
+    A sample aspect within 1 % of square is rounding by whoever made the file.
+    """
+    stretch = aspect if aspect and abs(aspect - 1) > Fraction(1, 100) else Fraction(1)
+    width = max(1, round(frame.width * stretch))
+    return (frame.height, width) if round(frame.rotation / 90) % 2 else (width, frame.height)
+
+
+def _tick_of(stream: VideoStream, base: Fraction) -> int:
+    """The ticks of one frame by the header's rate, for a stream of one frame."""
+    rate = stream.average_rate or stream.guessed_rate
+    return round(1 / (rate * base)) if rate else 1
+
+
+def _uneven(deltas: list[int], base: Fraction) -> bool:
+    """Whether distances differ by more than a tick, and by more than 2 ms where ticks are coarse."""
+    return bool(deltas) and (max(deltas) - min(deltas)) > max(1, 0.002 / float(base))
+
+
+def _warning(container: InputContainer, stream: VideoStream, scan: _Scan, pts: list[int]) -> str | None:
+    found = []
+    if scan.broke:
+        found.append(f"reading ends early ({scan.broke})")
+    if stream.frames > len(pts) + scan.hidden:
+        found.append(f"the header says {stream.frames} frames, {len(pts)} are there")
+    if scan.untimed:
+        found.append(f"{scan.untimed} frames have no presentation time")
+    if len(container.streams.video) > 1:
+        found.append(f"{len(container.streams.video)} video streams: the first of moving pictures is taken")
+    return "; ".join(found) or None
