@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+import importlib
+import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from vbuild.check import hint, into, join
+from vbuild.errors import UsageError
 from vbuild.stage import Stage, knob
 
 
@@ -66,3 +72,124 @@ class Config:
     store: Path = Path("cache")
     output: Path = Path("cache/datasets")
     """The folder of the LanceDB databases."""
+
+
+NAME = re.compile(r"[a-z][a-z0-9_]*")
+"""What a stage or a predicate may be called: it becomes a column, or a value of `dropped_by`."""
+
+TAKEN = frozenset(
+    [
+        *("clip_id", "video_id", "uri", "start_s", "end_s", "duration_s", "source_w", "source_h", "source_fps"),
+        *("kept", "dropped_by", "duplicate_of", "error", "warning", "row_digest"),
+        *("base", "decisions", "probe", "split"),
+    ]
+)
+"""Names that every dataset uses itself."""
+
+FOLDER = re.compile(r"[\w.,=+@-]+")
+"""What a dataset may be called: it becomes a folder."""
+
+
+def checked(data: Mapping[str, Any], *, declared: str) -> Config:
+    """The configuration of a dataset from composed plain data. Raises UsageError with the path of the key at fault."""
+    stages = _group(data, "stages")
+    known: dict[str, Any] = {
+        "declared": declared,
+        "name": _name(data.get("name") or declared),
+        "stages": {name: _stage(value, f"stages.{name}") for name, value in stages.items() if value is not None},
+        "where": {
+            name: _sql(value, f"where.{name}") for name, value in _group(data, "where").items() if value is not None
+        },
+        "split": _stage(data.get("split"), "split"),
+    }
+    for kind in ("stages", "where"):
+        for name in known[kind]:
+            _identifier(kind, name, known["stages"] if kind == "where" else {})
+    if not known["stages"]:
+        raise UsageError("stages: the dataset has no stage; give it one, as in +stage@stages.motion=motion")
+    config = into(Config, data, "", known=known)
+    return dataclasses.replace(config, store=config.store.absolute(), output=config.output.absolute())
+
+
+def _group(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    group = data.get(name)
+    if group is not None and not isinstance(group, Mapping):
+        raise UsageError(f"{name}={group!r}: a group of names is expected")
+    return group or {}
+
+
+def _name(name: Any) -> str:
+    text = str(name)
+    if not FOLDER.fullmatch(text) or text.startswith((".", "-")):
+        raise UsageError(f"name={text!r}: a dataset's name is a folder's; use letters, digits and . , = + @ _ -")
+    return text
+
+
+def _identifier(kind: str, name: str, others: Mapping[str, Any]) -> None:
+    path = join(kind, name)
+    if not NAME.fullmatch(name):
+        raise UsageError(f"{path}: a name starts with a small letter and goes on with small letters, digits and _")
+    if name in TAKEN:
+        raise UsageError(f"{path}: the name {name!r} is taken; call it otherwise")
+    if name in others and others[name].phase == "dedup":
+        raise UsageError(f"{path}: a dedup is called so too, and `dropped_by` could not tell them apart; rename one")
+
+
+def _sql(value: Any, path: str) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if not isinstance(value, str) or not value.strip():
+        raise UsageError(f"{path}={value!r}: a condition in SQL is expected, such as 'motion_mean >= 0.001'")
+    return value
+
+
+def _stage(value: Any, path: str) -> Stage:
+    """A stage from its keys; `_target_` is the path of its class."""
+    if not isinstance(value, Mapping) or not isinstance(value.get("_target_"), str):
+        raise UsageError(f"{path}={value!r}: a stage is expected: a group of keys with _target_: the path of its class")
+    cls = _class(value["_target_"], path)
+    return into(cls, {key: item for key, item in value.items() if key != "_target_"}, path)
+
+
+def _class(target: str, path: str) -> type[Stage]:
+    module, _, name = target.rpartition(".")
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))
+    try:
+        found = getattr(importlib.import_module(module), name, None) if module else None
+    except ModuleNotFoundError as error:
+        raise UsageError(f"{path}._target_={target}: there is no module {error.name!r} that can be imported") from error
+    if found is None:
+        names = [n for n, v in vars(sys.modules[module]).items() if _is_stage(v)] if module in sys.modules else []
+        raise UsageError(f"{path}._target_={target}: there is no such class{hint(name, names)}")
+    if not _is_stage(found):
+        raise UsageError(
+            f"{path}._target_={target}: it is no stage; a stage is a dataclass made from vbuild.stage.Stage"
+        )
+    return found  # type: ignore[no-any-return]
+
+
+def _is_stage(value: Any) -> bool:
+    return isinstance(value, type) and issubclass(value, Stage) and value is not Stage
+
+
+def settled(config: Config) -> dict[str, Any]:
+    """A configuration less its knobs as plain data: what a build may depend on."""
+    plain = _plain(config)
+    assert isinstance(plain, dict)
+    return plain
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        kept = [f.name for f in dataclasses.fields(value) if not f.metadata.get("knob")]
+        plain = {name: _plain(getattr(value, name)) for name in kept}
+        if isinstance(value, Stage):
+            plain["_target_"] = f"{type(value).__module__}.{type(value).__qualname__}"
+            plain["version"] = value.version
+        return plain
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value

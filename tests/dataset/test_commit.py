@@ -1,7 +1,12 @@
 """A commit writes what differs and nothing else, and finishes what another left half done."""
 
+import dataclasses
 import json
 import os
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import duckdb
 import lance
@@ -15,6 +20,7 @@ from vbuild import digest
 from vbuild.dataset.commit import DIGESTS, commit, last_build
 from vbuild.dataset.target import Group, Target
 from vbuild.dataset.versions import fingerprint
+from vbuild.store import lances
 
 BUILD = {
     "time": None, "config": {"declared": "x"}, "recipes": {}, "counts": {"clips": 1}, "seconds": 1.0, "versions": {},
@@ -55,11 +61,7 @@ def held(folder, table="clips"):
 
 def files(folder):
     """Every file with its size and time."""
-    return {
-        os.path.join(d, f): (os.stat(os.path.join(d, f)).st_size, os.stat(os.path.join(d, f)).st_mtime_ns)
-        for d, _, names in os.walk(folder)
-        for f in names
-    }
+    return {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in folder.rglob("*") if path.is_file()}
 
 
 def build(number):
@@ -137,33 +139,103 @@ def test_groups_come_and_go(tmp_path):
     assert held(tmp_path) == {"b": {"tone": "low"}, "c": {"tone": "high"}}
 
 
-@pytest.mark.parametrize("step", range(1, 6))
-def test_a_commit_that_was_cut_short_is_finished(tmp_path, step, monkeypatch):
-    """Wherever a commit ends early, the next one leaves what a commit from nothing leaves."""
-    old = clips(["a", "b", "c"], [1.0, 2.0, 3.0], [[1.0, 0, 0, 0]] * 3)
-    new = clips(["b", "c", "d"], [2.0, 9.0, 4.0], [[1.0, 0, 0, 0], [0, 1.0, 0, 0], [0, 0, 1.0, 0]], ["x", "y", "z"])
-    commit(tmp_path / "cut", [old], build(1))
+OLD = clips(["a", "b", "c"], [1.0, 2.0, 3.0], [[1.0, 0, 0, 0]] * 3)
+OLD = dataclasses.replace(OLD, groups=(*OLD.groups, group("gone", ["p", "q", "r"], pa.string())))
+NEW = clips(["b", "c", "d"], [2.0, 9.0, 4.0], [[1.0, 0, 0, 0], [1.0, 0, 0, 0], [0, 0, 1.0, 0]], ["x", None, "z"])
+
+
+def write_calls(patch, folder, step=None):
+    """Counts the calls that write a version of a table or a tag; raises instead of making one of them."""
     calls = []
 
     def ending(original):
         def call(*args, **kwargs):
-            calls.append(original)
+            calls.append(original.__name__)
             if len(calls) == step:
                 raise KeyboardInterrupt
             return original(*args, **kwargs)
 
         return call
 
+    dataset = lance.dataset(str(folder / "clips.lance"))
+    writes = {
+        lance.LanceDataset: ("drop_columns", "add_columns", "merge_insert", "delete", "create_scalar_index"),
+        type(dataset.optimize): ("optimize_indices",),
+        type(dataset.tags): ("create",),
+        lances: ("append",),
+    }
+    for owner, names in writes.items():
+        for name in names:
+            patch.setattr(owner, name, ending(getattr(owner, name)))
+    return calls
+
+
+def assert_finished(folder, clean):
+    """The next commit leaves what a commit from nothing leaves, and the one behind it has nothing to do."""
+    commit(folder, [NEW], build("next"))
+    commit(clean, [NEW], build("only"))
+    assert held(folder) == held(clean)
+    assert commit(folder, [NEW], build("last")).build is None
+    covered = {i.name: i.num_rows_indexed for i in lance.dataset(str(folder / "clips.lance")).describe_indices()}
+    assert covered == {"tone_idx": 3, "embed_idx": 3, "caption_idx": 3}
+    tags = lance.dataset(str(folder / "clips.lance")).tags.list()
+    assert tags[last_build(folder)["id"]]["version"] == last_build(folder)["tables"]["clips"]
+
+
+def test_a_commit_that_was_cut_short_is_finished(tmp_path, monkeypatch):
+    """Before whichever write a commit ends, the next one leaves what a commit from nothing leaves."""
+    commit(tmp_path / "whole", [OLD], build(1))
     with monkeypatch.context() as patch:
-        for name in ("drop_columns", "merge", "merge_insert", "delete"):
-            patch.setattr(lance.LanceDataset, name, ending(getattr(lance.LanceDataset, name)))
-        patch.setattr("vbuild.store.lances.append", ending(__import__("vbuild.store.lances").store.lances.append))
-        with pytest.raises(KeyboardInterrupt):
-            commit(tmp_path / "cut", [new], build(2))
-    commit(tmp_path / "cut", [new], build(3))
-    commit(tmp_path / "clean", [new], build(1))
-    assert held(tmp_path / "cut") == held(tmp_path / "clean")
-    assert commit(tmp_path / "cut", [new], build(4)).build is None
+        calls = write_calls(patch, tmp_path / "whole")
+        commit(tmp_path / "whole", [NEW], build(2))
+    assert calls == [
+        "delete", "drop_columns", "add_columns", "merge_insert", "append", "create_scalar_index", "create_scalar_index",
+        "optimize_indices", "create", "append",
+    ]  # fmt: skip
+    for step in range(1, len(calls) + 1):
+        folder = tmp_path / f"cut{step}"
+        commit(folder, [OLD], build(1))
+        with monkeypatch.context() as patch:
+            write_calls(patch, folder, step)
+            with pytest.raises(KeyboardInterrupt):
+                commit(folder, [NEW], build(2))
+        assert last_build(folder)["id"] == "b1"
+        assert_finished(folder, tmp_path / f"clean{step}")
+
+
+def test_a_group_whose_columns_were_filled_by_a_cut_commit_is_known_by_them(tmp_path, monkeypatch):
+    """Values that a cut commit wrote are not taken for those of the build before, though their digests once stood."""
+    low, high = (
+        Target("clips", "clip_id", pa.array(["a"]), (group("tone", [v], kind),), {})
+        for v, kind in ((1, pa.int64()), ("high", pa.string()))
+    )
+    commit(tmp_path, [low], build(1))
+    with monkeypatch.context() as patch:
+        patch.setattr(lances, "append", None)
+        with pytest.raises(TypeError):
+            commit(tmp_path, [high], build(2))
+    assert held(tmp_path) == {"a": {"tone": "high"}}
+    commit(tmp_path, [low], build(3))
+    assert held(tmp_path) == {"a": {"tone": 1}}
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.05, 0.15])
+def test_a_killed_commit_is_finished(tmp_path, delay):
+    """A process that is killed while it commits leaves a database that the next commit brings to its target."""
+    folder = tmp_path / "killed"
+    code = (
+        "import sys, itertools; sys.path.insert(0, sys.argv[2])\n"
+        "from pathlib import Path\n"
+        "from test_commit import NEW, OLD, build, commit\n"
+        "print('ready', flush=True)\n"
+        "for n in itertools.count(): commit(Path(sys.argv[1]), [OLD if n % 2 else NEW], build(n))"
+    )
+    command = [sys.executable, "-c", code, str(folder), str(Path(__file__).parent)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(delay)
+        process.kill()
+    assert_finished(folder, tmp_path / "clean")
 
 
 def test_every_build_can_be_opened_again(tmp_path):

@@ -14,7 +14,7 @@ PICTURE = data.camera()[:400, :480]
 def measure(pairs, **params):
     stage = Motion(**params)
     clip = Clip(duration=10.0, frames=Sampled(np.asarray(pairs, np.uint8), np.arange(len(pairs)) / 2))
-    (row,) = stage.run([clip], stage.load())
+    (row,) = stage.run([clip], None)
     return row
 
 
@@ -59,6 +59,16 @@ def test_tiny_pictures_are_measured(shape):
     """Pictures too small for the flow's pyramid still get a finite value."""
     noise = np.random.default_rng(0).integers(0, 255, (1, 2, *shape))
     assert 0 <= measure(noise)["mean"] < 1
+
+
+def test_what_ran_before_changes_nothing():
+    """A clip reads the same alone and in a batch behind a tiny one."""
+    clips = [
+        Clip(duration=1.0, frames=Sampled(np.ascontiguousarray(pair, np.uint8)[None], np.zeros(1)))
+        for pair in ([PICTURE[:12, :12], PICTURE[2:14, :12]], [window(20), window(24)])
+    ]
+    _, behind = Motion().run(clips, None)
+    assert behind == measure([[window(20), window(24)]])
 
 
 def test_the_least_patch_is_a_true_mean_of_its_area():

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from vbuild import digest
-from vbuild.dataset.target import Group, Target
+from vbuild.dataset.target import Group, Index, Target
 from vbuild.plan.items import (
     BASE_SCHEMA,
     NOBODY,
@@ -80,10 +80,12 @@ def _clips(clips: Everything) -> Target:
     return Target("clips", "clip_id", hexed(ids).combine_chunks(), tuple(groups), _clip_indexes(session))
 
 
-def _clip_indexes(session: Session) -> dict[str, str]:
+def _clip_indexes(session: Session) -> dict[str, Index]:
     """Text, vector and scalar indexes: on captions, on embeddings, and on what `where` uses."""
-    kinds = {"caption": "text", "vector": "vector"}
-    indexes = {name: "scalar" for d in session.order.decisions if isinstance(d, Predicate) for name in d.reads}
+    kinds: dict[str, Index] = {"caption": "text", "vector": "vector"}
+    indexes: dict[str, Index] = {
+        name: "scalar" for d in session.order.decisions if isinstance(d, Predicate) for name in d.reads
+    }
     for instance in session.order.clip_stages:
         for name, (_, kind) in instance.columns.items():
             if kind.partition("[")[0] in kinds:
@@ -119,7 +121,7 @@ def _instance(clips: Everything, instance: Instance) -> Group:
     head = (root, *writes) if "blob" in writes.values() else tuple(writes)
 
     def digests(c: Items) -> np.ndarray:
-        found = digest.inputs(head, shelf.digests(c, instance.name, writes))
+        found = digest.inputs(head, shelf.digests(c, instance.name, writes)).copy()
         found[c.states(instance.name) != State.DONE] = NOBODY[0]
         return found
 
@@ -260,7 +262,7 @@ def _probed(session: Session) -> list[dict[str, Any] | str]:
     known: dict[bytes, dict[str, Any] | str] = {}
     for shard in session.shards:
         videos = shard.videos
-        names = [*SAME, "width", "height", "warning"]
+        names = [*SAME, "width", "height", "remark"]
         table = session.shelf.take(videos, "probe", [value_column(n) for n in names])
         clips = np.bincount(shard.clips.place, minlength=len(videos)) if shard.clips else np.zeros(len(videos))
         for n, row in enumerate(table.to_pylist()):
@@ -291,8 +293,8 @@ def _video(session: Session, n: int, found: dict[str, Any] | str) -> dict[str, A
     if isinstance(found, str):
         return {**row, "clips": 0, "status": "failed", "error": found}
     row |= {name: found[name] for name in SAME}
-    row |= {"w": found["width"], "h": found["height"], "clips": found["clips"], "error": found["warning"]}
-    row["status"] = "warning" if found["warning"] else "ok"
+    row |= {"w": found["width"], "h": found["height"], "clips": found["clips"], "error": found["remark"]}
+    row["status"] = "warning" if found["remark"] else "ok"
     if not found["clips"]:
         row["status"] = "empty"
         row["error"] = row["error"] or f"{SPLIT} found no clip in {found['duration']:.2f} s"
@@ -368,6 +370,6 @@ def _table(name: str, key: str, schema: pa.Schema, keys: Sequence[str], rows: Se
     def values(wanted: np.ndarray) -> pa.Table:
         return pa.Table.from_pylist([rows[n] for n in wanted.tolist()], schema=schema)
 
-    indexes = {"text": "text", "clip_id": "scalar"} if "text" in schema.names else {}
+    indexes: dict[str, Index] = {"text": "text", "clip_id": "scalar"} if "text" in schema.names else {}
     group = Group(name, schema, digests.reshape(-1), values)
     return Target(name, key, pa.array(keys, pa.string()), (group,), indexes)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import lance
@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from vbuild.dataset.indexes import bring_indexes
 from vbuild.digest import SIZE, column_of, keys_of
+from vbuild.errors import DatasetError
 from vbuild.store import lances
 
 if TYPE_CHECKING:
@@ -21,64 +22,16 @@ if TYPE_CHECKING:
 
     from vbuild.dataset.target import Group, Target
 
+Digests = Mapping[str, np.ndarray]
+"""Group → (n,) V16."""
+
 DIGESTS = "row_digest"
-"""The column that holds, of each row, a digest of each group of columns."""
+"""The column that holds, of each row, a digest of each group of columns: a struct with a field a group.
+
+A group's field comes and goes with its columns, in the same version: it is there if and only if they hold what it says.
+"""
 
 BUILDS = "builds"
-
-
-@dataclass(frozen=True)
-class Committed:
-    """What a commit did."""
-
-    versions: dict[str, int]
-    """Table → its version now."""
-    changed: dict[str, dict[str, int]]
-    """Table that changed → rows added, updated, deleted."""
-    build: str | None
-    """The id of the build; None if there was nothing to commit."""
-
-
-@dataclass
-class Change:
-    """What was done to one table."""
-
-    added: int = 0
-    updated: int = 0
-    deleted: int = 0
-    columns: set[str] = field(default_factory=set)
-    """Columns that were written anew in rows that were there."""
-    reshaped: bool = False
-
-    def __bool__(self) -> bool:
-        return bool(self.added or self.updated or self.deleted or self.reshaped)
-
-
-def commit(folder: Path, targets: Sequence[Target], build: Mapping[str, Any]) -> Committed:
-    """Brings tables to their targets and, if anything changed, adds the build to `builds`, which is the commit.
-
-    `build` holds the row's id, time, config, recipes, counts, seconds and versions. The difference is taken from what
-    the tables hold now, so a commit that was cut short is finished by the next. Every version is tagged with the build.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    changed: dict[str, dict[str, int]] = {}
-    versions: dict[str, int] = {}
-    for target in targets:
-        path = folder / f"{target.table}.lance"
-        change = _bring(path, target)
-        if change or (len(target.keys) and not _has_indexes(path, target)):
-            bring_indexes(path, target.indexes, change.columns, grown=bool(change.added))
-            changed[target.table] = {"added": change.added, "updated": change.updated, "deleted": change.deleted}
-        versions[target.table] = lance.dataset(str(path)).version
-    if not changed and _last_versions(folder) == versions:
-        return Committed(versions, changed, None)
-    row = {name: json.dumps(v) if isinstance(v, Mapping) else v for name, v in build.items()}
-    table = pa.Table.from_pylist([{**row, "tables": json.dumps(versions)}], schema=BUILDS_SCHEMA)
-    lances.append(folder / f"{BUILDS}.lance", table)
-    for name, version in versions.items():
-        lance.dataset(str(folder / f"{name}.lance")).tags.create(build["id"], version)
-    return Committed(versions, changed, build["id"])
-
 
 BUILDS_SCHEMA = pa.schema(
     [
@@ -93,6 +46,60 @@ BUILDS_SCHEMA = pa.schema(
     ]
 )
 """`config`, `recipes`, `counts`, `versions` (of libraries) and `tables` (table → version) are JSON."""
+
+CHUNK = 1 << 15
+"""Rows whose values are fetched at once: with vectors of 768 numbers, 100 MB."""
+
+
+@dataclass(frozen=True)
+class Committed:
+    """What a commit did."""
+
+    versions: dict[str, int]
+    """Table → its version now."""
+    changed: dict[str, dict[str, int]]
+    """Table that changed → rows added, updated, deleted. All 0: it was made, lost columns, or was given an index."""
+    build: str | None
+    """The id of the build; None if there was nothing to commit."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a table holds before its rows change."""
+
+    dataset: Any
+    places: np.ndarray
+    """int64 (n,): for each of its rows the row of the target with the same key."""
+    digests: dict[str, np.ndarray]
+    """Group → (n,) V16."""
+
+
+def commit(folder: Path, targets: Sequence[Target], build: Mapping[str, Any]) -> Committed:
+    """Brings tables to their targets and, if anything changed, adds the build to `builds`, which is the commit.
+
+    `build` holds the row's id, time, config, recipes, counts, seconds and versions. The difference is taken from what
+    the tables hold now, so a commit that was cut short is finished by the next. Every version is tagged with the build.
+    Raises DatasetError for a column of a type that not all readers of the dataset know.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    changed: dict[str, dict[str, int]] = {}
+    versions: dict[str, int] = {}
+    for target in targets:
+        path = folder / f"{target.table}.lance"
+        done = _bring(path, target)
+        dataset = lance.dataset(str(path))
+        if bring_indexes(dataset, target.indexes) or done is not None:
+            changed[target.table] = done or {"added": 0, "updated": 0, "deleted": 0}
+        versions[target.table] = dataset.version
+    last = last_build(folder)
+    if not changed and last is not None and last["tables"] == versions:
+        return Committed(versions, changed, None)
+    for name, version in versions.items():
+        lance.dataset(str(folder / f"{name}.lance")).tags.create(build["id"], version)
+    row = {name: json.dumps(value) if isinstance(value, Mapping) else value for name, value in build.items()}
+    row["tables"] = json.dumps(versions)
+    lances.append(folder / f"{BUILDS}.lance", pa.Table.from_pylist([row], schema=BUILDS_SCHEMA))
+    return Committed(versions, changed, build["id"])
 
 
 def last_build(folder: Path) -> dict[str, Any] | None:
@@ -109,147 +116,129 @@ def read_build(row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: json.loads(value) if name in read else value for name, value in row.items()}
 
 
-def _last_versions(folder: Path) -> dict[str, int] | None:
-    build = last_build(folder)
-    return None if build is None else build["tables"]
-
-
-def _bring(path: Path, target: Target) -> Change:
-    """Brings one table to its target; says what was done."""
+def _bring(path: Path, target: Target) -> dict[str, int] | None:
+    """Brings one table to its target. How many rows were added, updated and deleted; None if nothing was to do."""
+    schema = _schema(target)
     dataset = lances.opened(path)
     if dataset is None:
-        lances.append(path, _rows(target, np.arange(len(target.keys)), None))
-        return Change(added=len(target.keys), reshaped=True)
-    change = Change()
-    _delete(dataset, target, change)
-    _reshape(dataset, target, change)
-    places = _places(dataset, target)
-    held = dataset.to_table(columns=[DIGESTS])[DIGESTS].combine_chunks()
-    there = np.flatnonzero(places >= 0)
-    digests = {g.name: keys_of(held.field(g.name))[places[there]].copy() for g in target.groups}
-    touched = np.zeros(len(there), bool)
-    for group in target.groups:
-        differs = digests[group.name] != group.digests[there]
-        if differs.any():
-            digests[group.name][differs] = group.digests[there][differs]
-            _update(dataset, target, group, there[differs], {name: d[differs] for name, d in digests.items()})
-            change.columns |= set(group.schema.names)
-            touched |= differs
-    change.updated = int(touched.sum())
-    new = np.flatnonzero(places < 0)
+        rows = np.arange(len(target.keys))
+        lances.append(path, _stream(target, target.groups, rows, _wanted(target, rows), schema))
+        return {"added": len(rows), "updated": 0, "deleted": 0}
+    before = dataset.version
+    held, deleted = _delete(dataset, target)
+    updated = _reshape(held, target, schema) | _update(held, target)
+    new = np.setdiff1d(np.arange(len(target.keys)), held.places, assume_unique=True)
     if len(new):
-        lances.append(path, _rows(target, new, dataset.schema))
-        change.added = len(new)
-    if change:
-        lances.compact(lance.dataset(str(path)), forget=False)
-    return change
+        lances.append(path, _stream(target, target.groups, new, _wanted(target, new), dataset.schema))
+    dataset = lance.dataset(str(path))
+    if dataset.version == before:
+        return None
+    lances.compact(dataset, forget=False)
+    return {"added": len(new), "updated": int(updated.sum()), "deleted": deleted}
 
 
-def _delete(dataset: Any, target: Target, change: Change) -> None:
-    """Takes out the rows whose keys are no longer wanted."""
-    held = dataset.to_table(columns=[target.key], with_row_id=True)
-    gone = pc.invert(pc.is_in(held[target.key], value_set=target.keys))
-    rows = held["_rowid"].filter(gone).to_pylist()
-    for start in range(0, len(rows), 10_000):
-        dataset.delete(f"_rowid IN ({', '.join(map(str, rows[start : start + 10_000]))})")
-    change.deleted = len(rows)
+def _delete(dataset: Any, target: Target) -> tuple[Held, int]:
+    """Takes out the rows whose keys are not wanted; what is left, and how many went."""
+    table = dataset.to_table(columns=[target.key, *({DIGESTS} & set(dataset.schema.names))], with_row_id=True)
+    found = pc.index_in(table[target.key], value_set=target.keys)
+    gone = table["_rowid"].filter(found.is_null()).to_pylist()
+    for start in range(0, len(gone), CHUNK):
+        dataset.delete(f"_rowid IN ({', '.join(map(str, gone[start : start + CHUNK]))})")
+    digests: dict[str, np.ndarray] = {}
+    if DIGESTS in table.column_names:
+        left = table[DIGESTS].filter(found.is_valid()).combine_chunks()
+        digests = {f.name: keys_of(left.field(f.name)).copy() for f in left.type}
+    places = found.drop_null().to_numpy().astype(np.int64)
+    return Held(dataset, places, digests), len(gone)
 
 
-def _reshape(dataset: Any, target: Target, change: Change) -> None:
-    """Gives the table the columns that it shall have: drops those that are of no group, adds those that are missing."""
-    schema = _schema(target)
-    old = dataset.schema
-    stale = [name for name in old.names if name not in schema.names or old.field(name).type != schema.field(name).type]
-    if not stale and set(old.names) == set(schema.names):
-        return
-    kept = [name for name in old.names if name not in stale and name != DIGESTS]
-    fresh = [g for g in target.groups if not set(g.schema.names) <= set(kept)]
-    drop = {*stale, *(name for g in fresh for name in g.schema.names), DIGESTS} & set(old.names)
-    held = dataset.to_table(columns=[target.key, *([DIGESTS] if DIGESTS in old.names else [])])
-    order = _order(held[target.key], target.keys)
-    digests = {g.name: g.digests[order] for g in fresh}
+def _reshape(held: Held, target: Target, schema: pa.Schema) -> np.ndarray:
+    """Gives a table the columns that it shall have, filled, and leaves the others alone.
+
+    Returns, (n,) bool, which rows got values. Columns go together with their digests and come together with them, so
+    wherever this ends early, what is missing is seen by the next commit.
+    """
+    there = held.dataset.schema
+    fits = {name for name in there.names if name in schema.names and there.field(name).type == schema.field(name).type}
+    fresh = [g for g in target.groups if g.name not in held.digests or not set(g.schema.names) <= fits]
+    names = {name for g in fresh for name in g.schema.names}
+    stale = held.digests.keys() - {g.name for g in target.groups if g not in fresh}
+    drop = {name for name in there.names if name != DIGESTS and (name not in schema.names or name in names)}
+    drop |= {DIGESTS} if stale == held.digests.keys() else {f"{DIGESTS}.{name}" for name in stale}
+    if drop := {name for name in drop if name.partition(".")[0] in there.names}:
+        held.dataset.drop_columns(sorted(drop))
+    for name in stale:
+        del held.digests[name]
+    if fresh:
+        wanted = _wanted(target, held.places, fresh)
+        shape = pa.schema([*(f for g in fresh for f in g.schema), _digest_field(wanted)])
+        held.dataset.add_columns(_stream(target, fresh, held.places, wanted, shape))
+        held.digests.update(wanted)
+    return np.full(len(held.places), bool(fresh))
+
+
+def _update(held: Held, target: Target) -> np.ndarray:
+    """Rewrites, group by group, the columns of one group where they differ; (n,) bool which rows were touched."""
+    touched = np.zeros(len(held.places), bool)
     for group in target.groups:
-        if group not in fresh:
-            digests[group.name] = _held_digests(held, group.name)
-    values = {name: column for g in fresh for name, column in _columns(g, order).items()}
-    dataset.drop_columns(sorted(drop))
-    added = {target.key: held[target.key], **values, DIGESTS: _struct(target, digests)}
-    if len(held):
-        dataset.merge(pa.table(added), target.key)
-    else:
-        dataset.add_columns(pa.schema([schema.field(name) for name in added if name != target.key]))
-    change.reshaped = True
-    change.columns |= set(values)
+        wanted = group.digests[held.places]
+        differs = held.digests[group.name] != wanted
+        if not differs.any():
+            continue
+        held.digests[group.name][differs] = wanted[differs]
+        digests = {name: column[differs] for name, column in held.digests.items()}
+        key = held.dataset.schema.field(target.key)
+        shape = pa.schema([key, *group.schema, held.dataset.schema.field(DIGESTS)])
+        rows = _stream(target, [group], held.places[differs], digests, shape).read_all()
+        _merge(held.dataset, target.key, rows)
+        touched |= differs
+    return touched
 
 
-def _held_digests(held: pa.Table, group: str) -> np.ndarray:
-    """The digests of a group that a table has; zeros, which no row has, where it has none."""
-    if DIGESTS in held.column_names:
-        column = held[DIGESTS].combine_chunks()
-        if group in {f.name for f in column.type}:
-            return keys_of(column.field(group))
-    return np.zeros(len(held), "V16")
-
-
-def _update(dataset: Any, target: Target, group: Group, rows: np.ndarray, digests: Mapping[str, np.ndarray]) -> None:
-    """Rewrites the columns of one group for some rows of the target, and their digests."""
-    table = pa.table(
-        {
-            target.key: target.keys.take(pa.array(rows)),
-            **_columns(group, rows),
-            DIGESTS: _struct(target, digests),
-        }
-    )
-    mode = "rewrite_columns" if len(table.column_names) < len(dataset.schema) else "auto"
-    done = dataset.merge_insert(target.key).when_matched_update_all().write_mode(mode).use_index(False).execute(table)
-    if done["num_updated_rows"] != len(rows):
-        raise AssertionError(f"{dataset.uri}: {done['num_updated_rows']} of {len(rows)} rows were updated")
+def _merge(dataset: Any, key: str, rows: pa.Table) -> None:
+    """Updates some columns of some rows, each of which is there."""
+    mode = "rewrite_columns" if len(rows.column_names) < len(dataset.schema) else "auto"
+    merge = dataset.merge_insert(key).when_matched_update_all().write_mode(mode).use_index(False)
+    if (done := merge.execute(rows)["num_updated_rows"]) != len(rows):
+        raise DatasetError(f"{dataset.uri}: {done} of {len(rows)} rows were updated; move the table away, build again")
 
 
 def _schema(target: Target) -> pa.Schema:
     """All columns of a table: its key, its groups, and the digests."""
-    digests = pa.struct([pa.field(g.name, pa.binary(SIZE)) for g in target.groups])
-    return pa.schema(
-        [pa.field(target.key, pa.string()), *(f for g in target.groups for f in g.schema), pa.field(DIGESTS, digests)]
-    )
+    fields = [f for g in target.groups for f in g.schema]
+    for f in fields:
+        if "halffloat" in str(f.type):
+            raise DatasetError(f"{target.table}.{f.name}: DuckDB reads no float16; let the stage write float32")
+    digests = _digest_field([g.name for g in target.groups])
+    return pa.schema([pa.field(target.key, pa.string(), nullable=False), *fields, digests])
 
 
-def _rows(target: Target, rows: np.ndarray, shape: pa.Schema | None) -> pa.Table:
-    """Whole rows of a target, in the columns of a table that is there already."""
-    schema = _schema(target)
-    columns = {
-        target.key: target.keys.take(pa.array(rows)),
-        **{name: column for g in target.groups for name, column in _columns(g, rows).items()},
-        DIGESTS: _struct(target, {g.name: g.digests[rows] for g in target.groups}),
-    }
-    names = schema.names if shape is None else shape.names
-    return pa.table({name: columns[name] for name in names}, schema=pa.schema([schema.field(n) for n in names]))
+def _digest_field(groups: Sequence[str] | Digests) -> pa.Field:
+    return pa.field(DIGESTS, pa.struct([pa.field(name, pa.binary(SIZE)) for name in groups]))
 
 
-def _columns(group: Group, rows: np.ndarray) -> dict[str, pa.ChunkedArray]:
-    values = group.values(rows)
-    return {name: values[name] for name in group.schema.names}
+def _wanted(target: Target, rows: np.ndarray, groups: Sequence[Group] | None = None) -> dict[str, np.ndarray]:
+    """The digests that rows of a target shall have."""
+    return {g.name: g.digests[rows] for g in (target.groups if groups is None else groups)}
 
 
-def _struct(target: Target, digests: Mapping[str, np.ndarray]) -> pa.StructArray:
-    names = [g.name for g in target.groups]
-    return pa.StructArray.from_arrays([column_of(digests[name]) for name in names], names=names)
+def _stream(
+    target: Target, groups: Sequence[Group], rows: np.ndarray, digests: Digests, schema: pa.Schema
+) -> pa.RecordBatchReader:
+    """Keys, groups and digests of rows of a target in the columns of a schema, fetched a chunk at a time."""
 
+    def batches() -> Iterator[pa.RecordBatch]:
+        for start in range(0, len(rows), CHUNK):
+            part = rows[start : start + CHUNK]
+            said = [column_of(digests[f.name][start : start + CHUNK]) for f in schema.field(DIGESTS).type]
+            columns = {
+                target.key: target.keys.take(pa.array(part)),
+                DIGESTS: pa.StructArray.from_arrays(said, fields=list(schema.field(DIGESTS).type)),
+            }
+            for group in groups:
+                values = group.values(part)
+                columns |= {name: values[name] for name in group.schema.names}
+            table = pa.table([columns[name] for name in schema.names], schema=schema)
+            yield from table.combine_chunks().to_batches()
 
-def _places(dataset: Any, target: Target) -> np.ndarray:
-    """int64 (n,): the row of the table for each row of the target; -1 where there is none."""
-    held = dataset.to_table(columns=[target.key])[target.key]
-    found = pc.fill_null(pc.index_in(target.keys, value_set=held.combine_chunks()), -1)
-    return np.asarray(found.to_numpy(), np.int64)
-
-
-def _order(keys: pa.ChunkedArray, wanted: pa.Array) -> np.ndarray:
-    """int64 (n,): the row of the target for each row of the table; all are there."""
-    return np.asarray(pc.index_in(keys.combine_chunks(), value_set=wanted).to_numpy(), np.int64)
-
-
-def _has_indexes(path: Path, target: Target) -> bool:
-    """Whether an index is missing that could be there; one is when a commit was cut short before it."""
-    dataset = lance.dataset(str(path))
-    held = {index.name for index in dataset.describe_indices()}
-    return all(f"{column}_idx" in held or not dataset.count_rows(f"{column} IS NOT NULL") for column in target.indexes)
+    return pa.RecordBatchReader.from_batches(schema, batches())

@@ -2,47 +2,48 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
-import lance
 import pyarrow as pa
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from vbuild.dataset.target import Index
 
-ROWS_A_PARTITION = 1000
-"""Fewer vectors than that are searched whole."""
+ROWS_A_PARTITION = 4096
+"""Vectors that are searched whole."""
 
 
-def bring_indexes(path: Path, wanted: Mapping[str, Index], rewritten: set[str], *, grown: bool) -> None:
-    """Makes the indexes that are missing or whose column was rewritten; adds new rows to the others.
+def bring_indexes(dataset: Any, wanted: Mapping[str, Index]) -> bool:
+    """Makes the indexes that a table shall have and has not, and brings the others up to its rows; True if it did.
 
-    A column without a value has no index.
+    What an index covers is asked of the table, so whatever was cut short is made good. An index that covers less than
+    half of the rows is made anew. A column of lists has no scalar index, and one without a vector no vector index.
     """
-    dataset = lance.dataset(str(path))
-    held = {index.name for index in dataset.describe_indices()}
-    kept = []
-    for column, kind in wanted.items():
-        name = f"{column}_idx"
-        if name in held and column not in rewritten:
-            kept.append(name)
-        elif rows := dataset.count_rows(f"{column} IS NOT NULL"):
-            _make(dataset, column, kind, name, rows)
-        elif name in held:
-            dataset.drop_index(name)
-    if kept and grown:
-        dataset.optimize.optimize_indices(index_names=kept)
+    rows = dataset.count_rows()
+    covered = {index.name: index.num_rows_indexed for index in dataset.describe_indices()}
+    names = {column: f"{column}_idx" for column in wanted}
+    makes = [column for column, name in names.items() if 2 * covered.get(name, 0) < rows and _fits(dataset, column)]
+    makes = [column for column in makes if wanted[column] != "vector" or dataset.count_rows(f"`{column}` IS NOT NULL")]
+    for column in makes:
+        _make(dataset, column, wanted[column], names[column], rows)
+    behind = [name for column, name in names.items() if column not in makes and covered.get(name, rows) < rows]
+    if behind:
+        dataset.optimize.optimize_indices(index_names=behind)
+    return bool(makes or behind)
+
+
+def _fits(dataset: Any, column: str) -> bool:
+    kind = dataset.schema.field(column).type
+    return pa.types.is_fixed_size_list(kind) or not pa.types.is_nested(kind)
 
 
 def _make(dataset: Any, column: str, kind: Index, name: str, rows: int) -> None:
     if kind == "text":
         dataset.create_scalar_index(column, "INVERTED", name=name, replace=True, with_position=True)
     elif kind == "vector":
-        partitions = max(1, math.isqrt(rows) if rows > ROWS_A_PARTITION else 1)
+        partitions = max(1, rows // ROWS_A_PARTITION)
         dataset.create_index(column, "IVF_FLAT", name=name, metric="cosine", num_partitions=partitions, replace=True)
     else:
         few = pa.types.is_boolean(dataset.schema.field(column).type)

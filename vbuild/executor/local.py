@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import warnings
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, wait
 from typing import TYPE_CHECKING, Protocol
@@ -73,6 +74,8 @@ class Processes:
         self.ready: deque[tuple[int, Done]] = deque()
 
     def _pool(self, workers: int) -> ProcessPoolExecutor:
+        # loky replaces a worker that has grown by 300 MB, as one does that decodes large frames; nobody need know.
+        warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
         return ProcessPoolExecutor(max_workers=workers, initializer=_calm)
 
     def submit(self, ticket: int, work: Work) -> None:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vbuild.errors import StageError, VbuildError
-from vbuild.media import passes
+from vbuild.media.passes import Cut, footage
 from vbuild.stage import Blob, Clip, Frames, Media, Row, Sampled, Sink, Sound, Stage
 from vbuild.store.actions import encode
 from vbuild.store.failures import Failed
@@ -96,15 +96,15 @@ def describe(error: Exception) -> str:
     return line if isinstance(error, VbuildError) else f"{type(error).__name__}: {line}".rstrip(": ")
 
 
-MODELS: dict[Stage, Any] = {}
-"""What `load` made in this process, by stage."""
+MODELS: dict[str, Any] = {}
+"""What `load` made in this process, by recipe."""
 
 
-def model(stage: Stage) -> Any:
-    """What a stage loads, once a process."""
-    if stage not in MODELS:
-        MODELS[stage] = stage.load()
-    return MODELS[stage]
+def model(job: Job) -> Any:
+    """What a job's stage loads, once a process."""
+    if job.recipe not in MODELS:
+        MODELS[job.recipe] = job.stage.load()
+    return MODELS[job.recipe]
 
 
 def perform(work: Work, blobs: Blobs, build: str) -> Done:
@@ -112,12 +112,12 @@ def perform(work: Work, blobs: Blobs, build: str) -> Done:
     began = time.perf_counter()
     with blobs.scratch() as scratch:
         runners = [_Runner(work, job, blobs, scratch, build) for job in work.jobs]
-        footage = [runner for runner in runners if runner.request is not None]
+        decoding = [runner for runner in runners if runner.request is not None]
         for runner in runners:
             if runner.request is None:
                 runner.read_only()
-        if footage:
-            _decode(work, footage)
+        if decoding:
+            _decode(work, decoding)
         done = Done()
         for runner in runners:
             runner.finish(done)
@@ -128,16 +128,20 @@ def perform(work: Work, blobs: Blobs, build: str) -> Done:
 def _decode(work: Work, runners: Sequence[_Runner]) -> None:
     """One pass over the video, which serves every runner."""
     cuts = [
-        passes.Cut(
+        Cut(
             span.start_pts,
             span.end_pts,
-            {str(n): r.request for n, r in enumerate(runners) if r.wants(row) and not r.job.stage.sink},
-            {str(n): (r.request, r.sink(row)) for n, r in enumerate(runners) if r.wants(row) and r.job.stage.sink},
+            {str(n): r.request for n, r in enumerate(runners) if r.request and r.wants(row) and not r.job.stage.sink},
+            {
+                str(n): (r.request, r.sink(row))
+                for n, r in enumerate(runners)
+                if r.request and r.wants(row) and r.job.stage.sink
+            },
         )
         for row, span in enumerate(work.spans)
     ]
     began = time.perf_counter()
-    stream = iter(passes.footage(work.uri, work.stream, cuts))
+    stream = iter(footage(work.uri, work.stream, cuts))
     left = set(range(len(cuts)))
     while True:
         taken = attempt(lambda: next(stream, None))
@@ -193,7 +197,7 @@ class _Runner:
 
     def sink(self, row: int) -> Sink:
         """The sink of a span; what it raises is kept from the pass."""
-        opened = self.sinks[row] = _Guarded(lambda: self.job.stage.open(self.clip(row), model(self.job.stage)))
+        opened = self.sinks[row] = _Guarded(lambda: self.job.stage.open(self.clip(row), model(self.job)))
         return opened
 
     def take(self, row: int, found: Sampled | np.ndarray | None, frames: int, warning: str | None) -> None:
@@ -239,7 +243,7 @@ class _Runner:
 
     def _run(self, clips: list[Clip]) -> list[Row]:
         stage = self.job.stage
-        rows = list(stage.run(clips, model(stage)))
+        rows = list(stage.run(clips, model(self.job)))
         if len(rows) != len(clips):
             raise StageError(f"{stage.title()}: {len(rows)} rows for {len(clips)} clips; run must give one each")
         return rows

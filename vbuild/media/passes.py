@@ -239,6 +239,7 @@ class _Pass:
         self.upright = Upright(reader.aspect)
         self.converters: dict[object, VideoReformatter] = {}
         self.seen = self.heard = float("-inf")
+        self.sought: _Clip | None = None
 
     def clips(self) -> Iterator[Taken]:
         """Every clip, when it is over."""
@@ -255,8 +256,11 @@ class _Pass:
         yield from self._over(ended=True)
 
     def _enter(self) -> None:
-        """Goes to the next clip, over what lies between."""
+        """Goes to the next clip, over what lies between; once, for the nearest keyframe may be far before it."""
         first = self.waiting[0]
+        if first is self.sought:
+            return
+        self.sought = first
         begin = self.reader.stream.start_time or 0
         if first.start - max(float(begin * self.reader.base), self.seen) > GAP:
             self.reader.seek(first.cut.start_pts)

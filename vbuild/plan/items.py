@@ -152,7 +152,7 @@ class Shelf:
         for port in instance.ports:
             names += [f"{port.name}.{f}" for f in port.fields]
             columns += self.digests(items, port.source, port.fields)
-        keys = digest.inputs(names, columns)
+        keys = digest.inputs(names, columns).copy()
         keys[ready != State.MISSING] = NOBODY[0]
         return keys, ready
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
+from vbuild.check import hint
 from vbuild.errors import UsageError
 from vbuild.plan.predicate import Predicate, columns_read, ordering_columns
 from vbuild.stage import PHASES, Stage, recipe
@@ -158,7 +158,7 @@ def _wire(name: str, stage: Stage, known: Mapping[str, Stage], implied: Mapping[
     of = dict.fromkeys(ports, stage.of) if isinstance(stage.of, str) else {**(implied or {}), **(stage.of or {})}
     for port in of:
         if port not in ports:
-            raise UsageError(f"stages.{name}.of: {name} has no input {port!r}{_hint(port, ports)}")
+            raise UsageError(f"stages.{name}.of: {name} has no input {port!r}{hint(port, ports)}")
     wired = []
     for port, declared in ports.items():
         source = of.get(port)
@@ -167,7 +167,7 @@ def _wire(name: str, stage: Stage, known: Mapping[str, Stage], implied: Mapping[
                 raise UsageError(f"stages.{name}.of: say which stage gives {name} its input {port or 'column'!r}")
             continue
         if source not in known or source == name:
-            raise UsageError(f"stages.{name}.of={source}: there is no such stage{_hint(source, known)}")
+            raise UsageError(f"stages.{name}.of={source}: there is no such stage{hint(source, known)}")
         fields = tuple(stage.reads[declared])
         for f in fields:
             if f not in known[source].writes:
@@ -177,11 +177,6 @@ def _wire(name: str, stage: Stage, known: Mapping[str, Stage], implied: Mapping[
                 )
         wired.append(Port(port, source, fields))
     return Instance(name, stage, tuple(wired))
-
-
-def _hint(name: str, names: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, list(names), 1)
-    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _types(instances: Iterable[Instance]) -> dict[str, str]:
@@ -209,7 +204,7 @@ def owner(name: str, instances: Iterable[Instance]) -> Instance | None:
 def _deduplication(name: str, rule: Dedup, clips: Mapping[str, Instance], types: Mapping[str, str]) -> Deduplication:
     of = rule.of if isinstance(rule.of, str) else None
     if of is None or of not in clips:
-        raise UsageError(f"stages.{name}.of={rule.of}: there is no such stage{_hint(str(rule.of), clips)}")
+        raise UsageError(f"stages.{name}.of={rule.of}: there is no such stage{hint(str(rule.of), clips)}")
     if not clips[of].stage.writes.get("", "").startswith("vector["):
         raise UsageError(f"stages.{name}.of={of}: {of} writes no vector; name an embedding stage")
     return Deduplication(name, rule, of, ordering_columns(name, rule.keep, types))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from vbuild.check import hint
 from vbuild.errors import UsageError
 
 if TYPE_CHECKING:
@@ -52,9 +52,7 @@ def _checked(what: str, query: str, types: Mapping[str, str], *, boolean: bool =
         lower = {column.lower(): column for column in types}
         for column in reads:
             if column.lower() not in lower:
-                near = difflib.get_close_matches(column, list(types), 1)
-                hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(types)}"
-                raise UsageError(f"{what}: no stage writes the column {column!r}; {hint}")
+                raise UsageError(f"{what}: no stage writes the column {column!r}{hint(column, types)}")
         db.execute(f"create table clips ({', '.join(f'{json.dumps(c)} {sql_type(t)}' for c, t in types.items())})")
         try:
             kind = db.execute(f"select typeof(x) from (select null) left join ({query}) t(x) on true").fetchone()
@@ -99,14 +97,16 @@ def verdicts(predicates: Sequence[Predicate], clips: pa.Table) -> np.ndarray:
     """
     import numpy as np
 
-    columns = ", ".join(f"cast(coalesce(cast(({p.sql}) as tinyint), -1) as tinyint)" for p in predicates)
+    columns = ", ".join(
+        f"cast(coalesce(cast(({p.sql}) as tinyint), -1) as tinyint) as v{n}" for n, p in enumerate(predicates)
+    )
     with duckdb.connect(config={"threads": 1}) as db:
         db.register("clips", clips)
         try:
-            found = db.execute(f"select {columns} from clips").fetch_arrow_table()
+            found = db.execute(f"select {columns} from clips").fetchnumpy()
         except duckdb.Error as error:
             raise UsageError(f"where: {_first_line(error)}") from error
-    return np.stack([column.to_numpy() for column in found.columns]) if len(clips) else np.empty((len(predicates), 0))
+    return np.stack(list(found.values()))
 
 
 def ranks(keep: str, clips: pa.Table) -> np.ndarray:
@@ -119,5 +119,5 @@ def ranks(keep: str, clips: pa.Table) -> np.ndarray:
         db.register("clips", clips)
         db.execute("create table numbered as select row_number() over () as place, * from clips")
         query = f"select row_number() over (order by {order}) - 1 as r from numbered order by place"
-        rank: np.ndarray = db.execute(query).fetch_arrow_table()["r"].to_numpy()
+        rank: np.ndarray = db.execute(query).fetchnumpy()["r"]
     return rank

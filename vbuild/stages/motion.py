@@ -52,13 +52,7 @@ class Motion(Stage):
         """Pairs of adjacent frames in gray."""
         return Frames(fps=self.fps, short_side=self.short_side, pairs=True, format="gray")
 
-    def load(self) -> Any:
-        """The flow's working memory."""
-        import cv2
-
-        return cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-
-    def run(self, clips: Sequence[Clip], model: Any) -> Iterable[Row]:
+    def run(self, clips: Sequence[Clip], model: None) -> Iterable[Row]:  # noqa: ARG002
         """Mean and least motion of each clip."""
         import cv2
 
@@ -69,15 +63,17 @@ class Motion(Stage):
             if not len(pairs):
                 yield {"mean": None, "min_patch": None}
                 continue
-            total = magnitude(pairs[0, 0], pairs[0, 1], model)
+            # one for each clip: on tiny pictures a flow changes its own scales for good
+            flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+            total = magnitude(pairs[0, 0], pairs[0, 1], flow)
             for before, after in pairs[1:]:
-                total += magnitude(before, after, model)
+                total += magnitude(before, after, flow)
             moved = total / len(pairs)
             yield {"mean": float(moved.mean()), "min_patch": least(moved, self.patch)}
 
 
 def magnitude(before: np.ndarray, after: np.ndarray, flow: Any) -> np.ndarray:
-    """How far each pixel moves between two gray pictures (h, w), as a share of h + w: float64 (h', w').
+    """How far each pixel moves between two gray pictures (h, w), as a share of h + w: float32 (h', w').
 
     h', w' are h, w, but at least `SMALLEST`.
     """
@@ -86,8 +82,8 @@ def magnitude(before: np.ndarray, after: np.ndarray, flow: Any) -> np.ndarray:
 
     height, width = (max(side, SMALLEST) for side in before.shape)
     before, after = (cv2.resize(np.ascontiguousarray(p), (width, height)) for p in (before, after))
-    x, y = np.moveaxis(flow.calc(before, after, None).astype(np.float64), -1, 0)
-    share: np.ndarray = np.hypot(x, y) / (height + width)
+    moved = flow.calc(before, after, None)
+    share: np.ndarray = cv2.magnitude(moved[..., 0], moved[..., 1]) / (height + width)
     return share
 
 

@@ -1,0 +1,1 @@
+"""Benchmarks: each module has `measures()`, which yields what it measured."""

@@ -1,0 +1,168 @@
+"""The command: verbs, exit codes, and one line for every mistake."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+from vbuild.errors import VbuildError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from omegaconf import DictConfig
+
+HELP = """\
+vbuild: make for video datasets
+
+  vbuild                              the datasets that can be built
+  vbuild +dataset=NAME [KEY=VALUE …]  build one, or bring it up to date
+  vbuild plan +dataset=NAME [KEY=…]   what would run, and why; --check: exit 3 if there is work; --json
+  vbuild query NAME ["words"]         search a built dataset
+      [--where SQL] [--like CLIP_ID] [--limit N] [--all] [--format table|json|csv]
+  vbuild ls                           the datasets that were built
+
+Keys, as in the dataset's yaml:
+  source.path=/my/videos              a folder, a glob, a video or a list file
+  split.length=5                      a parameter of the splitter; split=NAME chooses another
+  stages.transcode.crf=28             a parameter of a stage: only what depends on it runs
+  stages.preview=null                 takes a stage away
+  stage@stages.extra=motion           adds one
+  where.still='motion_mean >= 0.002'  a condition that clips must meet; null takes it away
+  executor.workers=4                  processes; 0 for none
+  failures.retry=always               tries again what failed before
+  store=/big/disk                     the cache (default ./cache, or $VBUILD_STORE)
+
+Hydra's own: --cfg job, --info, -m for sweeps, -sc install=bash for completion, --hydra-help.
+Exit codes: 0 built or up to date, 1 failed, 2 wrong usage, 3 plan --check found work.
+"""
+
+HYDRA = ("--cfg", "-c", "--info", "-i", "-m", "--multirun", "-sc", "--shell-completion", "--hydra-help", "--package",
+         "-p", "--resolve", "--version", "--run", "-r")  # fmt: skip
+"""Flags that are Hydra's own business."""
+
+
+def main() -> None:
+    """Entry point of the `vbuild` command."""
+    arguments = sys.argv[1:]
+    try:
+        code = run(arguments)
+    except VbuildError as error:
+        print(f"vbuild: {error}", file=sys.stderr)
+        code = error.exit_code
+    except KeyboardInterrupt:
+        print("vbuild: stopped; what was done is kept, the same command goes on from there", file=sys.stderr)
+        code = 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        code = 0
+    sys.exit(code)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Does what the arguments say and returns the exit code. Raises VbuildError."""
+    if not arguments:
+        return _list_datasets()
+    if arguments[0] in ("-h", "--help", "help"):
+        print(HELP, end="")
+        return 0
+    verb = VERBS.get(arguments[0])
+    if verb is not None:
+        return verb(arguments[1:])
+    if any(argument.split("=")[0] in HYDRA for argument in arguments):
+        return _hydra(arguments)
+    return _build(arguments)
+
+
+def _list_datasets() -> int:
+    from vbuild.compose import datasets
+
+    print("Datasets (vbuild +dataset=NAME builds one):")
+    for declared in datasets():
+        note = "  [hidden by vbuild's own of that name: rename it]" if declared.hidden else ""
+        print(f"  {declared.name:<16}{declared.about}{note}")
+    print("See vbuild --help.")
+    return 0
+
+
+def _build(arguments: Sequence[str]) -> int:
+    from vbuild.build import build
+    from vbuild.compose import load
+    from vbuild.console import Watcher, show
+
+    with Watcher() as watcher:
+        report = build(load(arguments), watch=watcher)
+    show(report)
+    return 0
+
+
+def _plan(arguments: Sequence[str]) -> int:
+    from vbuild.build import plan
+    from vbuild.compose import load
+    from vbuild.console import show
+
+    flags = {argument for argument in arguments if argument in ("--check", "--json")}
+    report = plan(load([argument for argument in arguments if argument not in flags]))
+    if "--json" in flags:
+        import dataclasses
+
+        print(json.dumps(dataclasses.asdict(report), indent=1))
+    else:
+        show(report, planned=True)
+    return 3 if "--check" in flags and not report.up_to_date else 0
+
+
+def _query(arguments: Sequence[str]) -> int:
+    from vbuild.dataset.show import search
+
+    print(search(arguments), end="")
+    return 0
+
+
+def _ls(arguments: Sequence[str]) -> int:
+    from vbuild.dataset.show import ls
+
+    print(ls(arguments), end="")
+    return 0
+
+
+VERBS: dict[str, Callable[[Sequence[str]], int]] = {"plan": _plan, "query": _query, "ls": _ls}
+
+
+def _hydra(arguments: Sequence[str]) -> int:
+    """Hands over to Hydra's own command line, for what only it can do; under -m each job is a build."""
+    import hydra
+    from hydra.core.hydra_config import HydraConfig
+
+    from vbuild.compose import CONF, ROOT, config_of, register, rewritten
+
+    register()
+    codes = [0]
+    sweep = any(argument in ("-m", "--multirun") for argument in arguments)
+
+    @hydra.main(version_base="1.3", config_path=str(CONF), config_name=ROOT)
+    def job(composed: DictConfig) -> None:
+        from vbuild.build import build
+        from vbuild.console import Watcher, show
+
+        try:
+            with Watcher() as watcher:
+                overrides = HydraConfig.get().overrides.task
+                suffix = "-".join(o.lstrip("+") for o in overrides if not o.lstrip("+").startswith("dataset="))
+                declared = str(HydraConfig.get().runtime.choices.get("dataset"))
+                show(build(config_of(composed, declared, suffix=_safe(suffix) if sweep else ""), watch=watcher))
+        except VbuildError as error:
+            print(f"vbuild: {error}", file=sys.stderr)
+            codes.append(error.exit_code)
+
+    sys.argv = [sys.argv[0], *rewritten(arguments, sweep=sweep)]
+    job()
+    return max(codes)
+
+
+def _safe(text: str) -> str:
+    """A text as a part of a folder's name."""
+    import re
+
+    return re.sub(r"[^\w.,=+-]+", "_", text)

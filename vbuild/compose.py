@@ -1,0 +1,198 @@
+"""Composes a configuration: what people type, made what Hydra reads; what Hydra says, made one line."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from vbuild.check import hint
+from vbuild.config import Config, checked
+from vbuild.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+HERE = Path(__file__).parent
+CONF = next(path for path in (HERE / "conf", HERE.parent / "conf") if path.is_dir())
+"""The packaged configuration: inside the wheel, or beside the package in a checkout."""
+
+ROOT = "config"
+TEXTS = re.compile(r"where\.\w+|.*\.keep")
+"""Keys whose values are SQL, which Hydra's grammar would read as its own."""
+
+PATHS = frozenset({"source.path", "store", "output"})
+SCALARS = frozenset({"name", "store", "output"})
+
+
+def user_conf() -> Path | None:
+    """The user's own `./conf`, if there is one that is not the packaged one."""
+    own = Path.cwd() / "conf"
+    return own if own.is_dir() and own.resolve() != CONF.resolve() else None
+
+
+def register() -> None:
+    """Gives the resolvers that the packaged configuration uses; both are pure."""
+    for name, resolver in (("user_conf", _search_path), ("folder", _folder)):
+        OmegaConf.register_new_resolver(f"vbuild.{name}", resolver, replace=True)
+
+
+def _search_path() -> list[str]:
+    own = user_conf()
+    return [f"file://{own}"] if own else []
+
+
+def _folder(path: Any) -> str:
+    """The name of a dataset made of a folder: the folder's, of what may stand in a name."""
+    first = path if isinstance(path, str) else next(iter(path))
+    stem = Path(first).absolute()
+    text = stem.stem if stem.suffix and not stem.is_dir() else stem.name
+    return re.sub(r"[^\w.+-]+", "-", text).strip("-.") or "videos"
+
+
+@dataclass(frozen=True)
+class Declared:
+    """A dataset that can be built."""
+
+    name: str
+    about: str
+    """The first comment line of its file."""
+    own: bool
+    """Whether it is the user's."""
+    hidden: bool
+    """Whether a packaged dataset of the same name stands before it."""
+
+
+def datasets() -> list[Declared]:
+    """Every dataset, the packaged ones first."""
+    packaged = {path.stem: path for path in sorted((CONF / "dataset").glob("*.yaml"))}
+    found = [Declared(name, _about(path), own=False, hidden=False) for name, path in packaged.items()]
+    own = user_conf()
+    files = sorted((own / "dataset").glob("*.yaml")) if own else ()
+    return found + [Declared(p.stem, _about(p), own=True, hidden=p.stem in packaged) for p in files]
+
+
+def _about(path: Path) -> str:
+    comments = (line[1:].strip() for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#"))
+    return next((text for text in comments if not text.startswith("@package")), "")
+
+
+def load(arguments: Sequence[str]) -> Config:
+    """The checked configuration that overrides such as `+dataset=foo` and `stages.motion.fps=4` stand for.
+
+    Raises UsageError, with one line, for whatever is wrong with them.
+    """
+    overrides = rewritten(arguments)
+    for argument in overrides:
+        if "=" not in argument and not argument.startswith("~"):
+            raise UsageError(f"{argument}: it is neither a command nor key=value; see vbuild --help")
+    if not any(argument.startswith("+dataset=") for argument in overrides):
+        raise UsageError(f"no dataset is named; give +dataset=NAME{hint('', [d.name for d in datasets()])}")
+    composed = _composed(overrides)
+    return config_of(composed, choice(composed))
+
+
+def _composed(overrides: Sequence[str]) -> DictConfig:
+    register()
+    try:
+        with initialize_config_dir(str(CONF), version_base="1.3", job_name="vbuild"):
+            return hydra_compose(ROOT, list(overrides), return_hydra_config=True)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UsageError(reworded(error)) from error
+
+
+def choice(composed: DictConfig) -> str:
+    """The dataset's file, as Hydra chose it."""
+    chosen = str(composed.hydra.runtime.choices.get("dataset"))
+    if chosen.startswith("["):
+        raise UsageError(f"dataset={chosen}: one dataset is built at a time; -m +dataset=a,b builds several")
+    return chosen
+
+
+def config_of(composed: DictConfig, declared: str, *, suffix: str = "") -> Config:
+    """The checked configuration of what Hydra composed."""
+    plain = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
+    missing = sorted(OmegaConf.missing_keys(plain))
+    if missing:
+        raise UsageError("; ".join(f"{key}: a value is needed, give {key}=…" for key in missing))
+    try:
+        data = OmegaConf.to_container(plain, resolve=True)
+    except OmegaConfBaseException as error:
+        raise UsageError(reworded(error)) from error
+    assert isinstance(data, dict)
+    if suffix:
+        data["name"] = f"{data.get('name') or declared}-{suffix}"
+    return checked({str(key): value for key, value in data.items()}, declared=declared)
+
+
+# what people type
+
+
+def rewritten(arguments: Sequence[str], *, sweep: bool = False) -> list[str]:
+    """Arguments as Hydra wants them: SQL and paths quoted, `+` where a name is new, flags as they are."""
+    return _placed([_rewritten(argument, sweep=sweep) for argument in arguments])
+
+
+def _rewritten(argument: str, *, sweep: bool) -> str:
+    key, equals, value = argument.partition("=")
+    bare = key.lstrip("+~")
+    if not equals or argument.startswith(("-", "~", "hydra")):
+        return argument
+    if bare == "dataset":
+        return f"+dataset={value}"
+    if TEXTS.fullmatch(bare) or (bare in PATHS and not sweep):
+        value = _quoted(value)
+    if bare == key and "@" not in key and ("." in key or key in SCALARS):
+        key = f"++{key}"
+    return f"{key}={value}"
+
+
+def _quoted(value: str) -> str:
+    """A value in quotes, unless it is quoted, a list, null or empty."""
+    if value in ("", "null", "???") or value[0] in "'\"[":
+        return value
+    return "'" + re.sub(r"(\\*)'", r"\1\1\\'", value) + "'"
+
+
+def _placed(arguments: list[str]) -> list[str]:
+    """`stage@stages.extra=motion` with a `+` where no stage of that name is there to be replaced; Hydra knows which."""
+    made = list(arguments)
+    for n, argument in enumerate(arguments):
+        key = argument.partition("=")[0]
+        if "@" in key and not argument.startswith(("+", "~", "-", "hydra")):
+            register()
+            try:
+                with initialize_config_dir(str(CONF), version_base="1.3", job_name="vbuild"):
+                    hydra_compose(ROOT, [a for a in made if "=" in a])
+            except HydraException as error:
+                if f"Could not override '{key}'" in str(error):
+                    made[n] = f"+{argument}"
+    return made
+
+
+# what Hydra says
+
+
+def reworded(error: Exception) -> str:
+    """An error of Hydra or OmegaConf in one line, with the nearest name where a name is wrong."""
+    text = " ".join(str(error).split())
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, name = error.missing_cfg_file.rpartition("/")
+        return f"{group or 'config'}={name}: there is no such {group or 'config'}{hint(name, error.options or ())}"
+    if isinstance(error, OverrideParseException):
+        key, _, value = error.override.partition("=")
+        return f"{error.override}: it cannot be read; put the value in quotes of its own, as in '{key}=\"{value}\"'"
+    if found := re.search(r"Could not override '([^']+)'", text):
+        groups = [path.name for path in CONF.iterdir() if path.is_dir() and path.name != "dataset"]
+        keys = [f.name for f in fields(Config) if f.name != "declared"]
+        return f"{found[1]}: there is no such key{hint(found[1], dict.fromkeys([*keys, *groups]))}"
+    if found := re.search(r"Multiple values for (\S+?)\.", text):
+        return f"{found[1]}: it is given twice; name one, or use -m {found[1]}=a,b to build several"
+    return text.split(" See https:")[0].split(" full_key:")[0]

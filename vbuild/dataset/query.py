@@ -1,0 +1,170 @@
+"""Opens a dataset that was built, and searches it."""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from vbuild.check import hint
+from vbuild.dataset.commit import BUILDS, DIGESTS, last_build, read_build
+from vbuild.dataset.listing import find
+from vbuild.errors import DatasetError
+from vbuild.store import lances
+
+if TYPE_CHECKING:
+    from lancedb.table import LanceTable
+
+SCORES = ("_score", "_distance", "_relevance_score")
+"""What a search adds to a clip: BM25, cosine distance, and for both together reciprocal ranks."""
+
+
+def open(  # noqa: A001  the name that people expect: vbuild.open
+    name: str, *, store: str | Path = "cache", output: str | Path | None = None, build: str | None = None
+) -> Dataset:
+    """Opens a dataset as its last build left it, or as another build did.
+
+    `name` is a dataset's, or that of the file that declares it if one dataset alone was built from it. Databases lie
+    in `output`, by default the store's `datasets`. Raises DatasetError if there is none, or no such build.
+    """
+    folder = find(name, Path(output) if output is not None else Path(store) / "datasets")
+    found = last_build(folder) if build is None else _named_build(folder, build)
+    if found is None:
+        raise DatasetError(f"dataset {name!r}: no build of it was finished; build it again")
+    return Dataset(folder.name, folder, found)
+
+
+def _named_build(folder: Path, build: str) -> dict[str, Any]:
+    dataset = lances.opened(folder / f"{BUILDS}.lance")
+    rows = [] if dataset is None else dataset.to_table().to_pylist()
+    for row in rows:
+        if row["id"] == build:
+            return read_build(row)
+    raise DatasetError(f"{folder.name}: it has no build {build}; there are {', '.join(r['id'] for r in rows[-5:])}")
+
+
+class Dataset:
+    """A LanceDB database as one build left it. Its tables are `lancedb` tables; they read well without vbuild too."""
+
+    def __init__(self, name: str, folder: Path, build: dict[str, Any]) -> None:
+        self.name, self.folder, self.build = name, folder, build
+
+    @cached_property
+    def _database(self) -> Any:
+        import lancedb
+
+        return lancedb.connect(str(self.folder))
+
+    def table(self, name: str) -> LanceTable:
+        """A table at the version that the build left."""
+        table: LanceTable = self._database.open_table(name)
+        if name in self.build["tables"]:
+            table.checkout(self.build["tables"][name])
+        return table
+
+    @cached_property
+    def clips(self) -> LanceTable:
+        """One row a clip, dropped ones too."""
+        return self.table("clips")
+
+    @cached_property
+    def videos(self) -> LanceTable:
+        """One row a source file."""
+        return self.table("videos")
+
+    @cached_property
+    def captions(self) -> LanceTable:
+        """One row a clip, window and captioner."""
+        return self.table("captions")
+
+    @cached_property
+    def duplicates(self) -> LanceTable:
+        """One row a dedup and pair of near-duplicates."""
+        return self.table("duplicates")
+
+    @cached_property
+    def builds(self) -> LanceTable:
+        """One row a build."""
+        return self.table(BUILDS)
+
+    def search(
+        self,
+        text: str | None = None,
+        *,
+        where: str | None = None,
+        like: str | None = None,
+        vector: str | None = None,
+        limit: int = 20,
+        everything: bool = False,
+    ) -> pa.Table:
+        """Clips by words in their captions, by likeness to another clip, by a condition, or by all of these.
+
+        `text` ranks by BM25 (`_score`), `like` (a clip id) by cosine distance (`_distance`) of the column `vector`,
+        by default the first embedding; both together by reciprocal ranks. Clips that were dropped are left out unless
+        `everything`. Without text and like, rows come in order of video and time. Raises DatasetError.
+        """
+        condition = " AND ".join(f"({c})" for c in (None if everything else "kept", where) if c)
+        query = self._query(text, like, vector)
+        if condition:
+            query = query.where(condition)
+        try:
+            found = query.limit(limit + 1 if like else limit).to_arrow()
+        except (ValueError, RuntimeError, OSError) as error:
+            raise self._explained(error, where) from error
+        if like:
+            found = found.filter(pa.compute.not_equal(found["clip_id"], like)).slice(0, limit)
+        if text is None and like is None:
+            found = found.sort_by([("uri", "ascending"), ("start_s", "ascending")])
+        return found.drop_columns([name for name in (DIGESTS,) if name in found.column_names])
+
+    def _query(self, text: str | None, like: str | None, vector: str | None) -> Any:
+        if text is None and like is None:
+            return self.clips.search()
+        if like is None:
+            return self.clips.search(text, query_type="fts", fts_columns=self._texts())
+        column = self._vector(vector)
+        point = self._point(like, column)
+        if text is None:
+            return self.clips.search(point, vector_column_name=column).distance_type("cosine")
+        from lancedb.rerankers import RRFReranker
+
+        hybrid = self.clips.search(query_type="hybrid", vector_column_name=column, fts_columns=self._texts())
+        return hybrid.vector(point).text(text).distance_type("cosine").rerank(RRFReranker())
+
+    def _texts(self) -> list[str]:
+        """The columns that words are looked for in."""
+        held = {index.name for index in self.clips.list_indices()}
+        columns = [f.name for f in self.clips.schema if pa.types.is_string(f.type)]
+        texts = [c for c in columns if f"{c}_idx" in held and c not in ("clip_id", "uri", "dropped_by")]
+        captions = set(self.captions.to_arrow()["captioner"].unique().to_pylist())
+        found = [c for c in texts if c in captions]
+        if not found:
+            raise DatasetError(f"{self.name}: no clip has a caption to be searched; add a captioner, such as describe")
+        return found
+
+    def _vector(self, wanted: str | None) -> str:
+        columns = [f.name for f in self.clips.schema if pa.types.is_fixed_size_list(f.type)]
+        if wanted is not None and wanted not in columns:
+            raise DatasetError(f"{self.name}: {wanted} is no embedding; there are {', '.join(columns) or 'none'}")
+        if not columns:
+            raise DatasetError(f"{self.name}: it has no embedding, so no clip is like another; add one")
+        return wanted or columns[0]
+
+    def _point(self, clip_id: str, column: str) -> list[float]:
+        if not re.fullmatch(r"[0-9a-f]{4,32}", clip_id):
+            raise DatasetError(f"--like {clip_id}: a clip id is 32 hex characters, as in the column clip_id")
+        rows = self.clips.search().where(f"clip_id = '{clip_id}'").select([column]).limit(1).to_list()
+        if not rows or rows[0][column] is None:
+            raise DatasetError(f"--like {clip_id}: {self.name} has no such clip with a vector in {column}")
+        return list(rows[0][column])
+
+    def _explained(self, error: Exception, where: str | None) -> DatasetError:
+        """What went wrong in a query, for people: most often a column that is not there."""
+        text = " ".join(str(error).split())
+        names = [f.name for f in self.clips.schema]
+        if found := re.search(r"[Nn]o field named \"?([\w.]+)\"?", text):
+            return DatasetError(f"--where {where!r}: {self.name} has no column {found[1]!r}{hint(found[1], names)}")
+        return DatasetError(f"--where {where!r}: {text[:300]}" if where else text[:300])
