@@ -105,7 +105,7 @@ def show(report: Report, *, planned: bool = False) -> None:
 
 
 def _row(stage: StageCount) -> list[str]:
-    why = ", ".join(f"{reason} ({n})" for reason, n in stage.reasons.most_common())
+    why = ", ".join(f"{reason} ({n})" for reason, n in sorted(stage.reasons.items(), key=lambda r: -r[1]))
     seconds = f"{stage.seconds:.1f}" if stage.seconds else ""
     saved = f"{stage.saved:.1f}" if stage.saved else ""
     return [stage.name, str(stage.hits), count(stage.ran, stage.unknown), str(stage.failed or ""), seconds, saved, why]

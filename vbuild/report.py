@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 
 
@@ -23,8 +22,9 @@ class StageCount:
     """Worker seconds spent (in a plan: expected, by recorded seconds)."""
     saved: float = 0.0
     """Worker seconds that the hits once cost."""
-    reasons: Counter[str] = field(default_factory=Counter)
-    """Why actions missed: `new input`, `parameters: crf 23 → 28`, `new version 1 → 2`, `first build`, …"""
+    reasons: dict[str, int] = field(default_factory=dict)
+    """Why actions missed: `new input`, `parameters: crf 23 → 28`, `new version 1 → 2`, `first build`, …
+    With how many."""
 
 
 @dataclass

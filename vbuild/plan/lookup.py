@@ -64,7 +64,7 @@ class Lookup:
         count.failed += int(failed.sum())
         count.unknown += int((found.state == State.UNKNOWN).sum())
         if len(run):
-            count.reasons.update(reasons)
+            count.reasons = dict(Counter(count.reasons) + reasons)
         if self.dry:
             count.ran += len(run)
         return run
