@@ -20,7 +20,8 @@ def into(cls: type[T], data: Any, where: str, *, known: Mapping[str, Any] | None
     """A dataclass from a mapping. `where` is the path of the mapping; `known` gives fields that are made elsewhere.
 
     Raises UsageError for a key that the class does not have (with the nearest that it has), for a value of another
-    type, for what is missing, and for what the class itself refuses, always with the key's path in front.
+    type, for what is missing, and for what the class itself refuses (in a message that begins with the field's name),
+    always with the key's path in front.
     """
     if not isinstance(data, Mapping):
         raise UsageError(f"{where or 'the configuration'}={data!r}: a group of keys is expected")
@@ -40,7 +41,7 @@ def into(cls: type[T], data: Any, where: str, *, known: Mapping[str, Any] | None
     try:
         return cls(**values)
     except UsageError as error:
-        raise UsageError(f"{where}: {error}" if where else str(error)) from error
+        raise UsageError(f"{where}.{error}" if where else str(error)) from error
 
 
 def join(where: str, key: Any) -> str:

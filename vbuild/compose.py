@@ -18,7 +18,7 @@ from vbuild.config import Config, checked
 from vbuild.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 HERE = Path(__file__).parent
 CONF = next(path for path in (HERE / "conf", HERE.parent / "conf") if path.is_dir())
@@ -119,7 +119,7 @@ def choice(composed: DictConfig) -> str:
 def config_of(composed: DictConfig, declared: str, *, suffix: str = "") -> Config:
     """The checked configuration of what Hydra composed."""
     plain = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
-    missing = sorted(OmegaConf.missing_keys(plain))
+    missing = sorted(_missing(plain))
     if missing:
         raise UsageError("; ".join(f"{key}: a value is needed, give {key}=…" for key in missing))
     try:
@@ -130,6 +130,15 @@ def config_of(composed: DictConfig, declared: str, *, suffix: str = "") -> Confi
     if suffix:
         data["name"] = f"{data.get('name') or declared}-{suffix}"
     return checked({str(key): value for key, value in data.items()}, declared=declared)
+
+
+def _missing(node: Any, path: str = "") -> Iterator[str]:
+    """The keys that stand at ???; what is interpolated from one of them needs no value of its own."""
+    for key in map(str, node) if isinstance(node, DictConfig) else ():
+        if OmegaConf.is_missing(node, key):
+            yield f"{path}{key}"
+        elif not OmegaConf.is_interpolation(node, key):
+            yield from _missing(node[key], f"{path}{key}.")
 
 
 # what people type
@@ -193,6 +202,8 @@ def reworded(error: Exception) -> str:
         groups = [path.name for path in CONF.iterdir() if path.is_dir() and path.name != "dataset"]
         keys = [f.name for f in fields(Config) if f.name != "declared"]
         return f"{found[1]}: there is no such key{hint(found[1], dict.fromkeys([*keys, *groups]))}"
+    if found := re.search(r"Ambiguous value for argument '\+?(\w+)=", text):
+        return f"{found[1]}: several values are given; name one, or use -m to build one after the other"
     if found := re.search(r"Multiple values for (\S+?)\.", text):
         return f"{found[1]}: it is given twice; name one, or use -m {found[1]}=a,b to build several"
     return text.split(" See https:")[0].split(" full_key:")[0]

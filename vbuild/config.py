@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 from vbuild.check import hint, into, join
@@ -96,7 +97,9 @@ def checked(data: Mapping[str, Any], *, declared: str) -> Config:
     known: dict[str, Any] = {
         "declared": declared,
         "name": _name(data.get("name") or declared),
-        "stages": {name: _stage(value, f"stages.{name}") for name, value in stages.items() if value is not None},
+        "stages": {
+            name: _stage(value, f"stages.{name}", stages) for name, value in stages.items() if value is not None
+        },
         "where": {
             name: _sql(value, f"where.{name}") for name, value in _group(data, "where").items() if value is not None
         },
@@ -143,8 +146,12 @@ def _sql(value: Any, path: str) -> str:
     return value
 
 
-def _stage(value: Any, path: str) -> Stage:
+def _stage(value: Any, path: str, others: Mapping[str, Any] = MappingProxyType({})) -> Stage:
     """A stage from its keys; `_target_` is the path of its class."""
+    if isinstance(value, Mapping) and "_target_" not in value and others:
+        name = path.rpartition(".")[2]
+        known = [n for n, other in others.items() if other is not value]
+        raise UsageError(f"{path}: there is no such stage{hint(name, known)}; stage@{path}=KIND adds one")
     if not isinstance(value, Mapping) or not isinstance(value.get("_target_"), str):
         raise UsageError(f"{path}={value!r}: a stage is expected: a group of keys with _target_: the path of its class")
     cls = _class(value["_target_"], path)

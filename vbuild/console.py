@@ -101,7 +101,7 @@ def show(report: Report, *, planned: bool = False) -> None:
         changed = ", ".join(f"{name} {_changed(rows)}" for name, rows in report.changed.items()) or "nothing"
         print(f"changed: {changed}")
         print(f"{report.folder} ({report.seconds:.1f} s)")
-        print(f'next: vbuild query {report.dataset} "words" --where "kept"')
+        print(f'next: vbuild query {report.dataset} "words"')
 
 
 def _row(stage: StageCount) -> list[str]:

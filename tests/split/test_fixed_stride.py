@@ -82,5 +82,5 @@ def test_a_frame_belongs_to_exactly_one_clip(start, ticks, base, length):
 )
 def test_what_cuts_nothing_is_refused(params, name):
     """A length, stride, minimum or limit that leaves no clip is refused by name."""
-    with pytest.raises(UsageError, match=rf"split\.{name}="):
+    with pytest.raises(UsageError, match=rf"^{name}="):
         FixedStride(**params)

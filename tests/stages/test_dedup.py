@@ -17,7 +17,7 @@ def test_its_fields_are_decisions():
 )
 def test_distances_that_cannot_be_are_refused(params, name):
     """An eps outside [0, 1) and a reach below eps are refused by name."""
-    with pytest.raises(UsageError, match=rf"dedup\.{name}="):
+    with pytest.raises(UsageError, match=rf"^{name}="):
         Dedup(**params)
 
 

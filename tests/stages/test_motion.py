@@ -81,5 +81,5 @@ def test_the_least_patch_is_a_true_mean_of_its_area():
 
 def test_a_patch_needs_area():
     """A patch of no pixels is refused by name."""
-    with pytest.raises(UsageError, match=r"motion\.patch=0"):
+    with pytest.raises(UsageError, match=r"^patch=0"):
         Motion(patch=0)

@@ -100,5 +100,5 @@ def test_a_clip_without_pairs_has_no_measures():
 
 def test_a_share_beyond_one_is_refused():
     """A threshold that is no share is refused by name."""
-    with pytest.raises(UsageError, match=r"quality\.black_share=98"):
+    with pytest.raises(UsageError, match=r"^black_share=98"):
         Quality(black_share=98)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from vbuild.check import hint
 from vbuild.dataset.commit import BUILDS, DIGESTS, last_build, read_build
@@ -107,7 +108,9 @@ class Dataset:
         `everything`. Without text and like, rows come in order of video and time. Raises DatasetError.
         """
         condition = " AND ".join(f"({c})" for c in (None if everything else "kept", where) if c)
-        query = self._query(text, like, vector)
+        column = self._vector(vector) if like else ""
+        whole, point = self._point(like, column) if like else ("", [])
+        query = self._query(text, column, point)
         if condition:
             query = query.where(condition)
         try:
@@ -115,18 +118,14 @@ class Dataset:
         except (ValueError, RuntimeError, OSError) as error:
             raise self._explained(error, where) from error
         if like:
-            found = found.filter(pa.compute.not_equal(found["clip_id"], like)).slice(0, limit)
-        if text is None and like is None:
+            found = found.filter(pc.not_equal(found["clip_id"], whole)).slice(0, limit)
+        elif text is None:
             found = found.sort_by([("uri", "ascending"), ("start_s", "ascending")])
         return found.drop_columns([name for name in (DIGESTS,) if name in found.column_names])
 
-    def _query(self, text: str | None, like: str | None, vector: str | None) -> Any:
-        if text is None and like is None:
-            return self.clips.search()
-        if like is None:
-            return self.clips.search(text, query_type="fts", fts_columns=self._texts())
-        column = self._vector(vector)
-        point = self._point(like, column)
+    def _query(self, text: str | None, column: str, point: list[float]) -> Any:
+        if not point:
+            return self.clips.search(text, query_type="fts", fts_columns=self._texts()) if text else self.clips.search()
         if text is None:
             return self.clips.search(point, vector_column_name=column).distance_type("cosine")
         from lancedb.rerankers import RRFReranker
@@ -136,11 +135,7 @@ class Dataset:
 
     def _texts(self) -> list[str]:
         """The columns that words are looked for in."""
-        held = {index.name for index in self.clips.list_indices()}
-        columns = [f.name for f in self.clips.schema if pa.types.is_string(f.type)]
-        texts = [c for c in columns if f"{c}_idx" in held and c not in ("clip_id", "uri", "dropped_by")]
-        captions = set(self.captions.to_arrow()["captioner"].unique().to_pylist())
-        found = [c for c in texts if c in captions]
+        found = [column for index in self.clips.list_indices() if index.index_type == "FTS" for column in index.columns]
         if not found:
             raise DatasetError(f"{self.name}: no clip has a caption to be searched; add a captioner, such as describe")
         return found
@@ -153,18 +148,24 @@ class Dataset:
             raise DatasetError(f"{self.name}: it has no embedding, so no clip is like another; add one")
         return wanted or columns[0]
 
-    def _point(self, clip_id: str, column: str) -> list[float]:
+    def _point(self, clip_id: str, column: str) -> tuple[str, list[float]]:
+        """The whole id of a clip, of which the beginning is enough, and its vector."""
         if not re.fullmatch(r"[0-9a-f]{4,32}", clip_id):
-            raise DatasetError(f"--like {clip_id}: a clip id is 32 hex characters, as in the column clip_id")
-        rows = self.clips.search().where(f"clip_id = '{clip_id}'").select([column]).limit(1).to_list()
-        if not rows or rows[0][column] is None:
+            raise DatasetError(
+                f"--like {clip_id}: a clip id is hex, 4 to 32 characters of it, as in the column clip_id"
+            )
+        found = self.clips.search().where(f"starts_with(clip_id, '{clip_id}')").select(["clip_id", column])
+        rows = [row for row in found.limit(2).to_list() if row[column] is not None]
+        if len(rows) > 1:
+            raise DatasetError(f"--like {clip_id}: several clips begin with that; give more of the id")
+        if not rows:
             raise DatasetError(f"--like {clip_id}: {self.name} has no such clip with a vector in {column}")
-        return list(rows[0][column])
+        return str(rows[0]["clip_id"]), list(rows[0][column])
 
     def _explained(self, error: Exception, where: str | None) -> DatasetError:
         """What went wrong in a query, for people: most often a column that is not there."""
         text = " ".join(str(error).split())
         names = [f.name for f in self.clips.schema]
-        if found := re.search(r"[Nn]o field named \"?([\w.]+)\"?", text):
+        if found := re.search(r"[Nn]o field named \"?(\w+)", text):
             return DatasetError(f"--where {where!r}: {self.name} has no column {found[1]!r}{hint(found[1], names)}")
         return DatasetError(f"--where {where!r}: {text[:300]}" if where else text[:300])

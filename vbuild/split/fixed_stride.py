@@ -41,13 +41,13 @@ class FixedStride(Stage):
     def __post_init__(self) -> None:
         """Refuses lengths that cut nothing."""
         if not self.length > 0:
-            raise UsageError(f"split.length={self.length}: a clip must be longer than 0 seconds")
+            raise UsageError(f"length={self.length}: a clip must be longer than 0 seconds")
         if self.stride is not None and not self.stride > 0:
-            raise UsageError(f"split.stride={self.stride}: must be more than 0 seconds, or null for the length")
+            raise UsageError(f"stride={self.stride}: must be more than 0 seconds, or null for the length")
         if not 0 <= self.min <= self.length:
-            raise UsageError(f"split.min={self.min}: must be from 0 to length={self.length}, or no clip is left")
+            raise UsageError(f"min={self.min}: must be from 0 to length={self.length}, or no clip is left")
         if self.limit is not None and self.limit < 1:
-            raise UsageError(f"split.limit={self.limit}: must be 1 or more clips, or null for all")
+            raise UsageError(f"limit={self.limit}: must be 1 or more clips, or null for all")
 
     def run(self, clips: Sequence[Clip], model: None) -> Iterable[Row]:  # noqa: ARG002
         """The bounds of each video's clips, in order of time."""

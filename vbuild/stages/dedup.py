@@ -34,6 +34,6 @@ class Dedup(Stage):
     def __post_init__(self) -> None:
         """Refuses distances that no two vectors have."""
         if not 0 <= self.eps < 1:
-            raise UsageError(f"dedup.eps={self.eps}: a cosine distance from 0 up to, but not, 1 is needed; try 0.02")
+            raise UsageError(f"eps={self.eps}: a cosine distance from 0 up to, but not, 1 is needed; try 0.02")
         if self.reach is not None and not self.eps <= self.reach < 1:
-            raise UsageError(f"dedup.reach={self.reach}: must be at least eps={self.eps} and below 1; or leave it out")
+            raise UsageError(f"reach={self.reach}: must be at least eps={self.eps} and below 1; or leave it out")

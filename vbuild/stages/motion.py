@@ -46,7 +46,7 @@ class Motion(Stage):
         """Refuses sizes and rates of nothing."""
         for name in ("fps", "short_side", "patch"):
             if not getattr(self, name) > 0:
-                raise UsageError(f"motion.{name}={getattr(self, name)}: must be more than 0")
+                raise UsageError(f"{name}={getattr(self, name)}: must be more than 0")
 
     def asks(self) -> Frames:
         """Pairs of adjacent frames in gray."""

@@ -41,10 +41,10 @@ class Preview(Stage):
         """Refuses what the encoder would refuse of every clip."""
         for name in ("fps", "height"):
             if not getattr(self, name) > 0:
-                raise UsageError(f"preview.{name}={getattr(self, name)}: must be more than 0")
+                raise UsageError(f"{name}={getattr(self, name)}: must be more than 0")
         for name, most in (("quality", 100), ("level", 6)):
             if not 0 <= getattr(self, name) <= most:
-                raise UsageError(f"preview.{name}={getattr(self, name)}: must be from 0 to {most}")
+                raise UsageError(f"{name}={getattr(self, name)}: must be from 0 to {most}")
 
     def asks(self) -> Frames:
         """Small pictures at the animation's rate."""

@@ -64,10 +64,10 @@ class Quality(Stage):
         """Refuses sizes and rates of nothing, and thresholds that are no shares."""
         for name in ("fps", "short_side"):
             if not getattr(self, name) > 0:
-                raise UsageError(f"quality.{name}={getattr(self, name)}: must be more than 0")
+                raise UsageError(f"{name}={getattr(self, name)}: must be more than 0")
         for name in ("black_level", "bar_level", "black_share", "freeze_level"):
             if not 0 <= getattr(self, name) <= 1:
-                raise UsageError(f"quality.{name}={getattr(self, name)}: it is a share, from 0 to 1")
+                raise UsageError(f"{name}={getattr(self, name)}: it is a share, from 0 to 1")
 
     def asks(self) -> Frames:
         """Pairs of adjacent frames."""

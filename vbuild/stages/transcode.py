@@ -65,9 +65,9 @@ class Transcode(Stage):
     def __post_init__(self) -> None:
         """Refuses what the encoders would refuse of every clip."""
         if not 0 <= self.crf <= 51:
-            raise UsageError(f"transcode.crf={self.crf}: must be from 0 (best) to 51; 23 is usual")
+            raise UsageError(f"crf={self.crf}: must be from 0 (best) to 51; 23 is usual")
         if self.bitrate is not None and not BITRATE.fullmatch(self.bitrate):
-            raise UsageError(f"transcode.bitrate={self.bitrate}: write bits a second as 4M or 800k, or null")
+            raise UsageError(f"bitrate={self.bitrate}: write bits a second as 4M or 800k, or null")
 
     @property
     def options(self) -> dict[str, str]:
