@@ -7,6 +7,7 @@ import math
 import struct
 import unicodedata
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, BinaryIO, NewType
 
 import xxhash
@@ -110,7 +111,7 @@ class Recipe:
             "models": dict(self.models),
         }
 
-    @property
+    @cached_property
     def id(self) -> str:
         """The recipe's digest, 32 hex characters."""
         return of("recipe", self.manifest).hex()

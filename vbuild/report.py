@@ -11,11 +11,11 @@ class StageCount:
 
     name: str
     hits: int = 0
-    """Actions whose result was in the store."""
+    """Videos or clips whose result was in the store, or came of an action that another of them asked for."""
     ran: int = 0
     """Actions that ran (in a plan: that would run)."""
     failed: int = 0
-    """Actions that failed now or, not tried again, before."""
+    """Videos or clips whose action failed now or, not tried again, before."""
     unknown: int = 0
     """In a plan: actions that may be wanted, behind a decision or a split that is not known yet."""
     seconds: float = 0.0

@@ -144,6 +144,7 @@ def identify(files: Listing, memo: Files, *, threads: int = 4) -> Identified:
     sizes, mtimes, inodes = (np.frombuffer(column, np.int64) for column in (files.sizes, files.mtimes, files.inodes))
     ids, known = memo.lookup(files.uris, sizes, mtimes, inodes)
     fresh = np.flatnonzero(~known)
+    old = mtimes < time.time_ns() - YOUNG_NS
     errors: dict[int, str] = {}
     with ThreadPoolExecutor(threads) as pool:
         for row, found in zip(fresh.tolist(), pool.map(_digest_file, (files.uris[r] for r in fresh)), strict=True):
@@ -151,15 +152,21 @@ def identify(files: Listing, memo: Files, *, threads: int = 4) -> Identified:
                 errors[row] = found
             else:
                 ids[row] = np.void(found)
-    old = mtimes < time.time_ns() - YOUNG_NS
     keep = np.array([row for row in fresh.tolist() if row not in errors and old[row]], np.int64)
     if len(keep):
         memo.add([files.uris[row] for row in keep], sizes[keep], mtimes[keep], inodes[keep], ids[keep])
     return Identified(ids, errors, len(fresh))
 
 
+def shown(uri: str) -> str:
+    """A path as text that everything can hold: bytes that are no UTF-8 are written out."""
+    return uri.encode(errors="surrogateescape").decode(errors="backslashreplace")
+
+
 def _digest_file(uri: str) -> digest.Digest | str:
     """The digest of a file's bytes, or why it could not be read."""
+    if shown(uri) != uri:
+        return "its name is no UTF-8, and no table could hold it; rename the file"
     try:
         with Path(uri).open("rb", buffering=0) as stream:
             return digest.of_stream(stream)

@@ -9,6 +9,7 @@ import secrets
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -82,8 +83,14 @@ class Run:
                 "ran": {stage.name: stage.ran for stage in report.stages},
             },
             "seconds": time.perf_counter() - began,
-            "versions": {name: version(name) for name in LIBRARIES} | {"cpus": os.cpu_count()},
+            "versions": _versions(),
         }
+
+
+@cache
+def _versions() -> dict[str, str | int | None]:
+    """What a build ran on."""
+    return {name: version(name) for name in LIBRARIES} | {"cpus": os.cpu_count()}
 
 
 def summary(session: Session, seconds: float) -> Report:

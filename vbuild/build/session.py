@@ -159,7 +159,7 @@ class Session:
         missing = {instance.name: self.lookup.look(items, instance) for instance in wave}
         if self.build is None or not any(len(rows) for rows in missing.values()):
             return
-        self.wanted.update({name: len(rows) for name, rows in missing.items()})
+        self.wanted.update({name: int(items.found[name].own.sum()) for name in missing})
         yield list(works(items, missing, wave, self.shelf))
         for instance in wave:
             self.lookup.settle(items, instance)

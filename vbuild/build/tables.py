@@ -23,6 +23,7 @@ from vbuild.plan.items import (
 )
 from vbuild.plan.order import SPLIT, Instance, column
 from vbuild.plan.predicate import Predicate
+from vbuild.source import shown
 from vbuild.store.actions import fields as stored_fields
 from vbuild.store.actions import value_column
 
@@ -254,7 +255,7 @@ def _videos(session: Session) -> Target:
         return pa.Table.from_pylist([rows[n] for n in wanted.tolist()], schema=VIDEOS)
 
     group = Group("video", VIDEOS, np.array(digests, "V16"), values)
-    return Target("videos", "uri", pa.array(session.files.uris, pa.string()), (group,), {"uri": "scalar"})
+    return Target("videos", "uri", pa.array(map(shown, session.files.uris), pa.string()), (group,), {"uri": "scalar"})
 
 
 def _probed(session: Session) -> list[dict[str, Any] | str]:
@@ -265,9 +266,11 @@ def _probed(session: Session) -> list[dict[str, Any] | str]:
         names = [*SAME, "width", "height", "remark"]
         table = session.shelf.take(videos, "probe", [value_column(n) for n in names])
         clips = np.bincount(shard.clips.place, minlength=len(videos)) if shard.clips else np.zeros(len(videos))
+        split = videos.states(session.order.split.name) == State.DONE
         for n, row in enumerate(table.to_pylist()):
             why = _failure(session, videos, n)
-            known[bytes(videos.ids[n].item())] = why or {**row, "clips": int(clips[n])}
+            found = {**row, "remark": row["remark"] or why, "clips": int(clips[n])}
+            known[bytes(videos.ids[n].item())] = found if split[n] else why or f"{SPLIT} was not reached"
     errors = session.identified.errors
     ids = session.identified.ids.tolist()
     return [errors[n] if n in errors else known[bytes(ids[n])] for n in range(len(ids))]

@@ -46,6 +46,8 @@ class Found:
     """(n,) V16; zeros where the key is not known."""
     state: np.ndarray
     """(n,) uint8 of `State`."""
+    own: np.ndarray
+    """(n,) bool: those whose action no other item or instance has asked for before; they are what is counted."""
 
 
 @dataclass

@@ -37,6 +37,8 @@ class Lookup:
     dry: bool
     """Nothing is repaired, and clips may be unsure."""
     counts: dict[str, StageCount] = field(default_factory=dict)
+    asked: dict[str, set[bytes]] = field(default_factory=dict)
+    """Recipe → the keys of actions that had to run."""
 
     def count(self, instance: str) -> StageCount:
         """The count of one instance, made when it is first asked for."""
@@ -47,7 +49,7 @@ class Lookup:
         keys, state = self.shelf.keys(items, instance)
         wanted = items.kept if instance.stage.on == "kept" else np.ones(len(items), bool)
         state[~wanted] = State.UNWANTED
-        found = items.found[instance.name] = Found(keys, state)
+        found = items.found[instance.name] = Found(keys, state, np.zeros(len(items), bool))
         count = self.count(instance.name)
         ready = np.flatnonzero(state == State.MISSING)
         stored, gone = self._stored(instance, keys[ready])
@@ -60,13 +62,15 @@ class Lookup:
             unsure = missing[~items.sure[missing] & (found.state[missing] == State.MISSING)]
             found.state[unsure] = State.UNKNOWN
         run = np.flatnonzero(found.state == State.MISSING)
+        found.own[run] = self._unasked(instance, keys[run])
         count.hits += int(stored.sum())
         count.failed += int(failed.sum())
         count.unknown += int((found.state == State.UNKNOWN).sum())
         if len(run):
             count.reasons = dict(Counter(count.reasons) + reasons)
         if self.dry:
-            count.ran += len(run)
+            count.ran += int(found.own.sum())
+            count.hits += len(run) - int(found.own.sum())
         return run
 
     def settle(self, items: Items, instance: Instance) -> None:
@@ -76,8 +80,18 @@ class Lookup:
         stored = self.shelf.results(instance.name).lookup(found.keys[rows]) >= 0
         found.state[rows] = np.where(stored, State.DONE, State.FAILED)
         count = self.count(instance.name)
-        count.ran += int(stored.sum())
+        count.ran += int((stored & found.own[rows]).sum())
+        count.hits += int((stored & ~found.own[rows]).sum())
         count.failed += int((~stored).sum())
+
+    def _unasked(self, instance: Instance, keys: np.ndarray) -> np.ndarray:
+        """Which keys stand for an action that has not been asked for before, in this build; notes that it has now."""
+        asked = self.asked.setdefault(instance.recipe.id, set())
+        new = np.zeros(len(keys), bool)
+        for row, key in enumerate(keys.tolist()):
+            new[row] = key not in asked
+            asked.add(key)
+        return new
 
     def _stored(self, instance: Instance, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Which keys have a result whose blobs are all there, and which had one whose blob is gone.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -29,31 +30,33 @@ class Predicate:
 
 def columns_read(name: str, sql: str, types: Mapping[str, str]) -> frozenset[str]:
     """The columns that a predicate reads. Raises UsageError for bad SQL, unknown columns, and what is no boolean."""
-    return _checked(f"where.{name}={sql!r}", f"select ({sql}) from clips", types, boolean=True)
+    return _checked(f"where.{name}={sql!r}", f"select (\n{sql}\n) from clips", types, boolean=True)
 
 
 def ordering_columns(name: str, keep: str, types: Mapping[str, str]) -> frozenset[str]:
     """The columns that a dedup's order of keeping reads; errors as `columns_read`."""
     if not keep.strip():
         return frozenset()
-    return _checked(f"stages.{name}.keep={keep!r}", f"select row_number() over (order by {keep}) from clips", types)
+    return _checked(f"stages.{name}.keep={keep!r}", f"select row_number() over (order by\n{keep}\n) from clips", types)
 
 
 def _checked(what: str, query: str, types: Mapping[str, str], *, boolean: bool = False) -> frozenset[str]:
-    with duckdb.connect() as db:
-        reply = db.execute("select json_serialize_sql(?)", [query]).fetchone()
-        parsed = json.loads(reply[0]) if reply else {}
-        if parsed.get("error") or len(parsed["statements"]) != 1:
-            raise UsageError(f"{what} is no SQL: {parsed.get('error_message', 'one expression is wanted')}")
-        nodes = list(_nodes(parsed["statements"][0]["node"]["select_list"]))
+    with _database() as db:
+        nodes = list(_nodes(_expression(db, what, query)))
         if any(node.get("class") == "SUBQUERY" for node in nodes):
             raise UsageError(f"{what}: a condition sees one clip at a time; a subquery has no place in it")
+        for function in (node["function_name"] for node in nodes if node.get("class") == "FUNCTION"):
+            if function.lower() in _moods():
+                raise UsageError(
+                    f"{what}: {function}() changes from build to build; hash(clip_id) is chance that stays"
+                )
         reads = frozenset(node["column_names"][-1] for node in nodes if node.get("class") == "COLUMN_REF")
         lower = {column.lower(): column for column in types}
         for column in reads:
             if column.lower() not in lower:
                 raise UsageError(f"{what}: no stage writes the column {column!r}{hint(column, types)}")
-        db.execute(f"create table clips ({', '.join(f'{json.dumps(c)} {sql_type(t)}' for c, t in types.items())})")
+        columns = ", ".join(f"{json.dumps(c)} {sql_type(t)}" for c, t in types.items())
+        db.execute(f"create temp table clips ({columns})")
         try:
             kind = db.execute(f"select typeof(x) from (select null) left join ({query}) t(x) on true").fetchone()
             if boolean:
@@ -63,6 +66,33 @@ def _checked(what: str, query: str, types: Mapping[str, str], *, boolean: bool =
         if boolean and kind and kind[0] not in ("BOOLEAN", '"NULL"'):
             raise UsageError(f"{what} is {kind[0].lower()}, not a condition; compare it with something")
         return frozenset(lower[column.lower()] for column in reads)
+
+
+def _expression(db: duckdb.DuckDBPyConnection, what: str, query: str) -> Any:
+    """The one expression that a query selects, parsed."""
+    reply = db.execute("select json_serialize_sql(?)", [query]).fetchone()
+    parsed = json.loads(reply[0]) if reply else {}
+    nodes = [statement["node"].get("select_list") for statement in parsed.get("statements", ())]
+    if len(nodes) != 1 or nodes[0] is None or len(nodes[0]) != 1:
+        raise UsageError(f"{what} is no SQL: {parsed.get('error_message', 'one expression is wanted')}")
+    return nodes[0][0]
+
+
+@cache
+def _moods() -> frozenset[str]:
+    """Functions that may answer otherwise when they are asked again: what they drop would change by itself."""
+    found = _root().execute("select function_name from duckdb_functions() where stability != 'CONSISTENT'").fetchall()
+    return frozenset(name for (name,) in found)
+
+
+@cache
+def _root() -> duckdb.DuckDBPyConnection:
+    return duckdb.connect(config={"threads": 1, "default_null_order": "nulls_last"})
+
+
+def _database() -> duckdb.DuckDBPyConnection:
+    """A connection whose tables are its own. To open a database costs 10 ms, a connection to one a fiftieth of it."""
+    return _root().cursor()
 
 
 def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
@@ -98,9 +128,9 @@ def verdicts(predicates: Sequence[Predicate], clips: pa.Table) -> np.ndarray:
     import numpy as np
 
     columns = ", ".join(
-        f"cast(coalesce(cast(({p.sql}) as tinyint), -1) as tinyint) as v{n}" for n, p in enumerate(predicates)
+        f"cast(coalesce(cast((\n{p.sql}\n) as tinyint), -1) as tinyint) as v{n}" for n, p in enumerate(predicates)
     )
-    with duckdb.connect(config={"threads": 1}) as db:
+    with _database() as db:
         db.register("clips", clips)
         try:
             found = db.execute(f"select {columns} from clips").fetchnumpy()
@@ -114,10 +144,10 @@ def ranks(keep: str, clips: pa.Table) -> np.ndarray:
 
     `clips` holds `clip_id` and the columns that `keep` reads. NULLs come last, whichever way the order runs.
     """
-    order = f"{keep}, clip_id" if keep.strip() else "clip_id"
-    with duckdb.connect(config={"threads": 1, "default_null_order": "nulls_last"}) as db:
+    order = f"\n{keep}\n, clip_id" if keep.strip() else "clip_id"
+    with _database() as db:
         db.register("clips", clips)
-        db.execute("create table numbered as select row_number() over () as place, * from clips")
+        db.execute("create temp table numbered as select row_number() over () as place, * from clips")
         query = f"select row_number() over (order by {order}) - 1 as r from numbered order by place"
         rank: np.ndarray = db.execute(query).fetchnumpy()["r"]
     return rank

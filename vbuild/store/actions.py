@@ -225,15 +225,13 @@ class Results:
     def __len__(self) -> int:
         return 0 if self.dataset is None else int(self.dataset.count_rows())
 
-    def _column(self, name: str) -> pa.ChunkedArray:
-        """A whole column; those of fixed width are held."""
-        if name in self.cached:
-            return self.cached[name]
-        assert self.dataset is not None
-        column = self.dataset.to_table(columns=[name])[name]
-        if pa.types.is_primitive(column.type) or column.type == KEY:
-            self.cached[name] = column
-        return column
+    def _columns(self, names: Sequence[str]) -> list[pa.ChunkedArray]:
+        """Whole columns of fixed width, which are held."""
+        if new := [name for name in dict.fromkeys(names) if name not in self.cached]:
+            assert self.dataset is not None
+            table = self.dataset.to_table(columns=new)
+            self.cached |= {name: table[name] for name in new}
+        return [self.cached[name] for name in names]
 
     def lookup(self, keys: np.ndarray) -> np.ndarray:
         """The place of each key (n,) V16, int64 (n,); -1 where there is none. Of rows with one key the first wins.
@@ -243,7 +241,7 @@ class Results:
         if self.dataset is None or not len(keys):
             return np.full(len(keys), -1, np.int64)
         if self.sorted is None:
-            held = keys_of(self._column("key"))
+            held = keys_of(*self._columns(["key"]))
             order = np.argsort(_half(held), kind="stable")
             self.sorted = held[order], order
         held, order = self.sorted
@@ -262,7 +260,7 @@ class Results:
             return pa.table([pa.nulls(len(places), f.type) for f in shape], names=shape.names)
         if all(pa.types.is_primitive(f.type) or f.type == KEY for f in shape):
             index = pa.array(places, mask=places < 0)
-            return pa.table([self._column(name).take(index) for name in columns], names=shape.names)
+            return pa.table([column.take(index) for column in self._columns(shape.names)], names=shape.names)
         wanted, back = np.unique(places[places >= 0], return_inverse=True)
         found = self.dataset.take(wanted.tolist(), columns=list(columns)) if len(wanted) else shape.empty_table()
         index = np.full(len(places), -1, np.int64)

@@ -51,11 +51,13 @@ class Failures:
 
     def __init__(self, root: Path) -> None:
         self.path = root / "failures.lance"
-        self.table = self._read()
+        self.refresh()
 
-    def _read(self) -> pa.Table:
+    def refresh(self) -> None:
+        """Takes what other builds have recorded."""
         dataset = lances.opened(self.path)
-        return SCHEMA.empty_table() if dataset is None else dataset.to_table()
+        self.table = SCHEMA.empty_table() if dataset is None else dataset.to_table()
+        self.held: dict[str, dict[bytes, Failed]] = {}
 
     def all(self) -> pa.Table:
         """Every record, oldest first."""
@@ -63,8 +65,10 @@ class Failures:
 
     def of(self, recipe: str) -> dict[bytes, Failed]:
         """The failures of a recipe by key."""
-        rows = self.table.filter(pc.equal(self.table["recipe"], recipe)).drop_columns("created").to_pylist()
-        return {row["key"]: Failed(**row) for row in rows}
+        if recipe not in self.held:
+            rows = self.table.filter(pc.equal(self.table["recipe"], recipe)).drop_columns("created").to_pylist()
+            self.held[recipe] = {row["key"]: Failed(**row) for row in rows}
+        return self.held[recipe]
 
     def known(self, recipe: str, keys: np.ndarray) -> np.ndarray:
         """(n,) bool: which of the keys (n,) V16 have failed under a recipe."""
@@ -78,7 +82,7 @@ class Failures:
 
     def append(self, failed: Sequence[Failed]) -> None:
         """Records failures; one more attempt for those that failed before."""
-        self.table = self._read()
+        self.refresh()
         before = {recipe: self.of(recipe) for recipe in {f.recipe for f in failed}}
         now = datetime.now(UTC)
         rows = []
@@ -86,7 +90,7 @@ class Failures:
             old = before[f.recipe].get(f.key)
             rows.append({**vars(f), "attempts": f.attempts + (old.attempts if old else 0), "created": now})
         lances.append(self.path, pa.Table.from_pylist(rows, schema=SCHEMA))
-        self.table = self._read()
+        self.refresh()
 
     def delete(self, recipe: str, keys: np.ndarray) -> None:
         """Forgets failures of actions that have a result now."""
@@ -95,4 +99,4 @@ class Failures:
         if dataset is not None and gone:
             listed = ", ".join(f"X'{key.hex()}'" for key in gone)
             dataset.delete(f"recipe = '{recipe}' AND key IN ({listed})")
-            self.table = self._read()
+            self.refresh()

@@ -32,29 +32,31 @@ def opened(path: Path) -> Any | None:
         raise StoreError(f"{path}: it cannot be read ({_line(error)}); move it away and build again") from error
 
 
-def append(path: Path, table: pa.Table) -> Any:
-    """Appends a table and returns the dataset's newest version; creates it first if need be.
+def append(path: Path, rows: pa.Table | pa.RecordBatchReader) -> Any:
+    """Appends rows and returns the dataset's newest version; creates it first if need be.
 
-    Both ways to create a dataset in place lose the rows of a process that creates it at the same time, so an empty
-    one is made under a private name and renamed: of two processes one loses, sees the other's, and appends to it.
+    Both ways to create a dataset in place lose the rows of a process that creates it at the same time, so one is made
+    under a private name and renamed: of two processes one loses, sees the other's, and appends to it.
     """
     try:
-        dataset = opened(path) or _created(path, table.schema)
-        return lance.write_dataset(table, dataset, mode="append")
+        dataset = opened(path)
+        return _created(path, rows) if dataset is None else lance.write_dataset(rows, dataset, mode="append")
     except OSError as error:
         raise StoreError(f"{path}: it cannot be written ({_line(error)}); free space or fix its rights") from error
 
 
-def _created(path: Path, schema: pa.Schema) -> Any:
+def _created(path: Path, rows: pa.Table | pa.RecordBatchReader) -> Any:
     path.parent.mkdir(parents=True, exist_ok=True)
     private = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    lance.write_dataset(schema.empty_table(), str(private), mode="create")
+    made = lance.write_dataset(rows, str(private), mode="create")
     try:
         private.rename(path)
     except OSError as error:
-        shutil.rmtree(private, ignore_errors=True)
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
             raise
+        return lance.write_dataset(made.scanner().to_reader(), str(path), mode="append")
+    finally:
+        shutil.rmtree(private, ignore_errors=True)
     return lance.dataset(str(path))
 
 

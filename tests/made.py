@@ -1,0 +1,166 @@
+"""Stages that cost nothing, for tests of the build: what they write follows from one tiny picture of a clip."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from vbuild.stage import Blob, Clip, Frames, Phase, Row, Stage, Window, knob
+
+CALLS: Counter[str] = Counter()
+"""Clips that a stage was given in this process, by the name of its class."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tone(Stage):
+    """How bright a clip is, 0 to 255; null where it is darker than `blind`."""
+
+    version: ClassVar[int] = 1
+    phase: ClassVar[Phase] = "measure"
+    writes: ClassVar[Mapping[str, str]] = {"mean": "float32", "step": "int64"}
+
+    gain: float = 1.0
+    blind: float = -1.0
+
+    def asks(self) -> Frames:
+        """One small picture."""
+        return Frames(count=1, size=(8, 8))
+
+    def run(self, clips: Sequence[Clip], model: None) -> Iterable[Row]:
+        """The mean of the picture."""
+        for clip in clips:
+            CALLS["Tone"] += 1
+            mean = float(clip.frames.pixels.mean()) * self.gain
+            yield {"mean": None if mean < self.blind else mean, "step": int(mean // 32)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point(Stage):
+    """Where the colour of a clip lies, as a unit vector; fails on clips darker than `fails`."""
+
+    version: ClassVar[int] = 1
+    phase: ClassVar[Phase] = "embed"
+    dear: ClassVar[bool] = True
+    writes: ClassVar[Mapping[str, str]] = {"": "vector[4]"}
+
+    bias: float = 64.0
+    fails: float = -1.0
+
+    def asks(self) -> Frames:
+        """One small picture."""
+        return Frames(count=1, size=(8, 8))
+
+    def run(self, clips: Sequence[Clip], model: None) -> Iterable[Row]:
+        """The mean colour and a bias."""
+        for clip in clips:
+            CALLS["Point"] += 1
+            colour = clip.frames.pixels.reshape(-1, 3).mean(axis=0) // 16 * 16
+            if colour.mean() < self.fails:
+                raise ValueError(f"a colour of {colour.mean():.0f} is too dark")
+            vector = np.array([*colour, self.bias], np.float32)
+            yield {"": vector / np.linalg.norm(vector)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Word(Stage):
+    """A sentence of a clip's brightness step; fails on steps of which `fails` is the rest by 3."""
+
+    version: ClassVar[int] = 1
+    phase: ClassVar[Phase] = "annotate"
+    dear: ClassVar[bool] = True
+    reads: ClassVar[Mapping[str, Sequence[str]]] = {"": ("step",)}
+    writes: ClassVar[Mapping[str, str]] = {"": "caption", "length": "int64"}
+
+    style: str = "a clip of step"
+    fails: int | None = None
+    pace: int = knob(1)
+
+    def run(self, clips: Sequence[Clip], model: None) -> Iterable[Row]:
+        """The sentence."""
+        for clip in clips:
+            CALLS["Word"] += 1
+            step = clip.columns[""]["step"]
+            if step % 3 == self.fails:
+                raise ValueError(f"no word for {step}")
+            text = f"{self.style} {step}"
+            yield {"": [Window(text=text), Window(text=text.upper(), start=0.0, end=0.5)], "length": len(text) + step}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Length(Stage):
+    """How long the words of a clip are, in tens; what it writes is often the same for other words."""
+
+    version: ClassVar[int] = 1
+    phase: ClassVar[Phase] = "annotate"
+    reads: ClassVar[Mapping[str, Sequence[str]]] = {"": ("length",)}
+    writes: ClassVar[Mapping[str, str]] = {"": "int64"}
+
+    def run(self, clips: Sequence[Clip], model: None) -> Iterable[Row]:
+        """The length in tens."""
+        for clip in clips:
+            CALLS["Length"] += 1
+            yield {"": clip.columns[""]["length"] // 10}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pack(Stage):
+    """A blob of a clip, of its picture and `level`."""
+
+    version: ClassVar[int] = 1
+    phase: ClassVar[Phase] = "produce"
+    dear: ClassVar[bool] = True
+    writes: ClassVar[Mapping[str, str]] = {"": "blob", "size": "int64"}
+
+    level: int = 1
+
+    def asks(self) -> Frames:
+        """One small picture."""
+        return Frames(count=1, size=(8, 8))
+
+    def run(self, clips: Sequence[Clip], model: None) -> Iterable[Row]:
+        """The picture, `level` times."""
+        for clip in clips:
+            CALLS["Pack"] += 1
+            data = clip.frames.pixels.tobytes() * self.level
+            yield {"": Blob(data, ".bin"), "size": len(data)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weight(Stage):
+    """The width of a whole video; fails on those of fewer than `least` frames."""
+
+    version: ClassVar[int] = 1
+    phase: ClassVar[Phase] = "measure"
+    scope: ClassVar = "video"
+    reads: ClassVar[Mapping[str, Sequence[str]]] = {"": ("width", "frames")}
+    writes: ClassVar[Mapping[str, str]] = {"": "int64"}
+
+    least: int = 0
+
+    def run(self, clips: Sequence[Clip], model: None) -> Iterable[Row]:
+        """The width."""
+        for clip in clips:
+            CALLS["Weight"] += 1
+            if clip.columns[""]["frames"] < self.least:
+                raise ValueError("too light")
+            yield {"": clip.columns[""]["width"]}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Share(Stage):
+    """The width of a clip's video in hundreds."""
+
+    version: ClassVar[int] = 1
+    phase: ClassVar[Phase] = "measure"
+    reads: ClassVar[Mapping[str, Sequence[str]]] = {"": ("",)}
+    writes: ClassVar[Mapping[str, str]] = {"": "float64"}
+
+    def run(self, clips: Sequence[Clip], model: None) -> Iterable[Row]:
+        """The width."""
+        for clip in clips:
+            CALLS["Share"] += 1
+            yield {"": clip.columns[""][""] / 100}
