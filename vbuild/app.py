@@ -22,6 +22,8 @@ vbuild: make for video datasets
   vbuild query NAME ["words"]         search a built dataset
       [--where SQL] [--like CLIP_ID] [--limit N] [--all] [--format table|json|csv]
   vbuild ls                           the datasets that were built
+  vbuild gc [--keep-builds N] [--older-than 30d] [--dry-run]
+                                      takes out of the store what no kept build uses
 
 Keys, as in the dataset's yaml:
   source.path=/my/videos              a folder, a glob, a video or a list file
@@ -127,7 +129,23 @@ def _ls(arguments: Sequence[str]) -> int:
     return 0
 
 
+def _keep(verb: str) -> Callable[[Sequence[str]], int]:
+    """A verb that looks after stores and datasets."""
+
+    def run(arguments: Sequence[str]) -> int:
+        from vbuild.keep import say
+
+        text, code = getattr(say, verb)(arguments)
+        print(text, end="")
+        return int(code)
+
+    return run
+
+
+KEEPING = ("gc",)
+
 VERBS: dict[str, Callable[[Sequence[str]], int]] = {"plan": _plan, "query": _query, "ls": _ls}
+VERBS |= {verb: _keep(verb) for verb in KEEPING}
 
 
 def _hydra(arguments: Sequence[str]) -> int:

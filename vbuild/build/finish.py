@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from vbuild.build.session import Session
 from vbuild.build.tables import targets
@@ -19,6 +19,7 @@ from vbuild.config import settled
 from vbuild.dataset.commit import commit
 from vbuild.plan.items import State
 from vbuild.report import Report
+from vbuild.store import roots
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,13 +38,17 @@ class Run:
 
     session: Session
     folder: Path
+    live: IO[str]
+    """Tells a gc that the build runs, while it is open."""
 
     @classmethod
     def begin(cls, config: Config, watch: Callable[[Progress], None]) -> Run:
         """Starts a build under a new id, which sorts by time."""
         build = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
-        run = cls(Session(config, build), config.store / "runs" / build)
-        run.folder.mkdir(parents=True)
+        session, folder = Session(config, build), config.store / "runs" / build
+        folder.mkdir(parents=True)
+        recipes = {name: i.recipe.id for name, i in session.shelf.instances.items()}
+        run = cls(session, folder, roots.enter(config.store, folder, config.output / config.name, recipes, time.time()))
         (run.folder / "config.json").write_text(json.dumps(settled(config), indent=1))
         with (run.folder / "events.jsonl").open("a", encoding="utf-8") as events:
 
@@ -64,6 +69,7 @@ class Run:
         report.build = committed.build
         report.up_to_date = committed.build is None and not any(stage.ran for stage in report.stages)
         (self.folder / "report.json").write_text(json.dumps(dataclasses.asdict(report), indent=1))
+        self.live.close()
         return report
 
     def _record(self, report: Report, began: float) -> dict[str, Any]:

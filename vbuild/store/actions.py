@@ -85,6 +85,12 @@ def schema(writes: Mapping[str, str]) -> pa.Schema:
     return pa.schema([pa.field("key", KEY, nullable=False), *values, *digests, *RECORD])
 
 
+def blob_fields(results: pa.Schema) -> list[str]:
+    """The columns of results that stand for a blob: each has `_uri`, `_bytes` and `_digest`, and a digest."""
+    named = [name.removeprefix("digest__") for name in results.names if name.startswith("digest__")]
+    return [name for name in named if name not in results.names and f"{name}_uri" in results.names]
+
+
 def encode(
     stage: Stage,
     rows: Sequence[Row],

@@ -44,7 +44,7 @@ class Blobs:
     def put(self, data: Path | bytes, suffix: str) -> Stored:
         """Puts bytes, or a file of `scratch`, into the store, durably: it is there whole or not at all.
 
-        A file is moved. The same bytes put twice are stored once.
+        A file is moved. The same bytes put twice are stored once, and are as young as the last time: gc goes by that.
         """
         if isinstance(data, Path):
             with data.open("rb") as stream:
@@ -54,7 +54,7 @@ class Blobs:
             found, size = digest.of_bytes(data), len(data)
         uri = f"{found.hex()[:2]}/{found.hex()[2:]}{suffix}"
         target = self.path(uri)
-        if not (target.is_file() and target.stat().st_size == size):
+        if not _again(target, size):
             self._place(data, target)
         return Stored(uri, size, found)
 
@@ -102,6 +102,17 @@ class Blobs:
                 there[shard] = _names(self.folder / shard) if uri else set()
             gone[row] = name not in there[shard]
         return gone
+
+
+def _again(path: Path, size: int) -> bool:
+    """Makes a file of that size young; False if there is none, or none that is ours to touch."""
+    try:
+        if path.stat().st_size != size:
+            return False
+        os.utime(path)
+    except OSError:
+        return False
+    return True
 
 
 def _names(folder: Path) -> set[str]:

@@ -1,0 +1,64 @@
+"""What the verbs of this room are asked: stores, ages and shares as people write them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vbuild.errors import StoreError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def parser(verb: str, about: str) -> argparse.ArgumentParser:
+    """A parser that knows where the store is."""
+    made = argparse.ArgumentParser(prog=f"vbuild {verb}", description=about, allow_abbrev=False)
+    made.add_argument("--store", default=None, help="the cache (default ./cache, or $VBUILD_STORE); store=PATH too")
+    return made
+
+
+def parsed(found: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.Namespace:
+    """Arguments read; `store=` and `output=` may be written as in a build."""
+    return found.parse_args([f"--{a}" if a.startswith(("store=", "output=")) else a for a in arguments])
+
+
+def store(found: argparse.Namespace) -> Path:
+    """The store. Raises StoreError if there is none."""
+    path = Path(found.store or os.environ.get("VBUILD_STORE", "cache")).expanduser().absolute()
+    if not path.is_dir():
+        raise StoreError(f"{path}: there is no store; build a dataset first, or give --store PATH")
+    return path
+
+
+def age(text: str) -> timedelta:
+    """`30d`, `12h`, `0d` as a time. Raises UsageError."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", text.strip())
+    if found is None:
+        raise UsageError(f"--older-than {text}: a time is expected, such as 30d, 12h or 0d")
+    return timedelta(**{UNITS[found[2]]: float(found[1])})
+
+
+def share(text: str) -> float:
+    """`1%` or `0.01` as a share of one. Raises UsageError."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)(%?)", text.strip())
+    value = float(found[1]) / (100 if found[2] else 1) if found else 2.0
+    if not 0 < value <= 1:
+        raise UsageError(f"--sample {text}: a share is expected, such as 1% or 0.01")
+    return value
+
+
+def size(count: int) -> str:
+    """Bytes as people read them."""
+    value, unit = float(count), "B"
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if value < 1000 or unit == "TB":
+            break
+        value /= 1000
+    return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"

@@ -1,0 +1,143 @@
+"""Who needs what in a store: the datasets that were built from it, and the builds that run."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from vbuild import digest
+from vbuild.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+
+@dataclass(frozen=True)
+class Known:
+    """A dataset that was built from a store."""
+
+    folder: Path
+    recipes: frozenset[str]
+    """Those of its last build, whether or not that changed a table."""
+
+
+@dataclass(frozen=True)
+class Live:
+    """A build that runs."""
+
+    folder: Path
+    """Of the dataset."""
+    recipes: frozenset[str]
+    began: float
+    """Seconds since 1970."""
+
+
+@contextmanager
+def gate(store: Path, *, alone: bool) -> Iterator[None]:
+    """Held for a moment by a build that begins, and `alone` by what takes things out of the store."""
+    with _opened(store / "gate") as file:
+        fcntl.flock(file, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        yield
+
+
+def enter(store: Path, run: Path, dataset: Path, recipes: Mapping[str, str], now: float) -> IO[str]:
+    """Says that a build runs, until the file that is returned is closed, if only by the death of the process.
+
+    `run` is the folder of the build, `recipes` instance → recipe id. Waits for a gc that is at work.
+    """
+    said = {"dataset": str(dataset), "recipes": dict(recipes), "began": now}
+    with gate(store, alone=False):
+        file = _opened(run / "live.json")
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.write(json.dumps(said))
+        file.flush()
+        _replace(store / "roots" / f"{_name(dataset)}.json", json.dumps(said, indent=1))
+    return file
+
+
+def live(store: Path) -> list[Live]:
+    """The builds that run."""
+    found = []
+    for path in sorted((store / "runs").glob("*/live.json")):
+        with path.open(encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                said = json.loads(file.read())
+                found.append(Live(Path(said["dataset"]), frozenset(said["recipes"].values()), said["began"]))
+    return found
+
+
+def datasets(store: Path) -> list[Known]:
+    """Every dataset that was built from a store, wherever it lies; those whose folder is gone are left out.
+
+    Raises StoreError for one that may be there but cannot be seen: its disk is not mounted, or its folder is closed.
+    """
+    found = {}
+    for path in sorted((store / "roots").glob("*.json")):
+        said = _read(path)
+        folder = Path(said["dataset"])
+        if _there(folder):
+            found[folder] = Known(folder, frozenset(said["recipes"].values()))
+    for path in sorted((store / "datasets").glob("*/builds.lance")):
+        found.setdefault(path.parent.absolute(), Known(path.parent.absolute(), frozenset()))
+    return list(found.values())
+
+
+def forget(store: Path, dataset: Path) -> None:
+    """Gives up a dataset that will not come back. Raises StoreError if none of that path is known."""
+    path = store / "roots" / f"{_name(dataset)}.json"
+    try:
+        path.unlink()
+    except FileNotFoundError as error:
+        raise StoreError(f"{dataset}: no dataset of that path was built from {store}") from error
+
+
+def _there(folder: Path) -> bool:
+    try:
+        if not folder.parent.is_dir():
+            raise StoreError(
+                f"{folder}: this dataset was built from the store, and its disk is not there; mount it, or give it up "
+                f"with vbuild gc --forget {folder}"
+            )
+        return folder.is_dir() and os.listdir(folder) is not None  # noqa: PTH208  asked for its rights
+    except PermissionError as error:
+        raise StoreError(
+            f"{folder}: this dataset was built from the store, and it may not be read; let its owner run gc"
+        ) from error
+
+
+def _name(dataset: Path) -> str:
+    return digest.of_bytes(os.fsencode(dataset)).hex()
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+        return {"dataset": str(said["dataset"]), "recipes": dict(said["recipes"])}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"{path}: it cannot be read; build the dataset again, or delete the file") from error
+
+
+def _opened(path: Path) -> IO[str]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("a", encoding="utf-8")
+    except OSError as error:
+        raise StoreError(f"{path}: it cannot be written ({error.strerror}); fix the rights of the store") from error
+
+
+def _replace(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        private = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        private.write_text(text, encoding="utf-8")
+        private.replace(path)
+    except OSError as error:
+        raise StoreError(f"{path}: it cannot be written ({error.strerror}); fix the rights of the store") from error
