@@ -6,14 +6,20 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
+    "Blob": "vbuild.stage",
+    "Clip": "vbuild.stage",
     "Dataset": "vbuild.dataset.query",
+    "Frames": "vbuild.stage",
+    "Media": "vbuild.stage",
+    "Sound": "vbuild.stage",
     "Stage": "vbuild.stage",
     "VbuildError": "vbuild.errors",
+    "Window": "vbuild.stage",
+    "knob": "vbuild.stage",
     "load": "vbuild.compose",
     "open": "vbuild.dataset.query",
+    "wiring": "vbuild.stage",
 }
-
-__all__ = ["Dataset", "Stage", "VbuildError", "load", "open"]
 
 
 def __getattr__(name: str) -> Any:

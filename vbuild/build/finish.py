@@ -17,6 +17,7 @@ from vbuild.build.session import Session
 from vbuild.build.tables import targets
 from vbuild.config import settled
 from vbuild.dataset.commit import commit
+from vbuild.errors import StoreError
 from vbuild.plan.items import State
 from vbuild.report import Report
 from vbuild.store import roots
@@ -46,7 +47,11 @@ class Run:
         """Starts a build under a new id, which sorts by time."""
         build = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
         session, folder = Session(config, build), config.store / "runs" / build
-        folder.mkdir(parents=True)
+        try:
+            folder.mkdir(parents=True)
+        except OSError as error:
+            why = error.strerror or error
+            raise StoreError(f"store={config.store}: it cannot be written ({why}); fix it, or give another") from error
         recipes = {name: i.recipe.id for name, i in session.shelf.instances.items()}
         run = cls(session, folder, roots.enter(config.store, folder, config.output / config.name, recipes, time.time()))
         (run.folder / "config.json").write_text(json.dumps(settled(config), indent=1))
