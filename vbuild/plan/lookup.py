@@ -57,7 +57,6 @@ class Lookup:
         missing = ready[~stored]
         failed = self._failed(instance, keys[missing])
         found.state[missing[failed]] = State.FAILED
-        reasons = self._reasons(instance, keys[missing[~failed]], gone[~stored][~failed])
         if instance.stage.on == "kept":
             unsure = missing[~items.sure[missing] & (found.state[missing] == State.MISSING)]
             found.state[unsure] = State.UNKNOWN
@@ -66,8 +65,9 @@ class Lookup:
         count.hits += int(stored.sum())
         count.failed += int(failed.sum())
         count.unknown += int((found.state == State.UNKNOWN).sum())
-        if len(run):
-            count.reasons = dict(Counter(count.reasons) + reasons)
+        own = run[found.own[run]]
+        evicted = np.isin(own, ready[gone])
+        count.reasons = dict(Counter(count.reasons) + self._reasons(instance, keys[own], evicted))
         if self.dry:
             count.ran += int(found.own.sum())
             count.hits += len(run) - int(found.own.sum())
