@@ -24,6 +24,8 @@ vbuild: make for video datasets
   vbuild ls                           the datasets that were built
   vbuild gc [--keep-builds N] [--older-than 30d] [--dry-run]
                                       takes out of the store what no kept build uses
+  vbuild verify [--sample 1%|--all] [--rerun N]
+                                      checks results, blobs and tables, and drops what is damaged
 
 Keys, as in the dataset's yaml:
   source.path=/my/videos              a folder, a glob, a video or a list file
@@ -142,7 +144,7 @@ def _keep(verb: str) -> Callable[[Sequence[str]], int]:
     return run
 
 
-KEEPING = ("gc",)
+KEEPING = ("gc", "verify")
 
 VERBS: dict[str, Callable[[Sequence[str]], int]] = {"plan": _plan, "query": _query, "ls": _ls}
 VERBS |= {verb: _keep(verb) for verb in KEEPING}

@@ -23,7 +23,7 @@ def footage_folder(tmp_path_factory) -> Path:
     """Three videos of 2 s."""
     folder = tmp_path_factory.mktemp("footage")
     for n in range(3):
-        os.utime(video(folder / f"{n}.mp4", fps=8, gop=8, seed=n, size=(64, 48)), (1_000_000_000 + n,) * 2)
+        os.utime(video(folder / f"{n}.mp4", fps=8, gop=8, seed=n), (1_000_000_000 + n,) * 2)
     return folder
 
 

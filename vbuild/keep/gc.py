@@ -198,16 +198,10 @@ def _sweep_rows(path: Path, needed: Needed, cutoff: float, swept: Swept) -> list
     swept.part(f"{path.parent.name} rows").add(0, keep=False, count=len(doomed))
     swept.part(f"{path.parent.name} rows").add(0, keep=True, count=len(table) - len(doomed))
     if doomed and not swept.dry:
-        _delete_rows(results, keys_of(table["key"].take(doomed)).tolist())
+        lances.delete_keys(results, keys_of(table["key"].take(doomed)))
+        results.optimize.compact_files()
+        results.cleanup_old_versions(older_than=timedelta(0))
     return stays
-
-
-def _delete_rows(results: Any, keys: list[bytes]) -> None:
-    for start in range(0, len(keys), 1000):
-        listed = ", ".join(f"X'{key.hex()}'" for key in keys[start : start + 1000])
-        results.delete(f"key IN ({listed})")
-    results.optimize.compact_files()
-    results.cleanup_old_versions(older_than=timedelta(0))
 
 
 def _sweep_blobs(store: Path, named: Mapping[str, str], young: float, swept: Swept) -> None:

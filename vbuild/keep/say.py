@@ -47,6 +47,39 @@ def _swept(swept: Swept) -> str:
     return text + f"{ask.size(swept.freed)} {'would be freed' if swept.dry else 'freed'}\n"
 
 
+def verify(arguments: Sequence[str]) -> tuple[str, int]:
+    """What `vbuild verify` prints; 1 if something is wrong."""
+    from vbuild.keep.rerun import rerun
+    from vbuild.keep.verify import SAMPLE
+    from vbuild.keep.verify import verify as check
+
+    parser = ask.parser("verify", "Looks whether results, blobs and tables are what they say; drops what is not.")
+    parser.add_argument(
+        "--sample", type=ask.share, default=SAMPLE, metavar="1%", help="a share of each recipe's results"
+    )
+    parser.add_argument("--all", action="store_true", help="every result")
+    parser.add_argument("--rerun", type=int, default=0, metavar="N", help="run N actions again and compare")
+    parser.add_argument("--dry-run", action="store_true", help="say it, and drop nothing")
+    parser.add_argument("--json", action="store_true")
+    found = ask.parsed(parser, arguments)
+    store = ask.store(found)
+    done = check(store, sample=1.0 if found.all else found.sample, repair=not found.dry_run)
+    again, left = rerun(store, found.rerun) if found.rerun else ([], [])
+    code = int(bool(done.problems) or not all(line.same for line in again))
+    if found.json:
+        said = {**dataclasses.asdict(done), "reruns": [dataclasses.asdict(line) for line in again], "not_rerun": left}
+        return json.dumps(said, indent=1) + "\n", code
+    lines = [f"{p.what}: {p.why} ({p.remedy})" for p in done.problems] + left
+    lines += [f"{r.dataset}: {r.instance} {r.field} of {r.key}: {r.said}" for r in again if r.said != "equal"]
+    lines.append(f"looked at {done.results} results, {done.blobs} blobs and {done.tables} tables of builds")
+    if again:
+        equal = sum(line.said == "equal" for line in again)
+        actions = len({(line.instance, line.key) for line in again})
+        lines.append(f"ran {actions} actions again: {equal} of {len(again)} values are equal")
+    lines.append(f"{len(done.problems)} problems" if done.problems else "all is well" if not code else "see above")
+    return "".join(line + "\n" for line in lines), code
+
+
 def drawn(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """A table in plain text; numbers to the right."""
     cells = [[str(head) for head in heads], *([str(cell) for cell in row] for row in rows)]

@@ -111,7 +111,9 @@ def encode(
         stored = _blob_columns(f, values) if kind == "blob" else {value_column(f): values}
         array = {name: _array(what, column, name, f, kind) for name, column in stored.items()}
         columns |= array
-        columns[digest_column(f)] = _digests(kind, values, array)
+        columns[digest_column(f)] = digests_of(
+            array[f"{value_column(f)}_digest" if kind == "blob" else value_column(f)]
+        )
     for row in rows:
         if extra := row.keys() - stage.writes.keys():
             raise StageError(
@@ -178,16 +180,23 @@ def _array(what: str, values: list[Any], name: str, f: str, kind: str) -> pa.Arr
         raise StageError(f"{what}: {kind} is declared, and that is not what was written ({error})") from error
 
 
-def _digests(kind: str, values: Sequence[Any], stored: Mapping[str, pa.Array]) -> pa.Array:
+def digests_of(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     """Digests of what is stored, not of what was written: float32 is rounded first."""
-    if kind == "blob":
-        found = [digest.of_value(None) if v is None else digest.of_value(v.digest) for v in values]
-    elif kind.startswith("vector["):
-        found = [digest.of_value(v) for v in values]
-    else:
-        (column,) = stored.values()
-        found = [digest.of_value(v) for v in column.to_pylist()]
-    return pa.array(found, KEY)
+    values = column.to_pylist()
+    if pa.types.is_fixed_size_list(column.type):
+        values = [None if value is None else np.asarray(value, np.float32) for value in values]
+    return pa.array([digest.of_value(value) for value in values], KEY)
+
+
+def mistaken(results: pa.Table) -> np.ndarray:
+    """(n,) bool: the results of which a digest is not that of the value beside it."""
+    wrong = np.zeros(len(results), bool)
+    blobs = blob_fields(results.schema)
+    for name in (name for name in results.column_names if name.startswith("digest__")):
+        value = name.removeprefix("digest__")
+        found = digests_of(results[f"{value}_digest" if value in blobs else value])
+        wrong |= np.array(found.to_pylist(), object) != np.array(results[name].to_pylist(), object)
+    return wrong
 
 
 class Actions:
@@ -292,11 +301,8 @@ class Results:
         """Takes the results of some keys out, so that their actions can run again."""
         self.refresh()
         places = self.lookup(keys)
-        doomed = [bytes(key).hex() for key in keys[places >= 0].tolist()]
-        if self.dataset is not None and doomed:
-            for start in range(0, len(doomed), 1000):
-                listed = ", ".join(f"X'{key}'" for key in doomed[start : start + 1000])
-                self.dataset.delete(f"key IN ({listed})")
+        if self.dataset is not None and (places >= 0).any():
+            lances.delete_keys(self.dataset, keys[places >= 0])
             self.refresh()
 
     def compact(self) -> None:

@@ -16,6 +16,7 @@ from vbuild.errors import StoreError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import numpy as np
     import pyarrow as pa
 
 FRAGMENTS = 64
@@ -75,6 +76,13 @@ def compact(dataset: Any, *, forget: bool = True) -> bool:
         if "conflict" not in str(error).lower():
             raise
     return True
+
+
+def delete_keys(dataset: Any, keys: np.ndarray) -> None:
+    """Takes the rows with some keys, (n,) V16, out."""
+    for start in range(0, len(keys), 1000):
+        listed = ", ".join(f"X'{bytes(key).hex()}'" for key in keys[start : start + 1000].tolist())
+        dataset.delete(f"key IN ({listed})")
 
 
 def _line(error: Exception) -> str:
