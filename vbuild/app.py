@@ -22,6 +22,9 @@ vbuild: make for video datasets
   vbuild query NAME ["words"]         search a built dataset
       [--where SQL] [--like CLIP_ID] [--limit N] [--all] [--format table|json|csv]
   vbuild ls                           the datasets that were built
+  vbuild log NAME                     its builds: when, what changed, counts, seconds
+  vbuild diff NAME [A [B]]            clips that came, went, changed, or are kept now and were not, and why
+  vbuild restore NAME BUILD           brings it back to what a build left
   vbuild gc [--keep-builds N] [--older-than 30d] [--dry-run]
                                       takes out of the store what no kept build uses
   vbuild verify [--sample 1%|--all] [--rerun N]
@@ -144,7 +147,7 @@ def _keep(verb: str) -> Callable[[Sequence[str]], int]:
     return run
 
 
-KEEPING = ("gc", "verify")
+KEEPING = ("log", "diff", "restore", "gc", "verify")
 
 VERBS: dict[str, Callable[[Sequence[str]], int]] = {"plan": _plan, "query": _query, "ls": _ls}
 VERBS |= {verb: _keep(verb) for verb in KEEPING}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import secrets
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 from vbuild.build.session import Session
 from vbuild.build.tables import targets
 from vbuild.config import settled
-from vbuild.dataset.commit import commit
+from vbuild.dataset.commit import commit, new_id
 from vbuild.errors import StoreError
 from vbuild.plan.items import State
 from vbuild.report import Report
@@ -45,7 +44,7 @@ class Run:
     @classmethod
     def begin(cls, config: Config, watch: Callable[[Progress], None]) -> Run:
         """Starts a build under a new id, which sorts by time."""
-        build = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+        build = new_id()
         session, folder = Session(config, build), config.store / "runs" / build
         try:
             folder.mkdir(parents=True)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import lance
@@ -94,12 +96,22 @@ def commit(folder: Path, targets: Sequence[Target], build: Mapping[str, Any]) ->
     last = last_build(folder)
     if not changed and last is not None and last["tables"] == versions:
         return Committed(versions, changed, None)
+    record(folder, versions, build)
+    return Committed(versions, changed, build["id"])
+
+
+def record(folder: Path, versions: Mapping[str, int], build: Mapping[str, Any]) -> None:
+    """Adds a build to `builds`, which is the commit, when each table's version bears its tag."""
     for name, version in versions.items():
         lance.dataset(str(folder / f"{name}.lance")).tags.create(build["id"], version)
     row = {name: json.dumps(value) if isinstance(value, Mapping) else value for name, value in build.items()}
     row["tables"] = json.dumps(versions)
     lances.append(folder / f"{BUILDS}.lance", pa.Table.from_pylist([row], schema=BUILDS_SCHEMA))
-    return Committed(versions, changed, build["id"])
+
+
+def new_id() -> str:
+    """An id for a build; ids sort by time."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
 
 
 def last_build(folder: Path) -> dict[str, Any] | None:

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 from vbuild.keep import ask
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
 
     from vbuild.keep.gc import Swept
+    from vbuild.keep.history import Difference, Entry
 
 
 def gc(arguments: Sequence[str]) -> tuple[str, int]:
@@ -78,6 +80,93 @@ def verify(arguments: Sequence[str]) -> tuple[str, int]:
         lines.append(f"ran {actions} actions again: {equal} of {len(again)} values are equal")
     lines.append(f"{len(done.problems)} problems" if done.problems else "all is well" if not code else "see above")
     return "".join(line + "\n" for line in lines), code
+
+
+def log(arguments: Sequence[str]) -> tuple[str, int]:
+    """What `vbuild log` prints."""
+    from vbuild.keep import history
+
+    parser = _of_dataset("log", "The builds of a dataset, the newest first: when, what changed, counts, seconds.")
+    found = ask.parsed(parser, arguments)
+    entries = history.log(_folder(found))
+    if found.json:
+        return json.dumps([dataclasses.asdict(entry) for entry in entries], indent=1) + "\n", 0
+    heads = ["build", "when (UTC)", "seconds", *history.COUNTS, "ran", "what changed"]
+    rows = [
+        [e.build, e.time, round(e.seconds, 1), *e.counts.values(), _ran(e), "; ".join(e.changes) or "new results"]
+        for e in entries
+    ]
+    return drawn(heads, rows), 0
+
+
+def _ran(entry: Entry) -> str:
+    return ", ".join(f"{name} {n}" for name, n in entry.ran.items())
+
+
+def diff(arguments: Sequence[str]) -> tuple[str, int]:
+    """What `vbuild diff` prints."""
+    from vbuild.keep import history
+
+    parser = _of_dataset("diff", "Which clips came, went, changed and flipped between two builds, and why.")
+    parser.add_argument("a", nargs="?", help="a build of vbuild log, or the end of its id (default: the last but one)")
+    parser.add_argument("b", nargs="?", default="last", help="default: the last")
+    parser.add_argument("--limit", type=int, default=10, help="clips that are listed of each kind (default 10)")
+    found = ask.parsed(parser, arguments)
+    folder = _folder(found)
+    there = history.builds(folder)
+    a = history.named(folder, found.a) if found.a else there[-2 if len(there) > 1 else -1]
+    difference = history.diff(folder, a, history.named(folder, found.b))
+    if found.json:
+        return json.dumps(dataclasses.asdict(difference), indent=1) + "\n", 0
+    return _difference(difference, found.limit), 0
+
+
+def _difference(found: Difference, limit: int) -> str:
+    from vbuild.keep.history import reasons
+
+    lines = [f"{found.a} → {found.b}", *found.declared]
+    lines += [f"columns of {name}: only in one of them" for name in found.columns]
+    for sign, clips in (("+", found.added), ("-", found.removed)):
+        lines.append(f"{sign}{len(clips)} clips")
+        lines += [f"  {sign} {clip}" for clip in clips[:limit]]
+    lines.append(f"~{len(found.changed)} clips with other values")
+    lines += [f"  ~ {clip}: {', '.join(stages)}" for clip, stages in list(found.changed.items())[:limit]]
+    for (kept, decision, reason), n in reasons(found.flips).most_common():
+        lines.append(f"{n} clips {'kept again' if kept else 'dropped'} by {decision}: {reason}")
+    lines += [f"  {'kept' if f.kept else 'dropped'} {f.clip_id}: {f.decision}: {f.reason}" for f in found.flips[:limit]]
+    return "".join(line + "\n" for line in lines)
+
+
+def restore(arguments: Sequence[str]) -> tuple[str, int]:
+    """What `vbuild restore` prints."""
+    from vbuild.keep import history
+
+    parser = _of_dataset("restore", "Brings a dataset back to what a build left; the next build brings it up to date.")
+    parser.add_argument("build", help="a build of vbuild log, or the end of its id")
+    found = ask.parsed(parser, arguments)
+    folder = _folder(found)
+    done = history.restore(ask.store(found), folder, found.build)
+    if found.json:
+        return json.dumps(dataclasses.asdict(done), indent=1) + "\n", 0
+    text = f"{folder.name} is as build {done.source} left it, under build {done.build}\n"
+    if done.missing:
+        text += f"{done.missing} clips name files that a gc took; a build with that configuration makes them again\n"
+    return text + "the next build brings it up to date again\n", 0
+
+
+def _of_dataset(verb: str, about: str) -> argparse.ArgumentParser:
+    parser = ask.parser(verb, about)
+    parser.add_argument("name", help="the dataset")
+    parser.add_argument("--output", default=None, help="the folder of the databases (default STORE/datasets)")
+    parser.add_argument("--json", action="store_true")
+    return parser
+
+
+def _folder(found: argparse.Namespace) -> Path:
+    """The folder of the dataset that is named. Raises DatasetError if there is none."""
+    from vbuild.dataset.listing import find
+
+    return find(found.name, Path(found.output).absolute() if found.output else ask.store(found) / "datasets")
 
 
 def drawn(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
