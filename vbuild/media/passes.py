@@ -7,7 +7,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
-from itertools import chain
+from heapq import heappop, heappush
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
 
 import av
@@ -27,6 +28,12 @@ if TYPE_CHECKING:
     from av.packet import Packet
     from av.video.frame import VideoFrame
     from av.video.reformatter import VideoReformatter
+
+UNTIMED = frozenset({"mpeg", "mpegvideo", "h264", "hevc", "m4v", "vc1"})
+"""Formats of few times or none, between which FFmpeg guesses, and otherwise behind a seek: they are read through."""
+
+AHEAD = 2
+"""Frames among which times may be exchanged."""
 
 GAP = 4.0
 """Seconds without a clip that are worth a seek."""
@@ -118,22 +125,46 @@ class _Reader:
 
     def seek(self, pts: int) -> None:
         """Puts the file to a frame at or before `pts`; where a seek lands behind it, further back, or to the start."""
+        if self.container.format.name in UNTIMED:
+            return
         early = (1.0 if self.sound else 0.0, *EARLIER)
         for seconds in early:
             self.container.seek(pts - round(seconds / self.base), stream=self.stream, backward=True)
             events: list[_Event] = []
-            for event in self._read():
+            reading = self._read()
+            for event in reading:
                 events.append(event)
                 if event.frame is not None:
                     break
             if events and events[-1].frame is not None and events[-1].pts <= pts:
-                self.events = chain(events, self._read())
+                self.events = chain(events, reading)
                 return
         self._open()
 
     def _read(self) -> Iterator[_Event]:
-        """Everything from here on; a frame's time never goes back."""
+        """Everything from here on; a frame's time never goes back.
+
+        A decoder gives frames in their order, but where a container has no presentation times (h264 in AVI) those that
+        FFmpeg guesses are exchanged between neighbours: each frame gets the earliest that is left of a few.
+        """
+        frames: deque[VideoFrame] = deque()
+        times: list[int] = []
         last: int | None = None
+        for event in chain(self._decoded(), repeat(None, AHEAD)):
+            if event is not None and event.frame is None:
+                yield event
+                continue
+            if event is not None and event.frame is not None:
+                pts = event.frame.dts if event.frame.pts is None else event.frame.pts
+                heappush(times, max(times, default=last or 0) + 1 if pts is None else pts)
+                frames.append(event.frame)
+            if frames and (event is None or len(frames) > AHEAD):
+                frame, pts = frames.popleft(), heappop(times)
+                last = frame.pts = pts if last is None or pts > last else last + 1
+                yield _Event(frame, None, float(last * self.base), last)
+
+    def _decoded(self) -> Iterator[_Event]:
+        """Everything from here on, frames with the times that FFmpeg gives them."""
         for packet in self._packets():
             if packet.stream_index != self.index:
                 if packet.size and packet.pts is not None:
@@ -149,10 +180,7 @@ class _Reader:
                 yield _Event(None, None, 0.0 if pts is None else float(pts * self.base), pts or 0, lost=True)
                 continue
             for frame in frames:
-                pts = frame.dts if frame.pts is None else frame.pts
-                last = pts if pts is not None and (last is None or pts > last) else (last or 0) + 1
-                frame.pts = last
-                yield _Event(frame, None, float(last * self.base), last)
+                yield _Event(frame, None, 0.0, 0)
 
     def _packets(self) -> Iterator[Packet[Any]]:
         """Packets of picture and sound, and at the end what flushes the decoder, also where reading breaks off."""
