@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -164,3 +165,54 @@ class Share(Stage):
         for clip in clips:
             CALLS["Share"] += 1
             yield {"": clip.columns[""][""] / 100}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Doze(Stage):
+    """Sleeps for each clip, in `run`; it shows who is charged for time."""
+
+    version: ClassVar[int] = 1
+    phase: ClassVar[Phase] = "measure"
+    writes: ClassVar[Mapping[str, str]] = {"": "float64"}
+
+    seconds: float = 0.0
+
+    def asks(self) -> Frames:
+        """One small picture."""
+        return Frames(count=1, size=(8, 8))
+
+    def run(self, clips: Sequence[Clip], model: None) -> Iterable[Row]:
+        """How long it slept."""
+        for _ in clips:
+            time.sleep(self.seconds)
+            yield {"": self.seconds}
+
+
+@dataclass(frozen=True, kw_only=True)
+class DozeSink(Doze):
+    """Sleeps at each frame, and when the clip is over."""
+
+    sink: ClassVar[bool] = True
+
+    def open(self, clip: Clip, model: None) -> Dozing:
+        """A sink that sleeps."""
+        return Dozing(self.seconds)
+
+
+@dataclass(frozen=True)
+class Dozing:
+    """A clip while it is slept through."""
+
+    seconds: float
+
+    def frame(self, frame: object, moment: float) -> None:
+        """Sleeps."""
+        time.sleep(self.seconds)
+
+    def packet(self, packet: object) -> None:
+        """No sound is asked for."""
+
+    def close(self) -> Row:
+        """Sleeps once more."""
+        time.sleep(self.seconds)
+        return {"": 2 * self.seconds}

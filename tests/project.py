@@ -78,18 +78,22 @@ class Project:
         assert found.num_rows == len(set(found[key].to_pylist()))
         return {row[key]: row for row in found.drop_columns([DIGESTS]).to_pylist()}
 
-    def tables(self, root: Path | None = None) -> dict[str, dict[str, dict]]:
-        """Every table but `builds`; where a blob lies is told by its name."""
-        found = {table: self.rows(table) for table in ("clips", "videos", "captions", "duplicates")}
-        for row in found["clips"].values():
-            row |= {c: v and v.rpartition("/blobs/")[2] for c, v in row.items() if c.endswith("_uri")}
-        return found
+    def tables(self) -> dict[str, dict[str, dict]]:
+        """Every table but `builds`."""
+        return relative({table: self.rows(table) for table in ("clips", "videos", "captions", "duplicates")})
 
     def blobs(self) -> dict[str, bytes]:
         """Every blob with its bytes."""
         folder = self.store / "blobs"
         paths = [path for path in folder.rglob("*") if path.is_file()] if folder.is_dir() else []
         return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+
+
+def relative(tables):
+    """Tables in which a blob is told by its name, wherever its store lies."""
+    for row in tables["clips"].values():
+        row |= {c: v and v.rpartition("/blobs/")[2] for c, v in row.items() if c.endswith("_uri")}
+    return tables
 
 
 def ran(report) -> dict[str, int]:

@@ -24,11 +24,12 @@ def bring_indexes(dataset: Any, wanted: Mapping[str, Index]) -> bool:
     rows = dataset.count_rows()
     covered = {index.name: index.num_rows_indexed for index in dataset.describe_indices()}
     names = {column: f"{column}_idx" for column in wanted}
-    makes = [column for column, name in names.items() if 2 * covered.get(name, 0) < rows and _fits(dataset, column)]
-    makes = [column for column in makes if wanted[column] != "vector" or dataset.count_rows(f"`{column}` IS NOT NULL")]
+    short = [column for column, name in names.items() if covered.get(name, 0) < rows and _fits(dataset, column)]
+    short = [column for column in short if wanted[column] != "vector" or dataset.count_rows(f"`{column}` IS NOT NULL")]
+    makes = [column for column in short if 2 * covered.get(names[column], 0) < rows]
     for column in makes:
         _make(dataset, column, wanted[column], names[column], rows)
-    behind = [name for column, name in names.items() if column not in makes and covered.get(name, rows) < rows]
+    behind = [names[column] for column in short if column not in makes]
     if behind:
         dataset.optimize.optimize_indices(index_names=behind)
     return bool(makes or behind)

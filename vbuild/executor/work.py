@@ -208,8 +208,9 @@ class _Runner:
         elif row in self.sinks:
             sink = self.sinks.pop(row)
             sink.close()
+            began = time.perf_counter()
             self._keep(row, sink.result)
-            self.spent += sink.spent
+            self.spent += sink.spent + time.perf_counter() - began
         else:
             self.waiting.append((row, self.clip(row, found)))
             if len(self.waiting) >= self.job.stage.batch:
@@ -224,7 +225,8 @@ class _Runner:
 
     def fail(self, row: int, why: Failure) -> None:
         """The action of a span failed."""
-        self.sinks.pop(row, None)
+        if (sink := self.sinks.pop(row, None)) is not None:
+            self.spent += sink.spent
         self.rows[row] = why
 
     def _flush(self) -> None:

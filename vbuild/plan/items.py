@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from vbuild import digest
-from vbuild.plan.order import BASE, owner
+from vbuild.plan.order import BASE, BLOB_PARTS, owner
 from vbuild.store.actions import digest_column, value_column
 
 if TYPE_CHECKING:
@@ -186,11 +186,10 @@ class Shelf:
 def stored_column(instance: Instance, name: str) -> tuple[str, str, str]:
     """For a column of the dataset: the stored column, and what part of which type it is."""
     for written, (f, kind) in instance.columns.items():
-        if name == written:
-            return value_column(f), "", kind
-        if kind == "blob" and name.startswith(f"{written}_"):
-            part = name.removeprefix(written)
-            return value_column(f) + part, part, kind
+        parts = BLOB_PARTS if kind == "blob" else ("",)
+        for part in parts:
+            if name == written + part:
+                return value_column(f) + part, part, kind
     raise KeyError(name)
 
 

@@ -35,6 +35,9 @@ BASE: Mapping[str, str] = {
 }
 """The columns of every clip, whatever its stages; predicates may read them."""
 
+BLOB_PARTS: Mapping[str, str] = {"_uri": "string", "_bytes": "int64", "_digest": "string"}
+"""What is added to the name of a blob, with the types of the columns that this makes."""
+
 
 @dataclass(frozen=True)
 class Port:
@@ -184,11 +187,7 @@ def _types(instances: Iterable[Instance]) -> dict[str, str]:
     types = dict(BASE)
     for instance in instances:
         for name, (_, kind) in instance.columns.items():
-            for part, part_kind in {"_uri": "string", "_bytes": "int64", "_digest": "string"}.items():
-                if kind == "blob":
-                    types[name + part] = part_kind
-            if kind != "blob":
-                types[name] = kind
+            types |= {name + part: t for part, t in BLOB_PARTS.items()} if kind == "blob" else {name: kind}
     return types
 
 
@@ -196,7 +195,7 @@ def owner(name: str, instances: Iterable[Instance]) -> Instance | None:
     """The instance that writes a column; None for a column that every clip has."""
     for instance in instances:
         for written, (_, kind) in instance.columns.items():
-            if name == written or (kind == "blob" and name in {f"{written}{p}" for p in ("_uri", "_bytes", "_digest")}):
+            if name in ({written + part for part in BLOB_PARTS} if kind == "blob" else {written}):
                 return instance
     return None
 

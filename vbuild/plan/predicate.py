@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+PLACE = "#"
+"""A column that no stage can write."""
+
+
 @dataclass(frozen=True)
 class Predicate:
     """A condition on one clip; the clip is kept where it is TRUE."""
@@ -144,10 +148,12 @@ def ranks(keep: str, clips: pa.Table) -> np.ndarray:
 
     `clips` holds `clip_id` and the columns that `keep` reads. NULLs come last, whichever way the order runs.
     """
+    import numpy as np
+
     order = f"\n{keep}\n, clip_id" if keep.strip() else "clip_id"
     with _database() as db:
-        db.register("clips", clips)
-        db.execute("create temp table numbered as select row_number() over () as place, * from clips")
-        query = f"select row_number() over (order by {order}) - 1 as r from numbered order by place"
-        rank: np.ndarray = db.execute(query).fetchnumpy()["r"]
+        db.register("clips", clips.append_column(PLACE, [np.arange(len(clips))]))
+        places = db.execute(f'select "{PLACE}" from clips order by {order}').fetchnumpy()[PLACE]
+    rank = np.empty(len(clips), np.int64)
+    rank[places] = np.arange(len(clips))
     return rank

@@ -34,8 +34,8 @@ class Preview(Stage):
     """Pixels; smaller footage is not enlarged."""
     quality: int = 50
     """Of the pictures, 0 to 100."""
-    level: int = 6
-    """Effort of compression, 0 to 6."""
+    level: int = 5
+    """Effort of compression, 0 to 6; 6 takes ten times as long as 5 and saves 4 % of the bytes."""
 
     def __post_init__(self) -> None:
         """Refuses what the encoder would refuse of every clip."""

@@ -47,6 +47,10 @@ RECORD = [
 """What every result says of itself: what was lost of the footage, worker seconds, when, and in which build."""
 
 
+FEW = 10_000
+"""Rows of which it costs nothing to read a column more."""
+
+
 def value_column(f: str) -> str:
     """The column that holds a field; a field without a name is the `value`."""
     return f or "value"
@@ -226,11 +230,13 @@ class Results:
 
     def __init__(self, path: Path, recipe: Recipe, writes: Mapping[str, str]) -> None:
         self.path, self.recipe, self.schema = path, recipe, schema(writes)
-        self.refresh()
+        self._take_over(lances.opened(self.path))
 
     def refresh(self) -> None:
         """Takes the newest version, with what other builds have added."""
-        self._take_over(lances.opened(self.path))
+        newest = lances.opened(self.path)
+        if newest is None or self.dataset is None or newest.version != self.dataset.version:
+            self._take_over(newest)
 
     def _take_over(self, dataset: Any | None) -> None:
         self.dataset = dataset
@@ -241,9 +247,11 @@ class Results:
         return 0 if self.dataset is None else int(self.dataset.count_rows())
 
     def _columns(self, names: Sequence[str]) -> list[pa.ChunkedArray]:
-        """Whole columns of fixed width, which are held."""
+        """Whole columns of fixed width, which are held; of few rows all of them, for a scan costs more than they do."""
         if new := [name for name in dict.fromkeys(names) if name not in self.cached]:
             assert self.dataset is not None
+            if not self.cached and len(self) <= FEW:
+                new = [f.name for f in self.schema if _fixed(f)]
             table = self.dataset.to_table(columns=new)
             self.cached |= {name: table[name] for name in new}
         return [self.cached[name] for name in names]
@@ -273,7 +281,7 @@ class Results:
         shape = pa.schema([self.schema.field(name) for name in columns])
         if self.dataset is None or not len(places):
             return pa.table([pa.nulls(len(places), f.type) for f in shape], names=shape.names)
-        if all(pa.types.is_primitive(f.type) or f.type == KEY for f in shape):
+        if all(map(_fixed, shape)):
             index = pa.array(places, mask=places < 0)
             return pa.table([column.take(index) for column in self._columns(shape.names)], names=shape.names)
         wanted, back = np.unique(places[places >= 0], return_inverse=True)
@@ -303,12 +311,17 @@ class Results:
         places = self.lookup(keys)
         if self.dataset is not None and (places >= 0).any():
             lances.delete_keys(self.dataset, keys[places >= 0])
-            self.refresh()
+            self._take_over(lances.opened(self.path))
 
     def compact(self) -> None:
         """Joins fragments where there are many; the order of rows stays."""
         if self.dataset is not None and lances.compact(self.dataset):
-            self.refresh()
+            self._take_over(lances.opened(self.path))
+
+
+def _fixed(f: pa.Field) -> bool:
+    """Whether the values of a column are held: numbers, and digests."""
+    return bool(pa.types.is_primitive(f.type)) or f.type == KEY
 
 
 def _half(keys: np.ndarray) -> np.ndarray:

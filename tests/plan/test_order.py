@@ -1,0 +1,158 @@
+"""Stages stand by what reads what, then by phase, then as written; predicates behind the last stage they read."""
+
+from pathlib import Path
+from typing import ClassVar
+
+import made
+import pytest
+
+from vbuild.config import Config, Source
+from vbuild.errors import UsageError
+from vbuild.plan.order import Deduplication, Instance, arrange
+from vbuild.plan.predicate import Predicate
+from vbuild.split.fixed_stride import FixedStride
+from vbuild.stages.dedup import Dedup
+from vbuild.stages.motion import Motion
+from vbuild.stages.quality import Quality
+from vbuild.stages.transcode import Transcode
+
+
+def order(stages, where=None):
+    """The order of a dataset."""
+    return arrange(
+        Config(
+            name="d",
+            declared="d",
+            source=Source(path=("x",)),
+            split=FixedStride(),
+            stages=stages,
+            where=where or {},
+            store=Path("x"),
+        )
+    )
+
+
+def waves(found):
+    """Waves as text: stages, a bar, decisions."""
+    return [" ".join([*(s.name for s in w.stages), "|", *(d.name for d in w.decisions)]) for w in found.waves]
+
+
+def test_phases_order_what_is_written_anyhow():
+    """Cheap before dear, whatever the file says; a stage that is added later stands where it is cheapest."""
+    stages = {
+        "pack": made.Pack(),
+        "word": made.Word(of="tone"),
+        "dedup": Dedup(of="point"),
+        "point": made.Point(),
+        "tone": made.Tone(),
+    }
+    found = order(stages)
+    assert [i.name for i in found.clip_stages] == ["tone", "point", "word", "pack"]
+    assert waves(found) == ["tone point | dedup", "word pack |"]
+
+
+def test_what_reads_another_stands_behind_it_whatever_its_phase():
+    """A stage of the first phase that reads a late one waits for it."""
+    found = order({"share": made.Length(of="word", at="measure"), "word": made.Word(of="tone"), "tone": made.Tone()})
+    assert [i.name for i in found.clip_stages] == ["tone", "word", "share"]
+    assert waves(found) == ["tone |", "word |", "share |"]
+
+
+def test_a_dataset_may_move_a_stage_to_another_phase():
+    """`at` puts what is dear before the dedup."""
+    stages = {"tone": made.Tone(), "point": made.Point(), "dedup": Dedup(of="point"), "pack": made.Pack(at="measure")}
+    assert [i.name for i in order(stages).clip_stages] == ["tone", "pack", "point"]
+
+
+def test_the_order_of_keeping_is_read_before_the_dedup():
+    """A dedup that keeps the longest word stands behind the words."""
+    stages = {
+        "tone": made.Tone(),
+        "point": made.Point(),
+        "dedup": Dedup(of="point", keep="word_length desc"),
+        "word": made.Word(of="tone"),
+    }
+    assert waves(order(stages)) == ["tone point |", "word | dedup"]
+
+
+def test_predicates_stand_behind_the_last_stage_that_they_read():
+    """One that reads no stage is the first, one that reads two stands behind the later, in the order written."""
+    where = {
+        "both": "tone_mean > word_length",
+        "late": "pack_bytes > 1",
+        "none": "duration_s > 1",
+        "early": "tone_step > 1",
+    }
+    found = order({"tone": made.Tone(), "word": made.Word(of="tone"), "pack": made.Pack()}, where)
+    assert waves(found) == ["tone | none early", "word | both", "pack | late"]
+
+
+def test_a_decision_ends_a_wave_only_before_what_is_dear():
+    """Motion and quality share a decode though a predicate stands between them; an encoder does not join them."""
+    stages = {"motion": Motion(), "quality": Quality(), "transcode": Transcode()}
+    where = {"still": "motion_mean > 0.1", "soft": "quality_sharpness > 1"}
+    assert waves(order(stages, where)) == ["motion quality | still soft", "transcode |"]
+
+
+def test_a_dedup_ends_its_wave():
+    """What stands behind it, dear or not, sees survivors."""
+    stages = {
+        "point": made.Point(),
+        "dedup": Dedup(of="point"),
+        "tone": made.Tone(at="annotate"),
+        "again": Dedup(of="point", eps=0.5, at="annotate"),
+        "pack": made.Pack(),
+    }
+    assert waves(order(stages)) == ["point | dedup", "tone | again", "pack |"]
+
+
+def test_stages_of_whole_videos_come_before_the_split():
+    """They are no stages of clips; those may read them."""
+    found = order({"share": made.Share(of="weight"), "weight": made.Weight(of="probe")})
+    assert [i.name for i in found.video_stages] == ["probe", "weight", "split"]
+    assert [i.name for i in found.clip_stages] == ["share"]
+
+
+def test_members_are_what_they_are():
+    """Decisions are predicates and dedups, stages are instances with their ports."""
+    found = order({"tone": made.Tone(), "point": made.Point(), "dedup": Dedup(of="point")}, {"w": "tone_mean > 1"})
+    assert all(isinstance(i, Instance) for i in found.clip_stages)
+    assert [type(d) for d in found.decisions] == [Predicate, Deduplication]
+
+
+@pytest.mark.parametrize(
+    ("stages", "said"),
+    [
+        ({"word": made.Word()}, r"stages\.word\.of: say which stage gives word"),
+        ({"word": made.Word(of="tome"), "tone": made.Tone()}, r"stages\.word\.of=tome: .*did you mean.*tone"),
+        ({"word": made.Word(of="word")}, r"stages\.word\.of=word: there is no such stage"),
+        ({"word": made.Word(of="point"), "point": made.Point()}, r"stages\.word\.of=point: point writes no 'step'"),
+        ({"word": made.Word(of={"port": "tone"}), "tone": made.Tone()}, r"word has no input 'port'"),
+        ({"dedup": Dedup(of="embed")}, r"stages\.dedup\.of=embed: there is no such stage"),
+        ({"dedup": Dedup(of="tone"), "tone": made.Tone()}, r"stages\.dedup\.of=tone: tone writes no vector"),
+        (
+            {"point": made.Point(), "dedup": Dedup(of="point", keep="tone desc")},
+            r"stages\.dedup\.keep='tone desc': no stage writes the column 'tone'",
+        ),
+        (
+            {"point": made.Point(), "dedup": Dedup(of="point", keep="clip_id dsc")},
+            r"stages\.dedup\.keep='clip_id dsc' is no SQL",
+        ),
+    ],
+)
+def test_wiring_that_leads_nowhere_is_refused(stages, said):
+    """By the key at fault, with the nearest name."""
+    with pytest.raises(UsageError, match=said):
+        order(stages)
+
+
+def test_circles_are_refused():
+    """Two stages that read each other can never begin."""
+    with pytest.raises(UsageError, match="stages: one, two read each other in a circle"):
+        order({"one": made.Length(of="two"), "two": Loop(of="one")})
+
+
+class Loop(made.Word):
+    """A stage that reads what reads it."""
+
+    reads: ClassVar = {"": ("",)}
