@@ -52,9 +52,9 @@ class Project:
             **changes,
         )
 
-    def build(self, **changes):
+    def build(self, *, watch=lambda _: None, **changes):
         """Brings it up to date."""
-        return build(self.config(**changes))
+        return build(self.config(**changes), watch=watch)
 
     def plan(self, **changes):
         """What a build would do."""

@@ -80,13 +80,16 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 def complete(pairs: Pairs, results: Results, wanted: np.ndarray, reach: float, *, dry: bool) -> Edges:
     """The pairs within `reach` among the vectors `wanted` (n,) V16 (digests, unique), as rows of `wanted`.
 
-    Vectors that were compared before are compared with the new ones only, never with each other.
+    Vectors that were compared before are compared with the new ones only, never with each other. One that is no longer
+    in the store cannot be, so it counts as never compared should it come back.
     """
     with pairs.held(dry=dry) as stored:
         compared = stored.compared(reach)
         new = wanted[~np.isin(wanted, compared)]
         if len(new):
+            results.refresh()
             ids, vectors = _vectors(results, np.concatenate([compared, new]))
+            stored.forget(compared[~np.isin(compared, ids)])
             edges = near(vectors, np.isin(ids, new), reach)
             stored.add(ids[edges.a], ids[edges.b], edges.similarity, new, reach)
         a, b, similarity = stored.edges()

@@ -12,7 +12,7 @@ from project import Project, ran, relative
 
 from vbuild.build.session import Session
 from vbuild.build.tables import targets
-from vbuild.config import Failures
+from vbuild.config import Failures, Local
 from vbuild.split.fixed_stride import FixedStride
 from vbuild.stages.dedup import Dedup
 
@@ -22,6 +22,9 @@ STEPS = 6
 
 ALWAYS = 40
 """Histories of the default run; the others are for the slow one."""
+
+IN_WORKERS = (3, 103, 163)
+"""Histories that are built in two processes; the others in the test's own."""
 
 PREDICATES = {
     "long": ("duration_s > 0.9",),
@@ -38,6 +41,7 @@ class History:
 
     def __init__(self, root, pool, seed):
         self.random, self.root, self.pool = random.Random(seed), root, pool
+        self.local = Local(workers=2 if seed in IN_WORKERS else 0)
         stages = {
             "tone": made.Tone(),
             "point": made.Point(),
@@ -49,6 +53,7 @@ class History:
             Project(root, stages, store=root / "store", name=name, videos=root / f"videos-{name}") for name in "ab"
         ]
         for project in self.projects:
+            project.local = self.local
             for _ in range(2):
                 self.add(project)
 

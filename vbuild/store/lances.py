@@ -78,11 +78,11 @@ def compact(dataset: Any, *, forget: bool = True) -> bool:
     return True
 
 
-def delete_keys(dataset: Any, keys: np.ndarray) -> None:
+def delete_keys(dataset: Any, keys: np.ndarray, column: str = "key") -> None:
     """Takes the rows with some keys, (n,) V16, out."""
     for start in range(0, len(keys), 1000):
         listed = ", ".join(f"X'{bytes(key).hex()}'" for key in keys[start : start + 1000].tolist())
-        dataset.delete(f"key IN ({listed})")
+        dataset.delete(f"{column} IN ({listed})")
 
 
 def _line(error: Exception) -> str:

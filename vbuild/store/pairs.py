@@ -79,6 +79,12 @@ class Pairs:
             if len(table):
                 lances.compact(lances.append(self.folder / f"{name}.lance", table))
 
+    def forget(self, vectors: np.ndarray) -> None:
+        """Takes vectors (n,) V16 out of those that were compared."""
+        dataset = None if self.dry or not len(vectors) else lances.opened(self.folder / "compared.lance")
+        if dataset is not None:
+            lances.delete_keys(dataset, vectors, column="vector")
+
 
 def pairs(store: Path, recipe: str) -> Pairs:
     """The pairs of an embedding recipe in a store."""
