@@ -20,6 +20,7 @@ from vbuild.errors import StoreError
 from vbuild.plan.items import State
 from vbuild.report import Report
 from vbuild.store import roots
+from vbuild.store.locks import locked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,7 +68,9 @@ class Run:
         """Commits the dataset and returns the report. `began` is the time on the performance counter."""
         session = self.session
         report = summary(session, 0.0)
-        committed = commit(session.config.output / session.config.name, targets(session), self._record(report, began))
+        folder = session.config.output / session.config.name
+        with locked(folder):
+            committed = commit(folder, targets(session), self._record(report, began))
         report.seconds = time.perf_counter() - began
         report.tables, report.changed = committed.versions, committed.changed
         report.build = committed.build

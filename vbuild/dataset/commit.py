@@ -81,7 +81,7 @@ def commit(folder: Path, targets: Sequence[Target], build: Mapping[str, Any]) ->
 
     `build` holds the row's id, time, config, recipes, counts, seconds and versions. The difference is taken from what
     the tables hold now, so a commit that was cut short is finished by the next. Every version is tagged with the build.
-    Raises DatasetError for a column of a type that not all readers of the dataset know.
+    The caller holds the folder. Raises DatasetError for a column of a type that not all readers of the dataset know.
     """
     folder.mkdir(parents=True, exist_ok=True)
     changed: dict[str, dict[str, int]] = {}

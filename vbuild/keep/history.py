@@ -18,6 +18,7 @@ from vbuild.digest import keys_of
 from vbuild.errors import DatasetError
 from vbuild.store import lances, roots, stamps
 from vbuild.store.blobs import Blobs
+from vbuild.store.locks import locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -274,11 +275,14 @@ def restore(store: Path, folder: Path, name: str) -> Restored:
     with roots.gate(store, alone=False):
         build = named(folder, name)
         clips = _at(folder, build)
-        versions = {table: _restored(folder / f"{table}.lance", version) for table, version in build["tables"].items()}
-        counts = {**build["counts"], "ran": {}, "restored": build["id"]}
-        row = {**build, "id": new_id(), "time": datetime.now(UTC), "seconds": 0.0, "counts": counts}
-        del row["tables"]
-        record(folder, versions, row)
+        with locked(folder):
+            versions = {
+                table: _restored(folder / f"{table}.lance", version) for table, version in build["tables"].items()
+            }
+            counts = {**build["counts"], "ran": {}, "restored": build["id"]}
+            row = {**build, "id": new_id(), "time": datetime.now(UTC), "seconds": 0.0, "counts": counts}
+            del row["tables"]
+            record(folder, versions, row)
         stamps.bump(store)
     return Restored(row["id"], build["id"], versions, _missing(store, clips))
 

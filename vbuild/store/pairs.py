@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ import pyarrow as pa
 
 from vbuild.digest import SIZE, column_of, keys_of
 from vbuild.store import lances
+from vbuild.store.locks import locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,9 +41,7 @@ class Pairs:
         if dry:
             yield Pairs(self.folder, dry=True)
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with locked(self.folder):
             yield Pairs(self.folder)
 
     def compared(self, reach: float) -> np.ndarray:
