@@ -72,7 +72,17 @@ class Media:
     sound: bool = True
 
 
-Request = Frames | Sound | Media
+@dataclass(frozen=True, kw_only=True)
+class Packets:
+    """The packets of picture and sound as they stand in the file, undecoded: what a copy asks for.
+
+    Of picture those from the last keyframe at or before the clip's start to the last that a frame of the clip needs.
+    """
+
+    sound: bool = True
+
+
+Request = Frames | Sound | Media | Packets
 
 
 @dataclass(frozen=True)
@@ -114,6 +124,10 @@ class Clip:
 
     duration: float
     """Seconds, by presentation times."""
+    start: float = 0.0
+    """Seconds of the source's clock."""
+    bitrate: int | None = None
+    """Bits a second of the source's picture."""
     frames: Sampled | None = None
     sound: np.ndarray | None = None
     """float32 (channels, samples)."""
@@ -131,8 +145,8 @@ class Sink(Protocol):
     def frame(self, frame: av.VideoFrame | np.ndarray, time: float) -> None:
         """One frame and its time in seconds from the clip's start: as decoded for `Media`, an array for `Frames`."""
 
-    def packet(self, packet: av.Packet[av.AudioStream]) -> None:
-        """One packet of sound, for `Media`; times are the source's."""
+    def packet(self, packet: av.Packet[Any]) -> None:
+        """One packet, of sound for `Media`, of picture or sound for `Packets`; times are the source's."""
 
     def close(self) -> Row:
         """The clip is over: its row."""
@@ -177,6 +191,12 @@ class Stage:
     def models(self) -> Mapping[str, str]:
         """Identities of the models it loads, by role."""
         return {}
+
+    def check(self) -> None:
+        """Raises UsageError, in a message that begins with a field's name, if it cannot run on this machine.
+
+        It is called before a build starts in which the stage may run.
+        """
 
     def load(self) -> Any:
         """What is dear to make (a model), once a worker; handed to `run` and `open`."""

@@ -5,6 +5,7 @@ import pytest
 from footage import frames, number_of, video
 
 from vbuild.errors import UsageError
+from vbuild.media.options import ENCODERS
 from vbuild.media.passes import Cut, footage
 from vbuild.media.probe import probe
 from vbuild.stage import Blob, Clip
@@ -17,7 +18,11 @@ def transcoded(path, scratch, stage, spans=None):
     ticks = found.time_base_den / found.time_base_num
     spans = [(0.0, found.duration)] if spans is None else spans
     bounds = [tuple(found.start_pts + round(second * ticks) for second in span) for span in spans]
-    sinks = [stage.open(Clip(duration=end - start, scratch=scratch), stage.load()) for start, end in spans]
+    begin = found.start_pts / ticks
+    sinks = [
+        stage.open(Clip(duration=end - start, start=begin + start, scratch=scratch), stage.load())
+        for start, end in spans
+    ]
     cuts = [Cut(*b, sinks={"": (stage.asks(), sink)}) for b, sink in zip(bounds, sinks, strict=True)]
     return [sinks[taken.index].close() for taken in footage(str(path), found.stream, cuts)]
 
@@ -69,19 +74,148 @@ def test_equal_parameters_make_equal_bytes(tmp_path, source):
     assert one[""].data.read_bytes() == two[""].data.read_bytes()
 
 
-def test_each_encoder_gets_options_it_knows(tmp_path, source):
-    """libopenh264 has neither crf nor preset and gets a bitrate instead; nvenc gets its constant quality."""
-    assert Transcode(codec="libopenh264").options == {"b": "4M"}
-    assert Transcode(codec="h264_nvenc", crf=21).options["cq"] == "21"
-    assert "cq" not in Transcode(codec="h264_nvenc", bitrate="8M").options
-    if "libopenh264" in av.codecs_available:
-        (row,) = transcoded(source, tmp_path, Transcode(codec="libopenh264"))
-        assert row["frames"] == 30
+def openable():
+    """The encoders that open here; libx264 is in every build of PyAV."""
+    for codec in ENCODERS:
+        try:
+            Transcode(codec=codec).check()
+        except UsageError as error:
+            assert str(error).startswith(f"codec={codec}: ")  # noqa: PT017
+            assert "libx264" in str(error)  # noqa: PT017
+        else:
+            yield codec
 
 
-@pytest.mark.parametrize("params", [{"crf": 52}, {"crf": -1}, {"bitrate": "fast"}, {"bitrate": "0"}])
+@pytest.mark.parametrize("codec", list(openable()))
+def test_every_encoder_holds_every_frame_in_its_place(tmp_path, source, codec):
+    """Numbered frames come out of each encoder in order and at their times, and twice the same bytes."""
+    one, two = (transcoded(source, tmp_path, Transcode(codec=codec), [(0.5, 2.0)])[0] for _ in range(2))
+    found = frames(one[""].data)
+    assert [number_of(frame) for _, frame in found] == list(range(5, 20))
+    assert [time for time, _ in found] == pytest.approx([n / 10 for n in range(15)], abs=1e-3)
+    assert one[""].data.read_bytes() == two[""].data.read_bytes()
+    assert (one["frames"], one["start"], one["audio"]) == (15, 0.0, "aac")
+
+
+def test_it_follows_curator_and_cosmos(tmp_path, source):
+    """Their option sets go by name, under what is given; an encoder of which they say nothing is refused."""
+    nvenc = Transcode(codec="h264_nvenc", like="curator")._options(None)
+    assert nvenc == {
+        "rc": "vbr", "cq": "21", "b": "0", "preset": "p4", "tune": "hq", "b_ref_mode": "middle",
+        "temporal-aq": "1", "spatial-aq": "1", "rc-lookahead": "20",
+    }  # fmt: skip
+    vp9 = Transcode(codec="libvpx-vp9", like="curator", crf=40)._options(None)
+    assert vp9 == {
+        "crf": "40", "b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1", "tile-columns": "2"
+    }  # fmt: skip
+    assert Transcode(codec="libopenh264", like="cosmos")._options(None) == {"b": "4M"}
+    assert Transcode(codec="libopenh264", like="curator")._options(None) == {}
+    with pytest.raises(UsageError, match=r"^like=curator: it has no options for libx264; it has them for h264_nvenc"):
+        Transcode(like="curator")
+
+
+def test_the_rate_may_be_the_input_s(tmp_path, source):
+    """`input` asks for the bits a second that the probe found in the source's picture."""
+    found = probe(str(source))
+    assert Transcode(bitrate="input")._options(found.bitrate)["b"] == str(found.bitrate)
+    with av.open(str(source)) as container:
+        bits = 8 * sum(packet.size for packet in container.demux(video=0))
+    assert found.bitrate == pytest.approx(bits / 3.0, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("params", "size"),
+    [
+        ({"short_side": 48}, (64, 48)),
+        ({"long_side": 64}, (64, 48)),
+        ({"short_side": 4000, "long_side": 4000}, (128, 96)),
+        ({"short_side": 31}, (42, 32)),
+    ],
+)
+def test_sizes_are_limited_never_raised_and_even(tmp_path, source, params, size):
+    """A limit on either side shrinks the picture in its shape; what is within the limits stays."""
+    (row,) = transcoded(source, tmp_path, Transcode(preset="ultrafast", **params), [(0.0, 0.5)])
+    assert (row["w"], row["h"]) == size
+    assert frames(row[""].data)[0][1].shape == (size[1], size[0], 3)
+
+
+@pytest.mark.parametrize(("most", "kept"), [(30, range(30)), (100, range(30)), (15, range(0, 30, 2)), (1, [0])])
+def test_frames_are_limited_by_thinning(tmp_path, source, most, kept):
+    """A clip with too many frames keeps an even share of them and its length; one within the limit keeps all."""
+    (row,) = transcoded(source, tmp_path, Transcode(preset="ultrafast", max_frames=most))
+    assert [number_of(frame) for _, frame in frames(row[""].data)] == list(kept)
+    assert row["duration"] == pytest.approx(3.0)
+    assert row["fps"] == pytest.approx(len(kept) / 3)
+    with av.open(str(row[""].data)) as container:
+        assert float(container.streams.video[0].duration * container.streams.video[0].time_base) == pytest.approx(3.0)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"crf": 52},
+        {"crf": -1},
+        {"bitrate": "fast"},
+        {"bitrate": "0"},
+        {"preset": "p4"},
+        {"max_frames": 0},
+        {"long_side": 1},
+    ],
+)
 def test_what_no_encoder_takes_is_refused(params):
     """A quality off the scale and a bitrate that is none are refused by name, before any clip is touched."""
     (name,) = params
     with pytest.raises(UsageError, match=rf"^{name}="):
         Transcode(**params)
+
+
+@pytest.mark.parametrize(("codec", "params"), [("libopenh264", {"crf": 20}), ("copy", {"crf": 20})])
+def test_what_this_encoder_does_not_know_is_refused(codec, params):
+    """libopenh264 knows no constant quality, and a copy is not encoded."""
+    with pytest.raises(UsageError, match=r"^crf=20: "):
+        Transcode(codec=codec, **params)
+
+
+# copies
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts"])
+def test_a_copy_begins_on_a_keyframe_and_says_so(tmp_path, suffix):
+    """The file holds the source's own frames from the keyframe before the clip to its end, and its row says where."""
+    path = video(tmp_path / f"a.{suffix}", seconds=4.0, fps=10, gop=10, numbered=True, sound="aac")
+    rows = transcoded(path, tmp_path, Transcode(codec="copy"), [(0.0, 1.5), (1.5, 2.5), (3.0, 4.0)])
+    for row, first, end, start in zip(rows, (0, 10, 30), (15, 25, 40), (0.0, -0.5, 0.0), strict=True):
+        found = frames(row[""].data)
+        numbers = [number_of(frame) for _, frame in found]
+        assert numbers == list(range(first, first + len(numbers)))
+        assert end <= first + len(numbers) <= end + 3
+        assert row["frames"] == len(numbers)
+        assert row["start"] == pytest.approx(start, abs=1e-3)
+        assert row["duration"] == pytest.approx(len(numbers) / 10, abs=2e-3)
+        assert found[0][0] == pytest.approx(0.0, abs=1e-3)
+        assert row["audio"] == "aac"
+
+
+def test_a_copy_decodes_nothing_and_stands_beside_what_does(tmp_path):
+    """In one pass with an encoder both get all of theirs; bytes are those of a pass of its own."""
+    path = video(tmp_path / "a.mp4", seconds=3.0, fps=10, gop=10, numbered=True)
+    (alone,) = transcoded(path, tmp_path, Transcode(codec="copy"), [(1.0, 2.0)])
+    copy, encode = Transcode(codec="copy"), Transcode(preset="ultrafast")
+    sinks = {name: s.open(Clip(duration=1.0, start=1.0, scratch=tmp_path), None) for name, s in
+             (("copy", copy), ("encode", encode))}  # fmt: skip
+    found = probe(str(path))
+    tick = found.time_base_den
+    cut = Cut(tick, 2 * tick, sinks={"copy": (copy.asks(), sinks["copy"]), "encode": (encode.asks(), sinks["encode"])})
+    for taken in footage(str(path), found.stream, [cut]):
+        assert taken.frames == 10
+        copied, encoded = sinks["copy"].close(), sinks["encode"].close()
+    assert copied[""].data.read_bytes() == alone[""].data.read_bytes()
+    assert [number_of(frame) for _, frame in frames(encoded[""].data)] == list(range(10, 20))
+
+
+def test_pictures_that_have_no_place_in_mp4_are_copied_to_matroska(tmp_path):
+    """MPEG-1 pictures of a program stream come out as Matroska."""
+    path = video(tmp_path / "a.mpg", seconds=2.0, fps=25, codec="mpeg1video", numbered=True)
+    (row,) = transcoded(path, tmp_path, Transcode(codec="copy"))
+    assert row[""].suffix == ".mkv"
+    assert [number_of(frame) for _, frame in frames(row[""].data)] == list(range(row["frames"]))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from vbuild import digest, source
 from vbuild.config import settled
 from vbuild.dataset.versions import fingerprint
+from vbuild.errors import UsageError
 from vbuild.report import Report
 from vbuild.stage import recipe
 from vbuild.store import stamps
@@ -31,6 +32,7 @@ def build(config: Config, *, watch: Callable[[Progress], None] = lambda _: None)
         return report
     from vbuild.build.finish import Run
 
+    _check(config)
     run = Run.begin(config, watch)
     report = run.finish(began)
     if source.settled(run.session.files, now):
@@ -49,6 +51,18 @@ def plan(config: Config) -> Report:
     report = summary(session, time.perf_counter() - began)
     report.up_to_date = not any(stage.ran or stage.unknown for stage in report.stages)
     return report
+
+
+def _check(config: Config) -> None:
+    """Raises UsageError for a stage that cannot run on this machine, if there may be anything for it to run."""
+    for name, stage in {"split": config.split, **{f"stages.{n}": s for n, s in config.stages.items()}}.items():
+        try:
+            stage.check()
+        except UsageError as error:
+            ahead = plan(config)
+            count = next(count for count in ahead.stages if count.name == name.removeprefix("stages."))
+            if count.ran or count.unknown or ahead.videos_unsplit:
+                raise UsageError(f"{name}.{error}") from error
 
 
 def up_to_date(config: Config) -> Report | None:

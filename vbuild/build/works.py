@@ -34,13 +34,13 @@ def works(items: Items, missing: Mapping[str, np.ndarray], wave: Sequence[Instan
             yield from _columns(items, instance, missing[instance.name], shelf)
     rows = _union([missing[i.name] for i in footage])
     for part in _passes(items, rows):
-        uri, streams = _videos(items, part[:1], shelf)
+        uri, stream, bitrate = _video(items, part[:1], shelf)
         jobs = []
         for instance in footage:
             own = np.flatnonzero(np.isin(part, missing[instance.name]))
             if len(own):
                 jobs.append(_job(items, instance, part[own], own, shelf))
-        yield Work(uri[0], streams[0], _spans(items, part, shelf), tuple(jobs))
+        yield Work(uri, stream, _spans(items, part, shelf), tuple(jobs), bitrate)
 
 
 def _once(items: Items, missing: Mapping[str, np.ndarray], wave: Sequence[Instance]) -> dict[str, np.ndarray]:
@@ -95,12 +95,12 @@ def _job(items: Items, instance: Instance, rows: np.ndarray, spans: np.ndarray, 
     )
 
 
-def _videos(items: Items, rows: np.ndarray, shelf: Shelf) -> tuple[list[str], list[int]]:
-    """The path and the stream of the videos of some rows."""
+def _video(items: Items, row: np.ndarray, shelf: Shelf) -> tuple[str, int, int]:
+    """The path, the stream and the bitrate of the video of a row."""
     videos = items.parent or items
-    place = rows if items.parent is None else items.place[rows]
-    stream = shelf.take(items, "probe", ["stream"], rows)["stream"].to_pylist()
-    return [videos.uris[p] for p in place.tolist()], stream
+    place = row if items.parent is None else items.place[row]
+    (probed,) = shelf.take(items, "probe", ["stream", "bitrate"], row).to_pylist()
+    return videos.uris[int(place[0])], probed["stream"], probed["bitrate"]
 
 
 def _spans(items: Items, rows: np.ndarray, shelf: Shelf) -> tuple[Span, ...]:

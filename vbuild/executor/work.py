@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from vbuild.errors import StageError, VbuildError
 from vbuild.media.passes import Cut, footage
-from vbuild.stage import Blob, Clip, Frames, Media, Row, Sampled, Sink, Sound, Stage
+from vbuild.stage import Blob, Clip, Request, Row, Sampled, Sink, Sound, Stage
 from vbuild.store.actions import encode
 from vbuild.store.failures import Failed
 
@@ -34,6 +34,12 @@ class Span:
     duration: float
     """Seconds."""
 
+    @property
+    def start(self) -> float:
+        """Seconds of the source's clock."""
+        ticks = self.end_pts - self.start_pts
+        return self.start_pts * self.duration / ticks if ticks else 0.0
+
 
 @dataclass(frozen=True)
 class Job:
@@ -57,6 +63,8 @@ class Work:
     stream: int
     spans: tuple[Span, ...]
     jobs: tuple[Job, ...]
+    bitrate: int | None = None
+    """Bits a second of the video's picture."""
 
     @property
     def size(self) -> int:
@@ -171,7 +179,7 @@ class _Runner:
 
     def __init__(self, work: Work, job: Job, blobs: Blobs, scratch: Path, build: str) -> None:
         self.work, self.job, self.blobs, self.scratch, self.build = work, job, blobs, scratch, build
-        self.request: Frames | Sound | Media | None = job.stage.asks()
+        self.request: Request | None = job.stage.asks()
         self.places = {row: n for n, row in enumerate(job.spans)}
         self.rows: dict[int, Row | Failure] = {}
         self.warnings: dict[int, str | None] = {}
@@ -188,6 +196,8 @@ class _Runner:
         """What the stage is given of a span."""
         return Clip(
             duration=self.work.spans[row].duration,
+            start=self.work.spans[row].start,
+            bitrate=self.work.bitrate,
             frames=found if isinstance(found, Sampled) else None,
             sound=None if isinstance(found, Sampled) else found,
             columns=self.job.columns[self.places[row]],

@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import av
-import numpy as np
 from av.codec.context import CodecContext, Flags
 from av.video.frame import PictureType
+from av.video.reformatter import Interpolation, VideoReformatter
 
-from vbuild.errors import MediaError
+from vbuild.errors import MediaError, UsageError
 from vbuild.media.files import said
-from vbuild.media.sound import Track
+from vbuild.media.options import ENCODERS, Limits
+from vbuild.media.soundtrack import soundtrack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from av.audio.stream import AudioStream
     from av.packet import Packet
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
-COPIED = frozenset({"aac", "mp3", "mp3float", "ac3", "eac3", "opus"})
-"""Sound that belongs in mp4 as it is; all other is made AAC."""
+JITTER = 0.25
+"""Share of a frame by which times may be off by rounding when frames are counted by them."""
 
-ENCODERS = ("libx264", "libopenh264", "h264_nvenc")
-
-AAC_FRAME = 1024
-"""Samples an AAC packet."""
+os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 tells of itself on the terminal, whatever FFmpeg's level of logging
 
 
 @dataclass(frozen=True)
@@ -41,6 +39,8 @@ class Encoded:
     width: int
     height: int
     fps: float | None
+    start: float
+    """Seconds from the clip's start to the first frame; less than 0 in a copy that begins before it."""
     duration: float
     """Seconds of picture."""
     codec: str
@@ -52,37 +52,57 @@ class ClipEncoder:
     """Takes a clip's frames and packets of sound and writes an mp4 file.
 
     Picture and sound are moved by one time, that of the first frame, so they stay in step. Frames keep their own
-    distances. One thread a clip: x264's output depends on the number of threads.
+    distances. One thread a clip: x264's output depends on the number of threads. Held are the clip's encoded packets
+    and two frames; and, where sound is made AAC, its samples.
     """
 
     def __init__(
-        self, path: Path, *, codec: str, options: Mapping[str, str], duration: float, sound: bool = True
+        self,
+        path: Path,
+        *,
+        codec: str,
+        options: Mapping[str, str],
+        duration: float,
+        limits: Limits = Limits(),  # noqa: B008  frozen
     ) -> None:
-        self.codec, self.options, self.duration, self.wants_sound = codec, options, duration, sound
+        self.codec, self.options, self.duration, self.limits = codec, options, duration, limits
         self.container = av.open(
             str(path), "w", format="mp4", options={"movflags": "+faststart", "fflags": "+bitexact"}
         )
         self.video: VideoStream | None = None
         self.first: VideoFrame | None = None
+        self.scaler = VideoReformatter()
         self.packets: list[Packet[Any]] = []
         self.sound: list[Packet[Any]] = []
         self.frames = 0
+        self.slot = -1
         self.start = 0.0
-        self.last_pts = self.step = 0
+        self.last_pts = self.seen_pts = self.step = 0
 
     def frame(self, frame: VideoFrame, time: float) -> None:
         """One frame, `time` seconds from the clip's start. The first waits for the second, which tells the rate."""
         if self.first is None:
-            self.first, self.start = frame, time
+            self.first, self.start, self.seen_pts = frame, time, _pts(frame)
+            self._wanted(time)
             return
         if self.video is None:
             self._open(self.first, _pts(frame) - _pts(self.first))
-        self._encode(frame)
+        self.seen_pts = _pts(frame)
+        if self._wanted(time):
+            self._encode(frame)
+
+    def _wanted(self, time: float) -> bool:
+        """Whether a frame is among those that the limit lets through: the first of each of so many even parts."""
+        if self.limits.frames is None:
+            return True
+        slot = int(time / self.duration * self.limits.frames + JITTER)
+        new = self.slot < slot < self.limits.frames
+        self.slot = max(slot, self.slot)
+        return new
 
     def packet(self, packet: Packet[Any]) -> None:
         """One packet of sound, with the source's times."""
-        if self.wants_sound:
-            self.sound.append(packet)
+        self.sound.append(packet)
 
     def _open(self, first: VideoFrame, step: int) -> None:
         """Opens the encoder for frames like the first, `step` ticks apart, and encodes the first."""
@@ -93,7 +113,8 @@ class ClipEncoder:
         except (av.FFmpegError, ValueError) as error:
             raise MediaError(f"{self.codec}: this encoder is not in the installed av ({said(error)})") from error
         assert isinstance(stream, av.VideoStream)
-        stream.width, stream.height, stream.pix_fmt = _even(first.width), _even(first.height), "yuv420p"
+        stream.width, stream.height = self.limits.size(first.width, first.height)
+        stream.pix_fmt = "yuv420p"
         context: Any = stream.codec_context
         context.time_base = stream.time_base = base
         context.thread_count = 1
@@ -110,7 +131,7 @@ class ClipEncoder:
         assert self.first is not None
         wanted = (stream.width, stream.height, "yuv420p")
         same = wanted == (frame.width, frame.height, frame.format.name)
-        made = frame if same else frame.reformat(*wanted)
+        made = frame if same else self.scaler.reformat(frame, *wanted, interpolation=Interpolation.BICUBIC)
         pts, kind, self.last_pts = _pts(frame), frame.pict_type, _pts(frame)
         made.pts, made.pict_type = pts - _pts(self.first) if frame is not self.first else 0, PictureType.NONE
         try:
@@ -133,81 +154,25 @@ class ClipEncoder:
         self.packets += stream.encode(None)
         for packet in self.packets:
             packet.duration = packet.duration or self.step
-        audio = self._add_sound(self.first)
-        for packet in sorted(self.packets, key=_decode_time):
+        end = self.seen_pts + self.step
+        if self.packets:
+            self.packets[-1].duration = end - self.last_pts
+        base, seconds = _base(self.first), self.duration - self.start
+        audio = soundtrack(self.container, self.sound, _pts(self.first) * base, seconds)
+        for packet in sorted([*self.packets, *audio.packets], key=decode_time):
             self.container.mux(packet)
         self.container.close()
-        seconds = float((self.last_pts - _pts(self.first) + self.step) * _base(self.first))
+        shown = float((end - _pts(self.first)) * base)
         return Encoded(
             frames=self.frames,
             width=stream.width,
             height=stream.height,
-            fps=self.frames / seconds,
-            duration=seconds,
+            fps=self.frames / shown,
+            start=self.start,
+            duration=shown,
             codec=stream.codec.canonical_name,
-            audio=audio,
+            audio=audio.codec,
         )
-
-    def _add_sound(self, first: VideoFrame) -> str | None:
-        """Adds the sound that lies under the clip's picture, and returns its codec."""
-        if not self.sound:
-            return None
-        base = _pts(first) * _base(first)
-        source = self.sound[0].stream
-        assert isinstance(source, av.AudioStream)
-        if source.codec_context.name in COPIED:
-            return self._copy(source, base)
-        return self._transcode(source, base)
-
-    def _copy(self, source: AudioStream, base: Fraction) -> str | None:
-        """Takes packets as they are, with one before the first for the decoder to start on; an edit list hides it."""
-        seconds = self.duration - self.start
-        kept = []
-        for packet in self.sound:
-            assert packet.pts is not None
-            time, span = packet.pts * packet.time_base - base, (packet.duration or 0) * packet.time_base
-            if time + 2 * span > 0 and time < seconds:
-                kept.append(packet)
-        if not kept:
-            return None
-        stream = self.container.add_stream_from_template(source)
-        for packet in kept:
-            own = av.Packet(bytes(packet))
-            own.time_base, own.duration = packet.time_base, packet.duration
-            own.pts = own.dts = (packet.pts or 0) - round(base / packet.time_base)
-            own.is_keyframe = True
-            own.stream = stream
-            self.packets.append(own)
-        return source.codec_context.codec.canonical_name
-
-    def _transcode(self, source: AudioStream, base: Fraction) -> str | None:
-        """Decodes, trims to whole samples, and encodes as AAC."""
-        track = Track(self.duration - self.start)
-        decoder = CodecContext.create(source.codec_context.codec.name, "r")
-        assert isinstance(decoder, av.AudioCodecContext)
-        decoder.extradata = source.codec_context.extradata
-        decoder.sample_rate, decoder.layout = source.codec_context.sample_rate, source.codec_context.layout.name
-        for packet in self.sound:
-            try:
-                frames = decoder.decode(packet)
-            except av.FFmpegError:
-                continue
-            for frame in frames:
-                if frame.pts is not None:
-                    track.hear(frame, float(frame.pts * packet.time_base - base))
-        if track.samples is None:
-            return None
-        stream = self.container.add_stream("aac", rate=track.rate, layout=track.layout)
-        assert isinstance(stream, av.AudioStream)
-        stream.codec_context.flags |= Flags.bitexact
-        stream.codec_context.thread_count = 1
-        for start in range(0, track.samples.shape[1], AAC_FRAME):
-            part = np.ascontiguousarray(track.samples[:, start : start + AAC_FRAME])
-            frame = av.AudioFrame.from_ndarray(part, "fltp", track.layout)
-            frame.sample_rate, frame.pts, frame.time_base = track.rate, start, Fraction(1, track.rate)
-            self.packets += stream.encode(frame)
-        self.packets += stream.encode(None)
-        return "aac"
 
 
 def _pts(frame: VideoFrame) -> int:
@@ -220,30 +185,27 @@ def _base(frame: VideoFrame) -> Fraction:
     return frame.time_base
 
 
-def _even(side: int) -> int:
-    """The side of a 4:2:0 picture."""
-    return max(2, side // 2 * 2)
-
-
-def _decode_time(packet: Packet[Any]) -> float:
+def decode_time(packet: Packet[Any]) -> float:
+    """Seconds: the order in which packets are muxed."""
     assert packet.dts is not None
     return float(packet.dts * packet.time_base)
 
 
 def check(codec: str) -> None:
-    """Raises MediaError, naming the encoders that open, if this one does not: being listed proves nothing."""
-    if not _opens(codec):
-        rest = [name for name in ENCODERS if name != codec and _opens(name)]
-        raise MediaError(f"encoder {codec} does not open on this machine; {', '.join(rest) or 'no other'} does")
+    """Raises UsageError, naming the encoders that open, if this one does not: being listed proves nothing."""
+    if (why := _refusal(codec)) is not None:
+        rest = [name for name in ENCODERS if name != codec and _refusal(name) is None]
+        raise UsageError(f"codec={codec}: it does not open on this machine ({why}); {', '.join(rest) or 'no other'} do")
 
 
-def _opens(codec: str) -> bool:
+def _refusal(codec: str) -> str | None:
+    """Why an encoder does not open; None if it does."""
     try:
         context = CodecContext.create(codec, "w")
         assert isinstance(context, av.VideoCodecContext)
         context.width, context.height, context.pix_fmt = 320, 240, "yuv420p"
-        context.time_base = Fraction(1, 25)
+        context.time_base, context.thread_count = Fraction(1, 25), 1
         context.open()
-    except (av.FFmpegError, ValueError):
-        return False
-    return True
+    except (av.FFmpegError, ValueError) as error:
+        return f"{said(error) or type(error).__name__}"
+    return None

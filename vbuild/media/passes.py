@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 import av
 import numpy as np
 
+from vbuild.media.copying import Extract, Extraction
 from vbuild.media.files import opened
 from vbuild.media.pixels import Picture, Upright
 from vbuild.media.sampling import Collected, Sampler
 from vbuild.media.sound import Track
-from vbuild.stage import Frames, Media, Request, Sampled, Sink, Sound
+from vbuild.stage import Frames, Media, Packets, Request, Sampled, Sink, Sound
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -57,7 +58,7 @@ class Cut:
     requests: Mapping[str, Request] = field(default_factory=dict)
     """Frames and sound that are collected."""
     sinks: Mapping[str, tuple[Request, Sink]] = field(default_factory=dict)
-    """Fed while the pass decodes; the caller closes them."""
+    """Fed while the pass decodes; the caller closes them when their clip is over, while the file is open."""
 
 
 @dataclass(frozen=True)
@@ -81,9 +82,31 @@ def footage(path: str, stream: int, cuts: Sequence[Cut]) -> Iterator[Taken]:
     packets are skipped and reported; a frame without a time, or with one that goes back, stands a tick behind the one
     before. Memory holds what requests collect and a few frames, however long the video. Raises MediaError.
     """
-    if cuts:
-        with ExitStack() as files:
-            yield from _Pass(_Reader(path, stream, _hears(cuts), files), cuts).clips()
+    if not cuts:
+        return
+    with ExitStack() as files:
+        copies = _copies(path, stream, cuts, files)
+        if copies is not None and not _decodes(cuts):
+            yield from (Taken(n, {}, copies.upto(n), None) for n in range(len(cuts)))
+            return
+        for taken in _Pass(_Reader(path, stream, _hears(cuts), files.enter_context(ExitStack())), cuts).clips():
+            if copies is not None:
+                copies.upto(taken.index)
+            yield taken
+
+
+def _copies(path: str, stream: int, cuts: Sequence[Cut], files: ExitStack) -> Extraction | None:
+    """The way of packets beside that of frames, if any sink wants packets: to read them costs next to nothing."""
+    sinks = [[sink for request, sink in cut.sinks.values() if isinstance(request, Packets)] for cut in cuts]
+    if not any(sinks):
+        return None
+    clips = [Extract(cut.start_pts, cut.end_pts, own) for cut, own in zip(cuts, sinks, strict=True)]
+    return Extraction(files.enter_context(opened(path)), stream, clips)
+
+
+def _decodes(cuts: Sequence[Cut]) -> bool:
+    """Whether anything is wanted but packets."""
+    return any(c.requests or any(not isinstance(r, Packets) for r, _ in c.sinks.values()) for c in cuts)
 
 
 def _hears(cuts: Sequence[Cut]) -> bool:

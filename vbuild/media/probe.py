@@ -50,6 +50,8 @@ class Video:
     stream: int
     """The index of the stream in the file."""
     keyframes: int
+    bitrate: int
+    """Bits a second of the picture's packets."""
     vfr: bool
     """Whether frames stand at uneven distances, by more than the time base's rounding."""
     audio: str | None
@@ -69,6 +71,8 @@ class _Scan:
     durations: list[int]
     keyframes: int = 0
     untimed: int = 0
+    size: int = 0
+    """Bytes of all packets."""
     hidden: int = 0
     """Packets that an edit list leaves out."""
     broke: str | None = None
@@ -107,6 +111,7 @@ def _scan(container: InputContainer, stream: VideoStream) -> _Scan:
     try:
         for packet in container.demux(stream):
             scan.hidden += packet.is_discard
+            scan.size += packet.size
             if packet.size and not packet.is_discard:
                 time = packet.dts if packet.pts is None else packet.pts
                 scan.untimed += packet.pts is None
@@ -153,6 +158,7 @@ def _video(container: InputContainer, stream: VideoStream, first: VideoFrame, sc
         time_base_den=base.denominator,
         stream=stream.index,
         keyframes=scan.keyframes,
+        bitrate=round(scan.size * 8 / duration),
         vfr=_uneven(deltas, base),
         audio=None if sound is None else sound.codec.canonical_name,
         audio_rate=None if sound is None else sound.sample_rate,

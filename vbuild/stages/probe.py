@@ -39,6 +39,7 @@ class Probe(Stage):
         "time_base_den": "int64",
         "stream": "int64",
         "keyframes": "int64",
+        "bitrate": "int64",
         "vfr": "bool",
         "audio": "string",
         "audio_rate": "int64",

@@ -2,37 +2,37 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 from uuid import uuid4
 
 from vbuild.errors import UsageError
+from vbuild.media.options import INPUT, Codec, Like, Limits, options
 from vbuild.media.versions import ENCODE, PASSES
-from vbuild.stage import Blob, Clip, Media, Phase, Row, Stage
+from vbuild.stage import Blob, Clip, Media, Packets, Phase, Row, Stage
 
 if TYPE_CHECKING:
     import av
     import numpy as np
 
-    from vbuild.media.encode import ClipEncoder
-
-OPENH264_BITRATE = "4M"
-"""What Cosmos-Curate gives libopenh264, which knows no constant quality."""
-
-NVENC = {"rc": "vbr", "tune": "hq", "b_ref_mode": "middle", "temporal-aq": "1", "spatial-aq": "1", "rc-lookahead": "20"}
-"""NeMo Curator's options for h264_nvenc."""
-
-BITRATE = re.compile(r"[1-9]\d*(\.\d+)?[kM]?")
+    from vbuild.media.copying import ClipCopier
+    from vbuild.media.encode import ClipEncoder, Encoded
 
 
 @dataclass(frozen=True, kw_only=True)
 class Transcode(Stage):
-    """Encodes each clip to mp4 (H.264), cut to the frame, frames at their own times, sound in step.
+    """Each clip as a file of its own: encoded, or copied as it stands from the keyframe before it.
 
-    Raises MediaError where the encoder is not in this build of PyAV, or finds no device.
+    Encoded: an mp4, cut to the frame, frames at their own times, sound in step; every encoder's codec plays in mp4.
+    Copied (`codec: copy`): no picture is decoded, so the file begins on the last keyframe at or before the clip and
+    ends with the last frame that one of the clip needs; `start` (seconds from the clip's start to the file's first
+    frame), `duration` and `frames` say what it holds. An mp4, but Matroska for pictures that have no place in mp4.
+    Sound is copied where it belongs in mp4 (aac, mp3, ac3, eac3, opus), else made AAC.
+
+    `like: curator` takes NeMo Curator's options for h264_nvenc, libvpx-vp9 and libopenh264, `like: cosmos`
+    Cosmos-Curate's for libopenh264; what is given by name goes before.
     """
 
     version: ClassVar[int] = 1
@@ -45,50 +45,73 @@ class Transcode(Stage):
         "h": "int64",
         "fps": "float64",
         "frames": "int64",
+        "start": "float64",
         "duration": "float64",
         "codec": "string",
         "audio": "string",
     }
     uses: ClassVar[Mapping[str, int]] = {"passes": PASSES, "encode": ENCODE}
 
-    codec: Literal["libx264", "libopenh264", "h264_nvenc"] = "libx264"
-    crf: int = 23
-    """Constant quality, 0 (best) to 51: libx264's crf, h264_nvenc's cq. libopenh264 has none."""
-    preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"] = (
-        "medium"
-    )
-    """Effort of libx264; the others take none."""
+    codec: Codec = "libx264"
+    like: Like | None = None
+    crf: int | None = None
+    """Constant quality, 0 (best) to 51, of vp9 and av1 to 63; None: what is usual for the encoder, 23 for libx264."""
+    preset: str | None = None
+    """Effort, in the encoder's own words; None: what is usual for it, medium for libx264."""
     bitrate: str | None = None
-    """Bits a second, as `4M` or `800k`, in place of constant quality."""
+    """In place of constant quality: bits a second, as `4M` or `800k`, or `input` for the source's."""
+    options: Mapping[str, str] = field(default_factory=dict)
+    """More of the encoder's own options, such as {g: 48}; they go before all else."""
+    long_side: int | None = None
+    """Pixels to which the longer side is shrunk; smaller footage is not enlarged."""
+    short_side: int | None = None
+    max_frames: int | None = None
+    """Frames at most; of a clip that has more they are thinned evenly, and it lasts as long as before."""
     sound: bool = True
 
     def __post_init__(self) -> None:
         """Refuses what the encoders would refuse of every clip."""
-        if not 0 <= self.crf <= 51:
-            raise UsageError(f"crf={self.crf}: must be from 0 (best) to 51; 23 is usual")
-        if self.bitrate is not None and not BITRATE.fullmatch(self.bitrate):
-            raise UsageError(f"bitrate={self.bitrate}: write bits a second as 4M or 800k, or null")
+        for name in ("long_side", "short_side", "max_frames"):
+            value, least = getattr(self, name), 1 if name == "max_frames" else 2
+            if value is not None and value < least:
+                raise UsageError(f"{name}={value}: must be {least} or more, or null")
+        if self.codec != "copy":
+            self._options(None)
+            return
+        for name in ("like", "crf", "preset", "bitrate", "options", "long_side", "short_side", "max_frames"):
+            if getattr(self, name):
+                raise UsageError(f"{name}={getattr(self, name)}: a copy is not encoded; leave it out, or name a codec")
 
-    @property
-    def options(self) -> dict[str, str]:
-        """The encoder's own options."""
-        if self.codec == "libopenh264":
-            return {"b": self.bitrate or OPENH264_BITRATE}
-        if self.codec == "h264_nvenc":
-            return {**NVENC, **({"b": self.bitrate} if self.bitrate else {"cq": str(self.crf), "b": "0"})}
-        return {"preset": self.preset, **({"b": self.bitrate} if self.bitrate else {"crf": str(self.crf)})}
+    def _options(self, source: int | None) -> dict[str, str]:
+        """The encoder's options for a source of so many bits a second."""
+        found = options(self.codec, self.like, self.crf, self.preset, self.bitrate, self.options)
+        return found | ({"b": str(source)} if found.get("b") == INPUT and source else {})
 
-    def asks(self) -> Media:
-        """Every frame at full size, and the sound."""
-        return Media(sound=self.sound)
+    def asks(self) -> Media | Packets:
+        """Every frame at full size, or the packets, and the sound."""
+        return Packets(sound=self.sound) if self.codec == "copy" else Media(sound=self.sound)
 
-    def open(self, clip: Clip, model: None) -> Encoding:  # noqa: ARG002
+    def check(self) -> None:
+        """Raises UsageError if the encoder does not open on this machine."""
+        from vbuild.media.encode import check
+
+        if self.codec != "copy":
+            check(self.codec)
+
+    def open(self, clip: Clip, model: None) -> Encoding | Copying:  # noqa: ARG002
         """An encoder for one clip."""
+        from vbuild.media.copying import ClipCopier
         from vbuild.media.encode import ClipEncoder
 
         assert clip.scratch is not None
-        path = clip.scratch / f"{uuid4().hex}.mp4"
-        encoder = ClipEncoder(path, codec=self.codec, options=self.options, duration=clip.duration, sound=self.sound)
+        stem = clip.scratch / uuid4().hex
+        if self.codec == "copy":
+            return Copying(ClipCopier(stem, start=clip.start, sound=self.sound))
+        path = stem.with_suffix(".mp4")
+        limits = Limits(self.long_side, self.short_side, self.max_frames)
+        encoder = ClipEncoder(
+            path, codec=self.codec, options=self._options(clip.bitrate), duration=clip.duration, limits=limits
+        )
         return Encoding(path, encoder)
 
 
@@ -103,20 +126,42 @@ class Encoding:
         """One frame, as decoded."""
         self.encoder.frame(cast("av.VideoFrame", frame), time)
 
-    def packet(self, packet: av.Packet[av.AudioStream]) -> None:
+    def packet(self, packet: av.Packet[Any]) -> None:
         """One packet of sound."""
         self.encoder.packet(packet)
 
     def close(self) -> Row:
         """The file, and what is in it."""
-        done = self.encoder.close()
-        return {
-            "": Blob(self.path, ".mp4"),
-            "w": done.width,
-            "h": done.height,
-            "fps": done.fps,
-            "frames": done.frames,
-            "duration": done.duration,
-            "codec": done.codec,
-            "audio": done.audio,
-        }
+        return _row(self.path, self.encoder.close())
+
+
+@dataclass(frozen=True)
+class Copying:
+    """A clip while it is copied."""
+
+    copier: ClipCopier
+
+    def frame(self, frame: av.VideoFrame | np.ndarray, time: float) -> None:
+        """Frames are not asked for, and never come."""
+
+    def packet(self, packet: av.Packet[Any]) -> None:
+        """One packet of picture or sound."""
+        self.copier.packet(packet)
+
+    def close(self) -> Row:
+        """The file, and what is in it."""
+        return _row(*self.copier.close())
+
+
+def _row(path: Path, done: Encoded) -> Row:
+    return {
+        "": Blob(path, path.suffix),
+        "w": done.width,
+        "h": done.height,
+        "fps": done.fps,
+        "frames": done.frames,
+        "start": done.start,
+        "duration": done.duration,
+        "codec": done.codec,
+        "audio": done.audio,
+    }

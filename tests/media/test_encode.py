@@ -1,0 +1,141 @@
+"""Picture and sound of an encoded or copied clip."""
+
+import av
+import numpy as np
+import pytest
+from footage import video
+
+from vbuild.errors import UsageError
+from vbuild.media import encode
+from vbuild.media.passes import Cut, footage
+from vbuild.media.probe import probe
+from vbuild.stage import Clip
+from vbuild.stages.transcode import Transcode
+
+SOURCES = [("mp4", "aac"), ("mkv", "aac"), ("ts", "aac"), ("ts", "mp2"), ("mkv", "libopus"), ("mp4", "libmp3lame"),
+           ("mkv", "ac3"), ("mkv", "pcm_s16le"), ("mkv", "flac"), ("mov", "pcm_s16le")]  # fmt: skip
+"""Container and sound; of these flac, mp2 and pcm are made AAC."""
+
+RATE = 48_000
+
+
+def flashes(path):
+    """Seconds at which the picture turns white."""
+    with av.open(str(path)) as container:
+        found = [
+            (float(f.pts * f.time_base), f.to_ndarray(format="gray").mean() > 200) for f in container.decode(video=0)
+        ]
+    return [time for n, (time, white) in enumerate(found) if white and (n == 0 or not found[n - 1][1])]
+
+
+def samples(path):
+    """All sound of a file as (first second, float32 (n,)) on the file's clock."""
+    pieces, start = [], None
+    with av.open(str(path)) as container:
+        base = container.streams.audio[0].time_base
+        for frame in container.decode(audio=0):
+            if frame.pts is None:
+                continue
+            start = float(frame.pts * base) if start is None else start
+            data = frame.to_ndarray().astype(np.float32)
+            pieces.append(data[0] / (32768 if frame.format.name.startswith("s16") else 1))
+    return start, np.concatenate(pieces)
+
+
+def beeps(path):
+    """Seconds at which a loud tone begins: where the power of a millisecond first rises."""
+    start, wave = samples(path)
+    loud = np.convolve(wave**2, np.ones(48) / 48, "same") > 0.05
+    edges = np.flatnonzero(loud[1:] & ~loud[:-1])
+    return [start + edge / RATE for n, edge in enumerate(edges) if n == 0 or edge - edges[n - 1] > RATE // 4]
+
+
+def cut(path, folder, span, **params):
+    """The row of a span of seconds of a video."""
+    stage, found = Transcode(**params), probe(str(path))
+    ticks = found.time_base_den / found.time_base_num
+    first, last = (found.start_pts + round(second * ticks) for second in span)
+    sink = stage.open(Clip(duration=(last - first) / ticks, start=first / ticks, scratch=folder), None)
+    (row,) = (
+        sink.close() for _ in footage(str(path), found.stream, [Cut(first, last, sinks={"": (stage.asks(), sink)})])
+    )
+    return row
+
+
+@pytest.mark.parametrize("codec", ["libx264", "copy"])
+@pytest.mark.parametrize(("suffix", "sound"), SOURCES)
+def test_flash_and_beep_stay_together(tmp_path, suffix, sound, codec):
+    """In every container and sound the beep is as far from the flash as in the source, within a millisecond."""
+    path = video(tmp_path / f"a.{suffix}", seconds=4.0, fps=25, gop=25, sound=sound, beeps=(0.6, 2.0, 3.4))
+    offset = np.mean(np.subtract(beeps(path), flashes(path)))
+    row = cut(path, tmp_path, (1.32, 2.92), codec=codec, **({"preset": "ultrafast"} if codec == "libx264" else {}))
+    file = row[""].data
+    (flash,), (beep,) = flashes(file), beeps(file)
+    assert beep - flash == pytest.approx(offset, abs=1e-3)
+    assert flash == pytest.approx(2.0 - 1.32 - row["start"], abs=1e-3)
+    start, wave = samples(file)
+    assert start <= 1e-3
+    assert start + len(wave) / RATE == pytest.approx(row["duration"], abs=1152 / RATE + 1e-3)
+    kept = {"libopus": "opus", "libmp3lame": "mp3", "ac3": "ac3"}.get(sound, "aac")
+    assert row["audio"] == kept
+
+
+def test_sound_that_begins_late_stays_late(tmp_path):
+    """Where the sound begins within the clip, silence stands before it, and the beep is in its place."""
+    path = video(tmp_path / "a.mkv", seconds=3.0, fps=25, sound="pcm_s16le", sound_from=1.0, beeps=(2.0,))
+    row = cut(path, tmp_path, (0.4, 2.8), preset="ultrafast")
+    (flash,), (beep,) = flashes(row[""].data), beeps(row[""].data)
+    assert (flash, beep) == pytest.approx((1.6, 1.6), abs=2e-3)
+
+
+def test_sound_that_aac_does_not_know_is_not_lost(tmp_path):
+    """A rate that AAC has not is brought to one that it has."""
+    path = tmp_path / "a.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10, options={"preset": "ultrafast"})
+        stream.width = stream.height = 64
+        audio = container.add_stream("pcm_s16le", rate=11_000, layout="mono")
+        for n in range(10):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.full((64, 64, 3), n, np.uint8), "rgb24")))
+        container.mux(stream.encode(None))
+        wave = (8000 * np.sin(np.arange(11_000) / 10)).astype(np.int16)[None]
+        frame = av.AudioFrame.from_ndarray(wave, "s16", "mono")
+        frame.sample_rate, frame.pts = 11_000, 0
+        container.mux(audio.encode(frame))
+        container.mux(audio.encode(None))
+    row = cut(path, tmp_path, (0.0, 1.0), preset="ultrafast")
+    assert row["audio"] == "aac"
+    _, wave = samples(row[""].data)
+    assert len(wave) == pytest.approx(48_000, rel=0.05)
+    assert np.abs(wave).max() > 0.1
+
+
+def test_an_encoder_holds_no_frames(tmp_path):
+    """However long a clip is, an encoder keeps two of its frames at most."""
+    path = video(tmp_path / "a.mp4", seconds=4.0, fps=25)
+    stage, found = Transcode(preset="ultrafast"), probe(str(path))
+    most = 0
+
+    class Watched:
+        def __init__(self, inner):
+            self.inner = inner
+            self.packet, self.close = inner.packet, inner.close
+
+        def frame(self, frame, time):
+            nonlocal most
+            self.inner.frame(frame, time)
+            held = vars(self.inner.encoder).values()
+            most = max(most, sum(isinstance(value, av.VideoFrame) for value in held))
+            assert not any(isinstance(v, av.VideoFrame) for value in held if isinstance(value, list) for v in value)
+
+    sink = Watched(stage.open(Clip(duration=4.0, scratch=tmp_path), None))
+    spans = [Cut(found.start_pts, found.end_pts, sinks={"": (stage.asks(), sink)})]
+    assert [sink.close()["frames"] for _ in footage(str(path), found.stream, spans)] == [100]
+    assert most <= 2
+
+
+def test_an_encoder_that_does_not_open_is_named_with_those_that_do():
+    """Being listed proves nothing: the refusal says why, and which encoders there are."""
+    with pytest.raises(UsageError, match=r"^codec=h264_nope: it does not open on this machine \(.+\); libx264,.* do"):
+        encode.check("h264_nope")
+    encode.check("libx264")

@@ -1,0 +1,138 @@
+"""The encoders of clips and their options; the planner reads them, so av is not needed here."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from vbuild.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Codec = Literal["libx264", "libopenh264", "h264_nvenc", "libvpx-vp9", "libsvtav1", "copy"]
+
+Like = Literal["curator", "cosmos"]
+
+INPUT = "input"
+"""In place of a bitrate: the source's."""
+
+BITRATE = re.compile(r"[1-9]\d*(\.\d+)?[kM]?")
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """What an encoder knows."""
+
+    quality: str | None
+    """Its option of constant quality; None if it has none."""
+    worst: int
+    """The top of that scale, whose best is 0."""
+    usual: int | None
+    effort: str | None
+    """Its option of effort."""
+    efforts: tuple[str, ...]
+    usual_effort: str | None
+    fixed: Mapping[str, str] = field(default_factory=dict)
+    by_quality: Mapping[str, str] = field(default_factory=dict)
+    """What it needs beside the option of constant quality."""
+
+
+X264_EFFORTS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
+
+ENCODERS: Mapping[str, Encoder] = {
+    "libx264": Encoder("crf", 51, 23, "preset", X264_EFFORTS, "medium"),
+    "libopenh264": Encoder(None, 0, None, None, (), None),
+    "h264_nvenc": Encoder("cq", 51, 23, "preset", tuple(f"p{n}" for n in range(1, 8)), "p4", {"rc": "vbr"}, {"b": "0"}),
+    "libvpx-vp9": Encoder(
+        "crf", 63, 31, "cpu-used", tuple(map(str, range(9))), "4", {"deadline": "good", "row-mt": "1"}, {"b": "0"}
+    ),
+    "libsvtav1": Encoder("crf", 63, 35, "preset", tuple(map(str, range(14))), "8"),
+}
+
+SETS: Mapping[str, Mapping[str, Mapping[str, str]]] = {
+    "curator": {
+        "h264_nvenc": {
+            "cq": "21",
+            "tune": "hq",
+            "b_ref_mode": "middle",
+            "temporal-aq": "1",
+            "spatial-aq": "1",
+            "rc-lookahead": "20",
+        },
+        "libvpx-vp9": {"crf": "31", "cpu-used": "4", "tile-columns": "2"},
+        "libopenh264": {},
+    },
+    "cosmos": {"libopenh264": {"b": "4M"}},
+}
+"""What NeMo Curator and Cosmos-Curate give to an encoder."""
+
+PLAIN: Mapping[str, Mapping[str, str]] = {"libopenh264": {"b": "4M"}}
+"""What an encoder gets where nobody is followed: libopenh264 knows no constant quality."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How large an encoded clip may be; what is within the limits stays as it is, and nothing is enlarged."""
+
+    long_side: int | None = None
+    """Pixels."""
+    short_side: int | None = None
+    frames: int | None = None
+
+    def size(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height, both even as 4:2:0 wants them, of a picture of that size within the limits."""
+        scale = min(
+            1.0,
+            (self.long_side or max(width, height)) / max(width, height),
+            (self.short_side or min(width, height)) / min(width, height),
+        )
+        return _even(width, scale), _even(height, scale)
+
+
+def _even(side: int, scale: float) -> int:
+    return max(2, side // 2 * 2 if scale == 1 else round(side * scale / 2) * 2)
+
+
+def options(
+    codec: str, like: str | None, crf: int | None, preset: str | None, bitrate: str | None, more: Mapping[str, str]
+) -> dict[str, str]:
+    """The options of an encoder: its own, those of who is followed, then what is asked for by name.
+
+    Raises UsageError, in a message that begins with the field's name, for what the encoder does not know.
+    """
+    known = ENCODERS[codec]
+    found = dict(known.fixed)
+    if known.quality is not None:
+        found[known.quality] = str(known.usual)
+    if known.effort is not None and known.usual_effort is not None:
+        found[known.effort] = known.usual_effort
+    found |= _followed(codec, like)
+    if crf is not None:
+        if known.quality is None:
+            raise UsageError(f"crf={crf}: {codec} knows no constant quality; give bitrate, such as 4M")
+        if not 0 <= crf <= known.worst:
+            raise UsageError(f"crf={crf}: {codec} takes 0 (best) to {known.worst}; {known.usual} is usual")
+        found[known.quality] = str(crf)
+    if preset is not None:
+        if known.effort is None or preset not in known.efforts:
+            said = f"takes {', '.join(known.efforts)}" if known.efforts else "has none"
+            raise UsageError(f"preset={preset}: {codec} {said}")
+        found[known.effort] = preset
+    if bitrate is not None:
+        if bitrate != INPUT and not BITRATE.fullmatch(bitrate):
+            raise UsageError(f"bitrate={bitrate}: write bits a second as 4M or 800k, input for the source's, or null")
+        found.pop(known.quality or "", None)
+        found["b"] = bitrate
+    elif known.quality is not None:
+        found |= known.by_quality
+    return {**found, **more}
+
+
+def _followed(codec: str, like: str | None) -> Mapping[str, str]:
+    if like is None:
+        return PLAIN.get(codec, {})
+    if codec not in SETS[like]:
+        raise UsageError(f"like={like}: it has no options for {codec}; it has them for {', '.join(SETS[like])}")
+    return SETS[like][codec]
