@@ -82,7 +82,7 @@ TAKEN = frozenset(
     [
         *("clip_id", "video_id", "uri", "start_s", "end_s", "duration_s", "source_w", "source_h", "source_fps"),
         *("kept", "dropped_by", "duplicate_of", "error", "warning", "row_digest"),
-        *("base", "decisions", "probe", "split"),
+        *("base", "decisions", "probe", "source", "split"),
     ]
 )
 """Names that every dataset uses itself."""

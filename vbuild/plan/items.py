@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from vbuild import digest
-from vbuild.plan.order import BASE, BLOB_PARTS, owner
+from vbuild.plan.order import BASE, BLOB_PARTS, SOURCE, owner
 from vbuild.store.actions import digest_column, value_column
 
 if TYPE_CHECKING:
@@ -94,9 +94,19 @@ class Items:
 
     def states(self, instance: str) -> np.ndarray:
         """(n,) uint8: the state of an instance for each item, or for its video."""
+        if instance == SOURCE:
+            return np.full(len(self), State.DONE, np.uint8)
         items, way = self.holder(instance)
         state = items.found[instance].state
         return state if way is None else state[way]
+
+    def whence(self, rows: np.ndarray | None) -> pa.Table:
+        """The path of each item's video, with its digest."""
+        videos = self.parent or self
+        place = self.place if self.parent is not None else np.arange(len(self))
+        uris = [videos.uris[p] for p in (place if rows is None else place[rows]).tolist()]
+        digests = pa.array([digest.of("uri", uri) for uri in uris], pa.binary(digest.SIZE))
+        return pa.table({value_column("uri"): pa.array(uris, pa.string()), digest_column("uri"): digests})
 
 
 @dataclass(frozen=True)
@@ -113,6 +123,8 @@ class Shelf:
 
     def take(self, items: Items, instance: str, columns: Sequence[str], rows: np.ndarray | None = None) -> pa.Table:
         """Stored columns of an instance for items (or some rows of them); null where there is no result."""
+        if instance == SOURCE:
+            return items.whence(rows).select(list(columns))
         holder, way = items.holder(instance)
         found = holder.found[instance]
         if way is not None:

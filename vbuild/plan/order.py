@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 PROBE = "probe"
 SPLIT = "split"
+SOURCE = "source"
+
+GIVEN: Mapping[str, Mapping[str, str]] = {PROBE: Probe.writes, SOURCE: {"uri": "string"}}
+"""What every stage may read by a port of that name: what the probe found, and where the video was found."""
 
 BASE: Mapping[str, str] = {
     "clip_id": "string",
@@ -136,9 +140,9 @@ def arrange(config: Config) -> Order:
     probe = Instance(PROBE, Probe())
     dedups = {name: stage for name, stage in stages.items() if isinstance(stage, Dedup)}
     plain = {name: stage for name, stage in stages.items() if name not in dedups}
-    known = {PROBE: probe.stage, **plain}
-    instances = {name: _wire(name, stage, known) for name, stage in plain.items()}
-    split = _wire(SPLIT, config.split, known, implied={PROBE: PROBE})
+    known = {**GIVEN, **{name: stage.writes for name, stage in plain.items()}}
+    instances = {name: _wire(f"stages.{name}", stage, known) for name, stage in plain.items()}
+    split = _wire(SPLIT, config.split, known)
     clips = {name: i for name, i in instances.items() if i.stage.scope == "clip"}
     video = {name: i for name, i in instances.items() if i.stage.scope == "video"}
     types = _types(clips.values())
@@ -155,28 +159,34 @@ def arrange(config: Config) -> Order:
     )
 
 
-def _wire(name: str, stage: Stage, known: Mapping[str, Stage], implied: Mapping[str, str] | None = None) -> Instance:
-    """An instance with each port of its stage led to the instance that `of` names."""
+def _wire(path: str, stage: Stage, known: Mapping[str, Mapping[str, str]]) -> Instance:
+    """An instance with each port of its stage led to the instance that `of` names, or that the port is named after.
+
+    `path` is that of its keys, `known` what each instance writes.
+    """
+    name = path.rpartition(".")[2]
     ports = {port.rstrip("?"): port for port in stage.reads}
-    of = dict.fromkeys(ports, stage.of) if isinstance(stage.of, str) else {**(implied or {}), **(stage.of or {})}
+    given = {port: port for port in ports if port in GIVEN}
+    free = [port for port in ports if port not in GIVEN]
+    of = given | (dict.fromkeys(free, stage.of) if isinstance(stage.of, str) else {**(stage.of or {})})
     for port in of:
         if port not in ports:
-            raise UsageError(f"stages.{name}.of: {name} has no input {port!r}{hint(port, ports)}")
+            raise UsageError(f"{path}.of: {name} has no input {port!r}{hint(port, ports)}")
     wired = []
     for port, declared in ports.items():
         source = of.get(port)
         if source is None or (declared.endswith("?") and source not in known):
             if not declared.endswith("?"):
-                raise UsageError(f"stages.{name}.of: say which stage gives {name} its input {port or 'column'!r}")
+                raise UsageError(f"{path}.of: say which stage gives {name} its input {port or 'column'!r}")
             continue
         if source not in known or source == name:
-            raise UsageError(f"stages.{name}.of={source}: there is no such stage{hint(source, known)}")
+            raise UsageError(f"{path}.of={source}: there is no such stage{hint(source, known)}")
         fields = tuple(stage.reads[declared])
         for f in fields:
-            if f not in known[source].writes:
+            if f not in known[source]:
                 raise UsageError(
-                    f"stages.{name}.of={source}: {source} writes no {f or 'value'!r}; "
-                    f"it writes {', '.join(x or 'its own name' for x in known[source].writes)}"
+                    f"{path}.of={source}: {source} writes no {f or 'value'!r}; "
+                    f"it writes {', '.join(x or 'its own name' for x in known[source])}"
                 )
         wired.append(Port(port, source, fields))
     return Instance(name, stage, tuple(wired))

@@ -1,0 +1,1 @@
+"""Networks, their preprocessing and the identity of their weights; they know no stage."""

@@ -1,0 +1,67 @@
+"""Clips between the cuts that PySceneDetect's adaptive detector finds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from vbuild.errors import UsageError
+from vbuild.split.detect import cuts
+from vbuild.split.lengths import Lengths, scenes_between, timed
+from vbuild.stage import Clip, Phase, Row, Stage, knob
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adaptive(Lengths, Stage):
+    """Cuts a video where the picture changes much more than around it: PySceneDetect's AdaptiveDetector.
+
+    Fast motion, which changes many frames in a row, makes no cut. Reads the changes of the stage `changes`, so that
+    another threshold or length decodes nothing.
+    """
+
+    version: ClassVar[int] = 1
+    phase: ClassVar[Phase] = "measure"
+    scope: ClassVar[Literal["video", "clip"]] = "video"
+    reads: ClassVar[Mapping[str, Sequence[str]]] = {
+        "probe": ("start_pts", "end_pts", "time_base_num", "time_base_den"),
+        "changes": ("times", "hue", "saturation", "luma"),
+    }
+    writes: ClassVar[Mapping[str, str]] = {"start_pts": "list[int64]", "end_pts": "list[int64]"}
+
+    threshold: float = 3.0
+    """Change of a frame over the mean change of its neighbours from which it begins a new scene."""
+    window_width: int = 2
+    """Neighbours on either side, in frames."""
+    min_content_val: float = 15.0
+    """Least mean change of hue, saturation and luma, in levels of 0..255, of a cut."""
+    min_scene_len: int = 15
+    """Frames; a cut that is closer to the one before is none."""
+    whole: bool = True
+    """Whether a video without a cut is one scene; else it gives no clip."""
+    batch: int = knob(64)
+
+    def __post_init__(self) -> None:
+        """Refuses a window without neighbours."""
+        super().__post_init__()
+        if self.window_width < 1:
+            raise UsageError(f"split.window_width={self.window_width}: must be 1 or more frames")
+
+    def run(self, clips: Sequence[Clip], model: None) -> Iterable[Row]:  # noqa: ARG002
+        """The bounds of each video's clips, in order of time."""
+        for clip in clips:
+            changes = clip.columns["changes"]
+            pts, end, base = timed(clip.columns["probe"], changes["times"])
+            found = cuts(self.detector(), changes)
+            yield self.clips(scenes_between(found, pts, end, whole=self.whole), pts, base)
+
+    def detector(self) -> Any:
+        """PySceneDetect's detector with these parameters."""
+        from scenedetect.detectors import AdaptiveDetector
+
+        return AdaptiveDetector(
+            adaptive_threshold=self.threshold,
+            min_scene_len=self.min_scene_len,
+            window_width=self.window_width,
+            min_content_val=self.min_content_val,
+        )

@@ -1,0 +1,50 @@
+"""Clips between the cuts that PySceneDetect's content detector finds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from vbuild.split.detect import cuts
+from vbuild.split.lengths import Lengths, scenes_between, timed
+from vbuild.stage import Clip, Phase, Row, Stage, knob
+
+
+@dataclass(frozen=True, kw_only=True)
+class Content(Lengths, Stage):
+    """Cuts a video where the picture changes by more than a threshold: PySceneDetect's ContentDetector.
+
+    Reads the changes of the stage `changes`, so that another threshold or length decodes nothing.
+    """
+
+    version: ClassVar[int] = 1
+    phase: ClassVar[Phase] = "measure"
+    scope: ClassVar[Literal["video", "clip"]] = "video"
+    reads: ClassVar[Mapping[str, Sequence[str]]] = {
+        "probe": ("start_pts", "end_pts", "time_base_num", "time_base_den"),
+        "changes": ("times", "hue", "saturation", "luma"),
+    }
+    writes: ClassVar[Mapping[str, str]] = {"start_pts": "list[int64]", "end_pts": "list[int64]"}
+
+    threshold: float = 27.0
+    """Mean change of hue, saturation and luma, in levels of 0..255, from which a frame begins a new scene."""
+    min_scene_len: int = 15
+    """Frames; cuts that are closer are merged."""
+    whole: bool = True
+    """Whether a video without a cut is one scene; else it gives no clip."""
+    batch: int = knob(64)
+
+    def run(self, clips: Sequence[Clip], model: None) -> Iterable[Row]:  # noqa: ARG002
+        """The bounds of each video's clips, in order of time."""
+        for clip in clips:
+            changes = clip.columns["changes"]
+            pts, end, base = timed(clip.columns["probe"], changes["times"])
+            found = cuts(self.detector(), changes)
+            yield self.clips(scenes_between(found, pts, end, whole=self.whole), pts, base)
+
+    def detector(self) -> Any:
+        """PySceneDetect's detector with these parameters."""
+        from scenedetect.detectors import ContentDetector
+
+        return ContentDetector(threshold=self.threshold, min_scene_len=self.min_scene_len)
