@@ -40,6 +40,17 @@ def scene(seed: int, size: tuple[int, int]) -> Callable[[float], np.ndarray]:
     return frame
 
 
+def grained(seed: int, size: tuple[int, int], sigma: float = 3.0) -> Callable[[float], np.ndarray]:
+    """The same with the grain of a sensor, which costs a decoder what real footage costs it."""
+    random, paint = np.random.default_rng(seed), scene(seed, size)
+    bank = [random.normal(0, sigma, (size[1], size[0], 1)).astype(np.float32) for _ in range(8)]
+
+    def frame(time: float) -> np.ndarray:
+        return (paint(time) + bank[round(time * 24) % len(bank)]).clip(0, 255).astype(np.uint8)
+
+    return frame
+
+
 def number(picture: np.ndarray, n: int) -> np.ndarray:
     """The picture with a number painted over its upper half, one block a bit."""
     height, width = picture.shape[:2]

@@ -146,6 +146,10 @@ class _Reader:
         self.aspect = self.stream.sample_aspect_ratio or self.stream.codec_context.sample_aspect_ratio
         self.events = self._read()
 
+    def seconds(self, ticks: int) -> float:
+        """Ticks of the time base, which are a fraction, in seconds."""
+        return ticks * self.base.numerator / self.base.denominator
+
     def seek(self, pts: int) -> None:
         """Puts the file to a frame at or before `pts`; where a seek lands behind it, further back, or to the start."""
         if self.container.format.name in UNTIMED:
@@ -184,7 +188,7 @@ class _Reader:
             if frames and (event is None or len(frames) > AHEAD):
                 frame, pts = frames.popleft(), heappop(times)
                 last = frame.pts = pts if last is None or pts > last else last + 1
-                yield _Event(frame, None, float(last * self.base), last)
+                yield _Event(frame, None, self.seconds(last), last)
 
     def _decoded(self) -> Iterator[_Event]:
         """Everything from here on, frames with the times that FFmpeg gives them."""
@@ -200,7 +204,7 @@ class _Reader:
                 frames = packet.decode()
             except av.FFmpegError:
                 pts = packet.dts if packet.pts is None else packet.pts
-                yield _Event(None, None, 0.0 if pts is None else float(pts * self.base), pts or 0, lost=True)
+                yield _Event(None, None, 0.0 if pts is None else self.seconds(pts), pts or 0, lost=True)
                 continue
             for frame in frames:
                 yield _Event(frame, None, 0.0, 0)
@@ -330,7 +334,7 @@ class _Pass:
             picture = Picture(event.frame, self.reader.aspect, self.converters)
             for clip in self.active:
                 if clip.cut.start_pts <= event.pts < clip.cut.end_pts:
-                    time = float((event.pts - clip.cut.start_pts) * self.reader.base)
+                    time = self.reader.seconds(event.pts - clip.cut.start_pts)
                     clip.see(picture, self.upright, time)
 
     def _hear(self, event: _Event) -> None:

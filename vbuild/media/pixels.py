@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
     from vbuild.stage import Frames
+
+
+ALONE: dict[str, Any] = {"threads": 1} if tuple(map(int, av.__version__.split(".")[:2])) >= (16, 1) else {}
+"""Small pictures are shrunk in half the time without the threads that FFmpeg starts where it may."""
 
 
 def target_size(request: Frames, shown: tuple[int, int]) -> tuple[int, int]:
@@ -82,8 +86,9 @@ class Picture:
         turns = round(self.frame.rotation / 90) % 4
         width, height = size[::-1] if turns % 2 else size
         converter = self.converters.setdefault((size, pixels), VideoReformatter())
-        made = converter.reformat(self.frame, width, height, pixels, interpolation=Interpolation.AREA)
-        return np.ascontiguousarray(np.rot90(made.to_ndarray(), turns))
+        made = converter.reformat(self.frame, width, height, pixels, interpolation=Interpolation.AREA, **ALONE)
+        array = made.to_ndarray()
+        return np.ascontiguousarray(np.rot90(array, turns) if turns else array)
 
 
 def _graph(frame: VideoFrame, turns: int, size: tuple[int, int]) -> Graph:

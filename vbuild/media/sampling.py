@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -62,6 +63,7 @@ class Sampler:
             elif self.before is not None and not self.request.every:
                 for _ in range(left):
                     self._give(self.before, self.last[1])
+        self.before = self.last = None  # frames at full size, which would wait for the garbage collector
 
     def _wanted(self, until: float) -> int:
         """How many moments up to `until` seconds are not served yet."""
@@ -87,15 +89,16 @@ class Collected:
     def __init__(self, request: Frames, duration: float) -> None:
         self.pixels: list[np.ndarray] = []
         self.times: list[float] = []
-        self.request = request
-        self.sampler = Sampler(request, duration, self._take)
-
-    def _take(self, time: float, pictures: list[np.ndarray]) -> None:
-        self.times.append(time)
-        self.pixels.append(np.stack(pictures) if self.request.pairs else pictures[0])
+        # lists, not self: a circle would keep all pixels until the garbage collector comes by
+        self.sampler = Sampler(request, duration, partial(_collect, self.times, self.pixels))
 
     def close(self) -> Sampled:
         """All of them, in order of time."""
         self.sampler.close()
         pixels = np.stack(self.pixels) if self.pixels else np.empty((0,), np.uint8)
         return Sampled(pixels, np.array(self.times, np.float64))
+
+
+def _collect(times: list[float], pixels: list[np.ndarray], time: float, pictures: list[np.ndarray]) -> None:
+    times.append(time)
+    pixels.append(np.stack(pictures) if len(pictures) > 1 else pictures[0])
