@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import faulthandler
+import os
+import signal
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -216,3 +220,54 @@ class Dozing:
         """Sleeps once more."""
         time.sleep(self.seconds)
         return {"": 2 * self.seconds}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deadly(Stage):
+    """Comes to a bad end on clips that are darker than 60, in a way that can be chosen."""
+
+    version: ClassVar[int] = 1
+    phase: ClassVar[Phase] = "annotate"
+    writes: ClassVar[Mapping[str, str]] = {"": "float32"}
+
+    how: str = "none"
+    once: str = knob("")
+    """A file that grows by a byte at each bad end; at two bytes (a batch, and the clip alone) there are no more."""
+
+    def asks(self) -> Frames:
+        """One small picture."""
+        return Frames(count=1, size=(8, 8))
+
+    def run(self, clips: Sequence[Clip], model: None) -> Iterable[Row]:
+        """The mean of the picture."""
+        for clip in clips:
+            if clip.frames.pixels.mean() < 60 and self._still_bad():
+                END[self.how]()
+            yield {"": float(clip.frames.pixels.mean())}
+
+    def _still_bad(self) -> bool:
+        if not self.once:
+            return True
+        with Path(self.once).open("a") as file:
+            file.write("x")
+        return Path(self.once).stat().st_size <= 2
+
+
+def _allocate() -> None:
+    np.ones(3 << 27)
+
+
+def _refuse() -> None:
+    raise ConnectionResetError("the other side went away")
+
+
+END = {
+    "none": lambda: None,
+    "exit": lambda: os._exit(3),
+    "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "crash": lambda: faulthandler._sigsegv(),
+    "hang": lambda: time.sleep(600),
+    "memory": _allocate,
+    "network": _refuse,
+}
+"""How a stage may end."""

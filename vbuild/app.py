@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from typing import TYPE_CHECKING
 
-from vbuild.errors import VbuildError
+from vbuild.errors import Stopped, VbuildError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from omegaconf import DictConfig
+
+    from vbuild.config import Config
+    from vbuild.report import Report
 
 HELP = """\
 vbuild: make for video datasets
@@ -22,6 +26,7 @@ vbuild: make for video datasets
   vbuild query NAME ["words"]         search a built dataset
       [--where SQL] [--like CLIP_ID] [--limit N] [--all] [--format table|json|csv]
   vbuild ls                           the datasets that were built
+  vbuild failures NAME [--json]       what failed in a dataset, and why
   vbuild log NAME                     its builds: when, what changed, counts, seconds
   vbuild diff NAME [A [B]]            clips that came, went, changed, or are kept now and were not, and why
   vbuild restore NAME BUILD           brings it back to what a build left
@@ -38,7 +43,8 @@ Keys, as in the dataset's yaml:
   stage@stages.extra=motion           adds one
   where.still='motion_mean >= 0.002'  a condition that clips must meet; null takes it away
   executor.workers=4                  processes; 0 for none
-  failures.retry=always               tries again what failed before
+  failures.retry=always               tries again what failed before (or: changed, transient)
+  limits.seconds=600                  what one clip may take of a worker; more fails it alone
   store=/big/disk                     the cache (default ./cache, or $VBUILD_STORE)
 
 Hydra's own: --cfg job, --info, -m for sweeps, -sc install=bash for completion, --hydra-help.
@@ -53,12 +59,15 @@ HYDRA = ("--cfg", "-c", "--info", "-i", "-m", "--multirun", "-sc", "--shell-comp
 def main() -> None:
     """Entry point of the `vbuild` command."""
     arguments = sys.argv[1:]
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         code = run(arguments)
     except VbuildError as error:
         print(f"vbuild: {error}", file=sys.stderr)
         code = error.exit_code
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
+        if isinstance(stop, Stopped):
+            _show(stop.report)
         print("vbuild: stopped; what was done is kept, the same command goes on from there", file=sys.stderr)
         code = 130
     except BrokenPipeError:
@@ -94,13 +103,34 @@ def _list_datasets() -> int:
 
 
 def _build(arguments: Sequence[str]) -> int:
-    from vbuild.build import build
     from vbuild.compose import load
-    from vbuild.console import Watcher, show
+
+    return _built(load(arguments))
+
+
+def _built(config: Config) -> int:
+    """Builds, shows what was done, and returns the exit code."""
+    from vbuild.build import build
+    from vbuild.console import Watcher
 
     with Watcher() as watcher:
-        report = build(load(arguments), watch=watcher)
+        report = build(config, watch=watcher)
+    _show(report)
+    if report.over is not None:
+        print(f"vbuild: {report.over}; vbuild failures {report.dataset} lists them", file=sys.stderr)
+    return 0 if report.over is None else 1
+
+
+def _show(report: Report) -> None:
+    from vbuild.console import show
+
     show(report)
+
+
+def _failures(arguments: Sequence[str]) -> int:
+    from vbuild.dataset.failing import failures
+
+    print(failures(arguments), end="")
     return 0
 
 
@@ -149,7 +179,7 @@ def _keep(verb: str) -> Callable[[Sequence[str]], int]:
 
 KEEPING = ("log", "diff", "restore", "gc", "verify")
 
-VERBS: dict[str, Callable[[Sequence[str]], int]] = {"plan": _plan, "query": _query, "ls": _ls}
+VERBS: dict[str, Callable[[Sequence[str]], int]] = {"plan": _plan, "query": _query, "ls": _ls, "failures": _failures}
 VERBS |= {verb: _keep(verb) for verb in KEEPING}
 
 
@@ -166,15 +196,11 @@ def _hydra(arguments: Sequence[str]) -> int:
 
     @hydra.main(version_base="1.3", config_path=str(CONF), config_name=ROOT)
     def job(composed: DictConfig) -> None:
-        from vbuild.build import build
-        from vbuild.console import Watcher, show
-
         try:
-            with Watcher() as watcher:
-                overrides = HydraConfig.get().overrides.task
-                suffix = "-".join(o.lstrip("+") for o in overrides if not o.lstrip("+").startswith("dataset="))
-                declared = str(HydraConfig.get().runtime.choices.get("dataset"))
-                show(build(config_of(composed, declared, suffix=_safe(suffix) if sweep else ""), watch=watcher))
+            overrides = HydraConfig.get().overrides.task
+            suffix = "-".join(o.lstrip("+") for o in overrides if not o.lstrip("+").startswith("dataset="))
+            declared = str(HydraConfig.get().runtime.choices.get("dataset"))
+            codes.append(_built(config_of(composed, declared, suffix=_safe(suffix) if sweep else "")))
         except VbuildError as error:
             print(f"vbuild: {error}", file=sys.stderr)
             codes.append(error.exit_code)

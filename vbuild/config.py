@@ -51,9 +51,53 @@ class Local:
 
 @dataclass(frozen=True, kw_only=True)
 class Failures:
-    """What becomes of actions that failed before."""
+    """What becomes of actions that fail, and of those that failed before."""
 
-    retry: Literal["never", "always"] = "never"
+    retry: Literal["never", "changed", "transient", "always"] = "never"
+    """Which of those that failed before are tried again: those that failed under other versions of the libraries,
+    those whose failure may pass (a worker that died, a limit, a file or a network that could not be reached), all."""
+    attempts: int = knob(1)
+    """How often an action whose failure may pass is tried in one build."""
+    backoff: float = knob(1.0)
+    """Seconds before the second attempt; each further one waits twice as long."""
+    max: int | None = None
+    """Actions that may fail in a build before it is ended; what was done is kept."""
+    max_rate: float | None = None
+    """The share of a build's actions that may fail, once 20 have run, before it is ended."""
+
+    def __post_init__(self) -> None:
+        """Refuses what no build could do."""
+        if self.attempts < 1:
+            raise UsageError(f"attempts={self.attempts}: an action is tried at least once")
+        if self.max is not None and self.max < 0:
+            raise UsageError(f"max={self.max}: must be 0 or more failures, or null for no limit")
+        if self.max_rate is not None and not 0 <= self.max_rate <= 1:
+            raise UsageError(f"max_rate={self.max_rate}: it is a share, from 0 to 1, or null for no limit")
+
+    def exceeded(self, failed: int, ran: int | None) -> str | None:
+        """Which limit a number of failures is over, of so many actions; None if it is over none."""
+        if self.max is not None and failed > self.max:
+            return f"failures.max={self.max}: {failed} actions failed"
+        if self.max_rate is not None and ran is not None and failed > self.max_rate * ran:
+            return f"failures.max_rate={self.max_rate:g}: {failed} of {ran} actions failed"
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What one clip, or one whole video, may take of a worker; more fails it, and all others go on."""
+
+    seconds: float | None = knob(3600.0)
+    """Wall seconds; a pass over several clips has as many times as long."""
+    memory: float | None = knob(None)
+    """GiB of data in one worker process (Linux)."""
+
+    def __post_init__(self) -> None:
+        """Refuses limits that nothing could keep."""
+        for name in ("seconds", "memory"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise UsageError(f"{name}={value}: must be more than 0, or null for no limit")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +114,7 @@ class Config:
     windows: Windows = Windows()
     executor: Local = Local()
     failures: Failures = Failures()
+    limits: Limits = Limits()
     store: Path = Path("cache")
     output: Path = Path("cache/datasets")
     """The folder of the LanceDB databases."""

@@ -6,9 +6,12 @@ VbuildError
 ├── MediaError        one file or clip that cannot be read or written
 │   └── NoVideoError       a file that opens but holds no picture
 ├── StageError        a stage that broke its contract
+├── TooManyFailuresError   a build that was ended by failures.max or failures.max_rate
 ├── StoreError        the cache folder: not writable, damaged, full
 └── DatasetError      a dataset that is not there, or was not built by vbuild
 """
+
+from typing import Any
 
 
 class VbuildError(Exception):
@@ -39,8 +42,21 @@ class StageError(VbuildError):
     """A stage returned something other than it declared."""
 
 
+class TooManyFailuresError(VbuildError):
+    """A build in which more failed than it may."""
+
+
 class StoreError(VbuildError):
     """The store cannot be read or written."""
+
+
+class Stopped(KeyboardInterrupt):
+    """A build that a person stopped; what was done until then is kept."""
+
+    def __init__(self, report: Any) -> None:
+        super().__init__("stopped")
+        self.report = report
+        """The `Report` of what was done."""
 
 
 class DatasetError(VbuildError):

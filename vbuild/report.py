@@ -57,6 +57,10 @@ class Report:
     clips: int = 0
     kept: int = 0
     failures: int = 0
+    actions: int = 0
+    """Actions that have a result, or failed."""
+    over: str | None = None
+    """Which limit the failures are over."""
     seconds: float = 0.0
     """Wall seconds."""
     tables: dict[str, int] = field(default_factory=dict)

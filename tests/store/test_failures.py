@@ -1,5 +1,9 @@
 """Failures are known by recipe and key, and counted."""
 
+import dataclasses
+import json
+
+import av
 import numpy as np
 
 from vbuild import digest
@@ -11,7 +15,7 @@ def keys(*numbers):
 
 
 def failed(n, recipe="r", message="it broke"):
-    return Failed(digest.of("key", n), "stage", recipe, "ValueError", message)
+    return Failed(digest.of("key", n), "stage", recipe, "ValueError", message, digest.of("item", n))
 
 
 def test_nothing_has_failed_in_a_new_store(tmp_path):
@@ -28,7 +32,10 @@ def test_a_failure_is_known_under_its_recipe(tmp_path):
     failures = Failures(tmp_path)
     assert failures.known("r", keys(1, 2)).tolist() == [True, False]
     assert failures.known("other", keys(1, 2)).tolist() == [False, True]
-    assert failures.lookup("r", keys(1, 2)) == {digest.of("key", 1): failed(1)}
+    assert failures.lookup("r", keys(1, 2)).keys() == {digest.of("key", 1)}
+    found = failures.lookup("r", keys(1, 2))[digest.of("key", 1)]
+    assert dataclasses.replace(found, versions="") == failed(1)
+    assert json.loads(found.versions)["av"] == av.__version__
 
 
 def test_the_last_word_counts_and_attempts_are_added(tmp_path):

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from vbuild.report import Progress
 
 
+COUNTS = ("videos", "clips", "kept", "failures", "actions")
+"""What a stamp tells of a dataset that is up to date."""
+
+
 def build(config: Config, *, watch: Callable[[Progress], None] = lambda _: None) -> Report:
     """Brings a dataset up to date: runs what is missing, commits it to the LanceDB database, and reports.
 
@@ -29,12 +33,15 @@ def build(config: Config, *, watch: Callable[[Progress], None] = lambda _: None)
     began, now = time.perf_counter(), time.time_ns()
     if (report := up_to_date(config)) is not None:
         report.seconds = time.perf_counter() - began
+        report.over = config.failures.exceeded(report.failures, report.actions)
         return report
     from vbuild.build.finish import Run
 
     _check(config)
-    run = Run.begin(config, watch)
-    report = run.finish(began)
+    with Run.begin(config) as run:
+        run.walk(watch)
+        report = run.finish(began)
+    report.over = config.failures.exceeded(report.failures, report.actions)
     if source.settled(run.session.files, now):
         stamps.write(config.store, config.name, {"state": _state(config, run.session.files), **_counts(report)})
     return report
@@ -73,12 +80,13 @@ def up_to_date(config: Config) -> Report | None:
     """
     stamp = stamps.read(config.store, config.name)
     if (
-        config.failures.retry == "always"
+        config.failures.retry != "never"
         or stamp is None
+        or not stamp.keys() >= set(COUNTS)
         or stamp["state"] != _state(config, source.listing(config.source))
     ):
         return None
-    counts = {name: stamp[name] for name in ("videos", "clips", "kept", "failures")}
+    counts = {name: stamp[name] for name in COUNTS}
     return Report(config.name, str(config.output / config.name), up_to_date=True, **counts)
 
 
@@ -91,4 +99,4 @@ def _state(config: Config, files: source.Listing) -> str:
 
 
 def _counts(report: Report) -> dict[str, int]:
-    return {"videos": report.videos, "clips": report.clips, "kept": report.kept, "failures": report.failures}
+    return {name: getattr(report, name) for name in COUNTS}

@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import TYPE_CHECKING
 
+from vbuild.errors import TooManyFailuresError
 from vbuild.executor.work import Done, Work
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from vbuild.build.ledger import Ledger
+    from vbuild.config import Failures
     from vbuild.executor.local import Executor
 
 Steps = Generator[list[Work], None, None]
 """A shard on its way: it yields works, and goes on when they are done and committed."""
+
+SETTLED = 20
+"""Actions that have run before the share of those that failed says anything."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A work on its way."""
+
+    shard: int
+    work: Work
+    attempt: int = 1
+    due: float = 0.0
+    """On the monotonic clock; an action whose failure may pass is tried again after a while."""
 
 
 @dataclass
@@ -23,42 +43,74 @@ class Drive:
 
     workers: Executor
     ledger: Ledger
+    policy: Failures
     note: Callable[[Done], None]
     """Called with what each work left."""
-    queue: deque[tuple[int, Work]] = field(default_factory=deque)
+    queue: deque[Task] = field(default_factory=deque)
     left: dict[int, int] = field(default_factory=dict)
     """Shard → its works that are not done."""
-    flying: int = 0
+    flying: dict[int, Task] = field(default_factory=dict)
+    tickets: Iterator[int] = field(default_factory=count)
+    ran: int = 0
+    failed: int = 0
 
     def run(self, shards: Sequence[Steps]) -> None:
-        """Takes every shard to its end."""
+        """Takes every shard to its end. Raises TooManyFailuresError."""
         waiting = deque(range(len(shards)))
         while waiting or self.left:
             while waiting and len(self.queue) < self.workers.ahead:
                 self._advance(waiting[0], shards[waiting.popleft()])
-            while self.queue and self.flying < self.workers.ahead:
-                self.workers.submit(*self.queue.popleft())
-                self.flying += 1
+            self._submit()
             if self.flying:
                 shard = self._collect()
                 if not self.left[shard]:
                     del self.left[shard]
                     self.ledger.commit()
                     self._advance(shard, shards[shard])
+            elif self.queue:
+                time.sleep(max(0.0, min(task.due for task in self.queue) - time.monotonic()))
 
     def _advance(self, number: int, shard: Steps) -> None:
         """Takes a shard to its next works, or to its end."""
         for works in shard:
             if works:
                 self.left[number] = len(works)
-                self.queue.extend((number, work) for work in works)
+                self.queue.extend(Task(number, work) for work in works)
                 return
+
+    def _submit(self) -> None:
+        """Gives the executor what it likes to hold of what is due."""
+        for _ in range(len(self.queue)):
+            if len(self.flying) >= self.workers.ahead:
+                return
+            task = self.queue.popleft()
+            if task.due > time.monotonic():
+                self.queue.append(task)
+                continue
+            ticket = next(self.tickets)
+            self.flying[ticket] = task
+            self.workers.submit(ticket, task.work)
 
     def _collect(self) -> int:
         """Waits for a work, holds what it left, and returns its shard."""
-        shard, done = self.workers.next()
-        self.flying -= 1
-        self.left[shard] -= 1
+        ticket, done = self.workers.next()
+        task = self.flying.pop(ticket)
+        again = {(f.recipe, f.key) for f in done.failures if f.transient and task.attempt < self.policy.attempts}
+        if again:
+            due = time.monotonic() + self.policy.backoff * 2 ** (task.attempt - 1)
+            self.queue.append(Task(task.shard, task.work.only(again), task.attempt + 1, due))
+        else:
+            self.left[task.shard] -= 1
+        done.failures = [replace(f, attempts=task.attempt) for f in done.failures if (f.recipe, f.key) not in again]
         self.ledger.take(done)
         self.note(done)
-        return shard
+        self._judge(done)
+        return task.shard
+
+    def _judge(self, done: Done) -> None:
+        """Ends a build in which too much fails."""
+        self.failed += len(done.failures)
+        self.ran += len(done.failures) + sum(len(table) for _, table in done.tables)
+        over = self.policy.exceeded(self.failed, self.ran if self.ran >= SETTLED else None)
+        if over is not None:
+            raise TooManyFailuresError(f"{over}; the build ends here, what was done is kept")

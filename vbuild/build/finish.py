@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
-from importlib.metadata import version
 from typing import IO, TYPE_CHECKING, Any
 
 from vbuild.build.session import Session
 from vbuild.build.tables import targets
 from vbuild.config import settled
 from vbuild.dataset.commit import commit, new_id
-from vbuild.errors import StoreError
+from vbuild.errors import Stopped, StoreError
 from vbuild.plan.items import State
 from vbuild.report import Report
 from vbuild.store import roots
 from vbuild.store.locks import locked
+from vbuild.versions import machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,9 +26,6 @@ if TYPE_CHECKING:
 
     from vbuild.config import Config
     from vbuild.report import Progress
-
-LIBRARIES = ("vbuild", "av", "duckdb", "lancedb", "numpy", "opencv-python-headless", "pyarrow", "pylance")
-"""Recorded with each build; in no key."""
 
 
 @dataclass
@@ -43,7 +38,7 @@ class Run:
     """Tells a gc that the build runs, while it is open."""
 
     @classmethod
-    def begin(cls, config: Config, watch: Callable[[Progress], None]) -> Run:
+    def begin(cls, config: Config) -> Run:
         """Starts a build under a new id, which sorts by time."""
         build = new_id()
         session, folder = Session(config, build), config.store / "runs" / build
@@ -55,14 +50,26 @@ class Run:
         recipes = {name: i.recipe.id for name, i in session.shelf.instances.items()}
         run = cls(session, folder, roots.enter(config.store, folder, config.output / config.name, recipes, time.time()))
         (run.folder / "config.json").write_text(json.dumps(settled(config), indent=1))
-        with (run.folder / "events.jsonl").open("a", encoding="utf-8") as events:
+        return run
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.live.close()
+
+    def walk(self, watch: Callable[[Progress], None]) -> None:
+        """Runs what is missing. Raises Stopped when a person ends it, and TooManyFailuresError."""
+        with (self.folder / "events.jsonl").open("a", encoding="utf-8") as events:
 
             def note(progress: Progress) -> None:
                 events.write(json.dumps({"time": time.time(), **dataclasses.asdict(progress)}) + "\n")
                 watch(progress)
 
-            run.session.walk(note)
-        return run
+            try:
+                self.session.walk(note)
+            except KeyboardInterrupt as stop:
+                raise Stopped(summary(self.session, 0.0)) from stop
 
     def finish(self, began: float) -> Report:
         """Commits the dataset and returns the report. `began` is the time on the performance counter."""
@@ -76,7 +83,6 @@ class Run:
         report.build = committed.build
         report.up_to_date = committed.build is None and not any(stage.ran for stage in report.stages)
         (self.folder / "report.json").write_text(json.dumps(dataclasses.asdict(report), indent=1))
-        self.live.close()
         return report
 
     def _record(self, report: Report, began: float) -> dict[str, Any]:
@@ -96,14 +102,8 @@ class Run:
                 "ran": {stage.name: stage.ran for stage in report.stages},
             },
             "seconds": time.perf_counter() - began,
-            "versions": _versions(),
+            "versions": machine(),
         }
-
-
-@cache
-def _versions() -> dict[str, str | int | None]:
-    """What a build ran on."""
-    return {name: version(name) for name in LIBRARIES} | {"cpus": os.cpu_count()}
 
 
 def summary(session: Session, seconds: float) -> Report:
@@ -121,6 +121,7 @@ def summary(session: Session, seconds: float) -> Report:
         videos_failed=len(session.identified.errors) + sum(int((state == State.FAILED).sum()) for state in probed),
         clips=sum(map(len, clips)),
         kept=sum(int(c.kept.sum()) for c in clips),
+        actions=sum(count.hits + count.ran + count.failed for count in counts),
         failures=sum(count.failed for count in counts) + len(session.identified.errors),
         seconds=seconds,
     )

@@ -74,9 +74,7 @@ class Session:
         instances = {i.name: i for i in (*self.order.video_stages, *self.order.clip_stages)}
         self.shelf = Shelf(Actions(root), instances)
         self.blobs, self.failures = Blobs(root), Failures(root)
-        self.lookup = Lookup(
-            self.shelf, self.blobs, self.failures, self.config.failures.retry == "always", self.build is None
-        )
+        self.lookup = Lookup(self.shelf, self.blobs, self.failures, self.config.failures.retry, self.build is None)
         self.decided = {d.name: Decided(d.name) for d in self.order.decisions}
 
     def walk(self, watch: Watch) -> None:
@@ -84,9 +82,13 @@ class Session:
         self.files = source.listing(self.config.source)
         self.identified = source.identify(self.files, Files(self.config.store))
         self.shards = self._shards()
-        workers = None if self.build is None else executor(self.config.executor.workers, self.blobs, self.build)
+        workers = (
+            None
+            if self.build is None
+            else executor(self.config.executor.workers, self.blobs, self.build, self.config.limits)
+        )
         results = {i.recipe.id: self.shelf.results(name) for name, i in self.shelf.instances.items()}
-        ledger = Ledger(results, self.failures, retried=self.lookup.retry)
+        ledger = Ledger(results, self.failures, retried=self.lookup.retry != "never")
         try:
             segments = list(_segments(self.order.waves))
             for number, segment in enumerate(segments):
@@ -171,7 +173,7 @@ class Session:
                 for _ in shard:
                     raise AssertionError("a plan runs nothing")
         else:
-            Drive(workers, ledger, lambda done: self._note(done, watch)).run(steps)
+            Drive(workers, ledger, self.config.failures, lambda done: self._note(done, watch)).run(steps)
 
     def _note(self, done: Done, watch: Watch) -> None:
         """Counts what a work left, and says how far its stages are."""

@@ -91,7 +91,12 @@ def _job(items: Items, instance: Instance, rows: np.ndarray, spans: np.ndarray, 
     assert not (keys == NOBODY[0]).any()
     values = shelf.values(items, instance.ports, rows)
     return Job(
-        instance.recipe.id, instance.stage, tuple(spans.tolist()), tuple(map(bytes, keys.tolist())), tuple(values)
+        instance.recipe.id,
+        instance.stage,
+        tuple(spans.tolist()),
+        tuple(map(bytes, keys.tolist())),
+        tuple(map(bytes, items.ids[rows].tolist())),
+        tuple(values),
     )
 
 

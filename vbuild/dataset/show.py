@@ -6,6 +6,7 @@ import argparse
 import csv
 import io
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,23 +23,27 @@ BRIEF = ("clip_id", "file", "start_s", "end_s", "dropped_by", *SCORES)
 """What a table on the screen shows, beside the captions."""
 
 
-def _parser(verb: str) -> argparse.ArgumentParser:
+def parser_of(verb: str) -> argparse.ArgumentParser:
+    """A parser with what every verb that reads a dataset takes."""
     parser = argparse.ArgumentParser(prog=f"vbuild {verb}", allow_abbrev=False)
     parser.add_argument("--store", default=None, help="the cache (default ./cache, or $VBUILD_STORE)")
     parser.add_argument("--output", default=None, help="the folder of the databases (default STORE/datasets)")
     return parser
 
 
-def _output(found: argparse.Namespace) -> Path:
-    import os
+def store_of(found: argparse.Namespace) -> Path:
+    """The store that was asked for."""
+    return Path(found.store or os.environ.get("VBUILD_STORE", "cache"))
 
-    store = found.store or os.environ.get("VBUILD_STORE", "cache")
-    return Path(found.output) if found.output else Path(store) / "datasets"
+
+def output_of(found: argparse.Namespace) -> Path:
+    """The folder of databases that was asked for."""
+    return Path(found.output) if found.output else store_of(found) / "datasets"
 
 
 def search(arguments: Sequence[str]) -> str:
     """What `vbuild query` prints. Raises DatasetError."""
-    parser = _parser("query")
+    parser = parser_of("query")
     parser.add_argument("name", help="the dataset")
     parser.add_argument("text", nargs="?", help="words to look for in the captions")
     parser.add_argument("--where", help="a condition in SQL, such as 'motion_mean > 0.01'")
@@ -47,7 +52,7 @@ def search(arguments: Sequence[str]) -> str:
     parser.add_argument("--all", action="store_true", help="clips that were dropped, too")
     parser.add_argument("--format", choices=("table", "json", "csv"), default="table")
     found = parser.parse_args(list(arguments))
-    dataset = query.open(found.name, output=_output(found))
+    dataset = query.open(found.name, output=output_of(found))
     rows = dataset.search(found.text, where=found.where, like=found.like, limit=found.limit, everything=found.all)
     if found.format == "table":
         return as_table(rows)
@@ -56,16 +61,16 @@ def search(arguments: Sequence[str]) -> str:
 
 def ls(arguments: Sequence[str]) -> str:
     """What `vbuild ls` prints."""
-    found = _parser("ls").parse_args(list(arguments))
-    built = listing(_output(found))
+    found = parser_of("ls").parse_args(list(arguments))
+    built = listing(output_of(found))
     if not built:
-        return f"no dataset in {_output(found)}; vbuild +dataset=NAME builds one\n"
+        return f"no dataset in {output_of(found)}; vbuild +dataset=NAME builds one\n"
     heads = ["name", "declared by", "videos", "clips", "kept", "last change (UTC)", "size"]
     rows = [
         [d.name, d.declared, d.videos, d.clips, d.kept, f"{d.built:%Y-%m-%d %H:%M}", f"{d.size / 1e6:.1f} MB"]
         for d in built
     ]
-    return _drawn(heads, rows)
+    return drawn(heads, rows)
 
 
 def _flat(rows: pa.Table) -> list[dict[str, Any]]:
@@ -101,7 +106,7 @@ def as_table(rows: pa.Table) -> str:
     dropped = any(row["dropped_by"] for row in flat)
     heads = [name for name in BRIEF if name in flat[0] and (name != "dropped_by" or dropped)]
     heads += [name for name in ("caption",) if name in flat[0]]
-    return _drawn(heads, [[_brief(row[head]) for head in heads] for row in flat])
+    return drawn(heads, [[_brief(row[head]) for head in heads] for row in flat])
 
 
 def _brief(value: Any) -> str:
@@ -110,7 +115,7 @@ def _brief(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _drawn(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+def drawn(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """A table as wide as the screen, or, where there is none, as wide as it is."""
     import sys
 

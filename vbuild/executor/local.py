@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
+import resource
 import signal
+import sys
+import time
 import warnings
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, wait
@@ -18,6 +22,7 @@ from vbuild.store.failures import Failed
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+    from vbuild.config import Limits
     from vbuild.store.blobs import Blobs
 
 
@@ -38,7 +43,7 @@ class Executor(Protocol):
 
 
 class Inline:
-    """Runs each work in this process, when its result is asked for."""
+    """Runs each work in this process, when its result is asked for. Limits are for processes of their own."""
 
     ahead = 1
 
@@ -62,12 +67,12 @@ class Inline:
 class Processes:
     """Runs works in processes, one work at a time each, started afresh and never forked.
 
-    A process that dies takes its pool with it: the works that were in flight are then done again one by one in a pool
-    of one, so that only the one that kills its worker fails, by name.
+    A process that dies, by a crash, a kill or a limit, takes its pool with it: the works that were in flight are then
+    done again one by one, and the one that kills its worker clip by clip, so that only what is to blame fails, by name.
     """
 
-    def __init__(self, workers: int, blobs: Blobs, build: str) -> None:
-        self.workers, self.blobs, self.build = workers, blobs, build
+    def __init__(self, workers: int, blobs: Blobs, build: str, limits: Limits) -> None:
+        self.workers, self.blobs, self.build, self.limits = workers, blobs, build, limits
         self.ahead = workers * 2
         self.pool = self._pool(workers)
         self.flying: dict[Future[Done], tuple[int, Work]] = {}
@@ -76,16 +81,24 @@ class Processes:
     def _pool(self, workers: int) -> ProcessPoolExecutor:
         # loky replaces a worker that has grown by 300 MB, as one does that decodes large frames; nobody need know.
         warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
-        return ProcessPoolExecutor(max_workers=workers, initializer=_calm)
+        return ProcessPoolExecutor(max_workers=workers, initializer=_begin, initargs=(self.limits.memory,))
 
     def submit(self, ticket: int, work: Work) -> None:
         """Takes one work under a ticket."""
         try:
-            future = self.pool.submit(perform, work, self.blobs, self.build)
+            future = self._submit(self.pool, work)
         except BrokenProcessPool:
             self._recover()
-            future = self.pool.submit(perform, work, self.blobs, self.build)
+            future = self._submit(self.pool, work)
         self.flying[future] = ticket, work
+
+    def _submit(self, pool: ProcessPoolExecutor, work: Work) -> Future[Done]:
+        future: Future[Done] = pool.submit(_limited, work, self.blobs, self.build, self._seconds(work))
+        return future
+
+    def _seconds(self, work: Work) -> float | None:
+        """How long a work may take."""
+        return None if self.limits.seconds is None else self.limits.seconds * max(len(work.spans), 1)
 
     def next(self) -> tuple[int, Done]:
         """Waits for any work to be done."""
@@ -100,7 +113,7 @@ class Processes:
 
     def _recover(self) -> None:
         """A worker died: what was in flight is done again, one by one, and the pool made new."""
-        suspects = [work for future, work in self.flying.items() if not _finished(future)]
+        suspects = [task for future, task in self.flying.items() if not _finished(future)]
         self.ready.extend((self.flying[f][0], f.result()) for f in self.flying if _finished(f))
         self.flying.clear()
         self.pool.shutdown(wait=True, kill_workers=True)
@@ -109,45 +122,74 @@ class Processes:
         self.pool = self._pool(self.workers)
 
     def _alone(self, work: Work) -> Done:
-        """Does a work in a pool of its own; if that pool dies too, the work is to blame."""
+        """Does a work in a pool of its own; if that dies too, its clips one by one, and what is left is to blame."""
         pool = self._pool(1)
+        began = time.monotonic()
         try:
-            done: Done = pool.submit(perform, work, self.blobs, self.build).result()
+            return self._submit(pool, work).result()
         except BrokenProcessPool as error:
-            why = f"the worker died on it ({_cause(error)})"
-            done = Done(
-                failures=[
-                    Failed(key, job.stage.title(), job.recipe, "WorkerDied", why)
-                    for job in work.jobs
-                    for key in job.keys
-                ]
-            )
+            spent, cause = time.monotonic() - began, str(error)
         finally:
             pool.shutdown(wait=True, kill_workers=True)
-        return done
+        parts = work.parts()
+        if len(parts) > 1:
+            return _together([self._alone(part) for part in parts])
+        kind, why = self._blame(spent, cause)
+        return Done(
+            failures=[
+                Failed(key, job.stage.title(), job.recipe, kind, why, item)
+                for job in work.jobs
+                for key, item in zip(job.keys, job.items, strict=True)
+            ]
+        )
+
+    def _blame(self, spent: float, cause: str) -> tuple[str, str]:
+        """Of what a worker died that had one clip for so many seconds: the class of the error, and its message."""
+        limit = self.limits.seconds
+        if limit is not None and spent >= limit:
+            return "OutOfTime", f"it took longer than limits.seconds={limit:g}"
+        codes = cause[cause.rfind("{") + 1 : cause.rfind("}")] if "{" in cause else "no exit code"
+        return "WorkerDied", f"its worker process died of it ({codes})"
 
     def close(self) -> None:
         """Ends the workers."""
         self.pool.shutdown(wait=True, kill_workers=True)
 
 
-def _calm() -> None:
-    """A worker leaves Ctrl-C to the build's process and keeps to one thread a library."""
+def _begin(memory: float | None) -> None:
+    """A worker leaves Ctrl-C to the build's process, and keeps to its memory: what asks for more gets a MemoryError."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if memory is not None and sys.platform == "linux":
+        size = round(memory * (1 << 30))
+        resource.setrlimit(resource.RLIMIT_DATA, (size, resource.getrlimit(resource.RLIMIT_DATA)[1]))
+
+
+def _limited(work: Work, blobs: Blobs, build: str, seconds: float | None) -> Done:
+    """Does a work in a worker, which ends itself when the time is over, even where the interpreter is stuck in C."""
+    if seconds is None:
+        return perform(work, blobs, build)
+    with open(os.devnull, "w") as nowhere:  # noqa: PTH123  a device
+        faulthandler.dump_traceback_later(seconds, exit=True, file=nowhere)
+        try:
+            return perform(work, blobs, build)
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+
+
+def _together(parts: list[Done]) -> Done:
+    """What several works left, as one."""
+    return Done(
+        tables=[table for part in parts for table in part.tables],
+        failures=[failed for part in parts for failed in part.failures],
+        seconds=sum(part.seconds for part in parts),
+    )
 
 
 def _finished(future: Future[Done]) -> bool:
     return future.done() and not future.cancelled() and future.exception() is None
 
 
-def _cause(error: BaseException) -> str:
-    """How a worker died, as loky tells it: the exit codes."""
-    text = str(error)
-    start = text.rfind("{")
-    return text[start + 1 : text.rfind("}")] if start >= 0 else "without a word"
-
-
-def executor(workers: int | None, blobs: Blobs, build: str) -> Executor:
+def executor(workers: int | None, blobs: Blobs, build: str, limits: Limits) -> Executor:
     """The executor for a number of workers: one a core if None, this process if 0."""
     count = os.cpu_count() or 1 if workers is None else workers
-    return Processes(count, blobs, build) if count else Inline(blobs, build)
+    return Processes(count, blobs, build, limits) if count else Inline(blobs, build)

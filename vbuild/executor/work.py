@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,7 +14,7 @@ from vbuild.store.actions import encode
 from vbuild.store.failures import Failed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence, Set
     from pathlib import Path
 
     import numpy as np
@@ -51,6 +51,8 @@ class Job:
     """The rows of `Work.spans` that it is for."""
     keys: tuple[bytes, ...]
     """The key of each action."""
+    items: tuple[bytes, ...]
+    """The id of the clip or video that each action is for, which a failure names."""
     columns: tuple[Mapping[str, Row], ...]
     """What each action reads, by port."""
 
@@ -66,10 +68,27 @@ class Work:
     bitrate: int | None = None
     """Bits a second of the video's picture."""
 
-    @property
-    def size(self) -> int:
-        """How many actions it holds."""
-        return sum(len(job.keys) for job in self.jobs)
+    def only(self, actions: Set[tuple[str, bytes]]) -> Work:
+        """The part of it that is some actions, by recipe and key."""
+        jobs = []
+        for job in self.jobs:
+            kept = [n for n, key in enumerate(job.keys) if (job.recipe, key) in actions]
+            if kept:
+                spans, keys, items = (tuple(of[n] for n in kept) for of in (job.spans, job.keys, job.items))
+                columns = tuple(job.columns[n] for n in kept)
+                jobs.append(Job(job.recipe, job.stage, spans, keys, items, columns))  # type: ignore[arg-type]
+        rows = sorted({row for job in jobs for row in job.spans})
+        place = {row: n for n, row in enumerate(rows)}
+        jobs = [replace(job, spans=tuple(place[row] for row in job.spans)) for job in jobs]
+        return replace(self, spans=tuple(self.spans[row] for row in rows), jobs=tuple(jobs))
+
+    def parts(self) -> list[Work]:
+        """The same, a work for each span."""
+        rows = range(len(self.spans))
+        actions = [
+            {(j.recipe, k) for j in self.jobs for r, k in zip(j.spans, j.keys, strict=True) if r == row} for row in rows
+        ]
+        return [self.only(part) for part in actions if part]
 
 
 @dataclass
@@ -283,8 +302,9 @@ class _Runner:
             done.tables.append((self.job.recipe, table))
         for row, why in self.rows.items():
             if isinstance(why, Failure):
-                key = self.job.keys[self.places[row]]
-                done.failures.append(Failed(key, stage.title(), self.job.recipe, why.error, why.message))
+                place = self.places[row]
+                key, item = self.job.keys[place], self.job.items[place]
+                done.failures.append(Failed(key, stage.title(), self.job.recipe, why.error, why.message, item))
 
     def _table(self, rows: list[int], seconds: float) -> pa.Table:
         found = [self.rows[row] for row in rows]

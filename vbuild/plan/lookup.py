@@ -32,8 +32,8 @@ class Lookup:
     shelf: Shelf
     blobs: Blobs
     failures: Failures
-    retry: bool
-    """Whether actions that failed before are tried again."""
+    retry: str
+    """Which actions that failed before are tried again: `failures.retry`."""
     dry: bool
     """Nothing is repaired, and clips may be unsure."""
     counts: dict[str, StageCount] = field(default_factory=dict)
@@ -116,9 +116,7 @@ class Lookup:
 
     def _failed(self, instance: Instance, keys: np.ndarray) -> np.ndarray:
         """Which keys failed before and are not tried again."""
-        if self.retry or not len(keys):
-            return np.zeros(len(keys), bool)
-        return self.failures.known(instance.recipe.id, keys)
+        return self.failures.known(instance.recipe.id, keys, self.retry)
 
     def _reasons(self, instance: Instance, keys: np.ndarray, gone: np.ndarray) -> Counter[str]:
         """Why actions are missing, with how many of them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -12,10 +13,20 @@ import pyarrow.compute as pc
 
 from vbuild.digest import SIZE
 from vbuild.store import lances
+from vbuild.versions import versions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+TRANSIENT = frozenset(
+    {
+        "WorkerDied", "OutOfTime", "MemoryError", "OSError", "TimeoutError", "InterruptedError", "BlockingIOError",
+        "ConnectionError", "ConnectionResetError", "ConnectionRefusedError", "ConnectionAbortedError",
+        "BrokenPipeError",
+    }
+)  # fmt: skip
+"""Classes of errors that may pass by themselves."""
 
 SCHEMA = pa.schema(
     [
@@ -24,6 +35,7 @@ SCHEMA = pa.schema(
         pa.field("recipe", pa.string()),
         pa.field("error", pa.string()),
         pa.field("message", pa.string()),
+        pa.field("item", pa.binary(SIZE)),
         pa.field("attempts", pa.int64()),
         pa.field("versions", pa.string()),
         pa.field("created", pa.timestamp("us", tz="UTC")),
@@ -41,9 +53,16 @@ class Failed:
     error: str
     """The class of the error."""
     message: str
+    item: bytes
+    """The id of the clip or video that it was for."""
     attempts: int = 1
     versions: str = ""
-    """Of the libraries, as JSON."""
+    """Of the libraries, as JSON; filled in when it is recorded."""
+
+    @property
+    def transient(self) -> bool:
+        """Whether it may pass by itself."""
+        return self.error in TRANSIENT
 
 
 class Failures:
@@ -70,10 +89,21 @@ class Failures:
             self.held[recipe] = {row["key"]: Failed(**row) for row in rows}
         return self.held[recipe]
 
-    def known(self, recipe: str, keys: np.ndarray) -> np.ndarray:
-        """(n,) bool: which of the keys (n,) V16 have failed under a recipe."""
+    def known(self, recipe: str, keys: np.ndarray, retry: str = "never") -> np.ndarray:
+        """(n,) bool: which of the keys (n,) V16 have failed under a recipe, less those that `retry` tries again.
+
+        `changed`: those that failed under other versions of the libraries; `transient`: those that may pass; `always`.
+        """
         held = self.of(recipe)
-        return np.fromiter((key in held for key in keys.tolist()), bool, len(keys))
+        if not held or retry == "always":
+            return np.zeros(len(keys), bool)
+        now = _now()
+        stays = {
+            key
+            for key, failed in held.items()
+            if not (retry == "transient" and failed.transient) and not (retry == "changed" and failed.versions != now)
+        }
+        return np.fromiter((key in stays for key in keys.tolist()), bool, len(keys))
 
     def lookup(self, recipe: str, keys: np.ndarray) -> dict[bytes, Failed]:
         """The failures of those of the keys (n,) V16 that have failed under a recipe."""
@@ -88,7 +118,9 @@ class Failures:
         rows = []
         for f in failed:
             old = before[f.recipe].get(f.key)
-            rows.append({**vars(f), "attempts": f.attempts + (old.attempts if old else 0), "created": now})
+            rows.append(
+                {**vars(f), "versions": _now(), "attempts": f.attempts + (old.attempts if old else 0), "created": now}
+            )
         lances.append(self.path, pa.Table.from_pylist(rows, schema=SCHEMA))
         self.refresh()
 
@@ -100,3 +132,8 @@ class Failures:
             listed = ", ".join(f"X'{key.hex()}'" for key in gone)
             dataset.delete(f"recipe = '{recipe}' AND key IN ({listed})")
             self.refresh()
+
+
+def _now() -> str:
+    """The versions of the libraries, as they are recorded."""
+    return json.dumps(versions(), sort_keys=True)
