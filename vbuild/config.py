@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from vbuild.check import hint, into, join
 from vbuild.errors import UsageError
-from vbuild.stage import Stage, knob
+from vbuild.stage import Decode, Stage, knob
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +115,7 @@ class Config:
     executor: Local = Local()
     failures: Failures = Failures()
     limits: Limits = Limits()
+    decode: Decode = Decode()
     store: Path = Path("cache")
     output: Path = Path("cache/datasets")
     """The folder of the LanceDB databases."""

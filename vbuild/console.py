@@ -97,6 +97,8 @@ def show(report: Report, *, planned: bool = False) -> None:
     unsplit = f" (of {report.videos_unsplit} videos not known yet)" if report.videos_unsplit else ""
     bad = f" ({report.videos_failed} cannot be used: see the table `videos`)" if report.videos_failed else ""
     print(f"{report.videos} videos{bad}, {report.clips} clips{unsplit}, {report.kept} kept, {report.failures} failures")
+    for note in report.notes:
+        print(f"note: {note}")
     if not planned:
         changed = ", ".join(f"{name} {_changed(rows)}" for name, rows in report.changed.items()) or "nothing"
         print(f"changed: {changed}")

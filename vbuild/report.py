@@ -63,6 +63,8 @@ class Report:
     """Which limit the failures are over."""
     seconds: float = 0.0
     """Wall seconds."""
+    notes: list[str] = field(default_factory=list)
+    """What a person should know once."""
     tables: dict[str, int] = field(default_factory=dict)
     """Table → version after the build."""
     changed: dict[str, dict[str, int]] = field(default_factory=dict)

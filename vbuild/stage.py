@@ -82,6 +82,16 @@ class Packets:
     sound: bool = True
 
 
+@dataclass(frozen=True, kw_only=True)
+class Decode:
+    """How footage is decoded, for all stages alike."""
+
+    device: Literal["auto", "cpu", "cuda"] = knob("auto")
+    """`cuda`: a GPU's decoder, and the processor where there is none; `auto`: the same, without a word about it."""
+    deinterlace: bool = False
+    """Whether frames that are marked as interlaced are made whole (by FFmpeg's bwdif, a frame for a frame)."""
+
+
 Request = Frames | Sound | Media | Packets
 
 

@@ -42,6 +42,7 @@ def build(config: Config, *, watch: Callable[[Progress], None] = lambda _: None)
         run.walk(watch)
         report = run.finish(began)
     report.over = config.failures.exceeded(report.failures, report.actions)
+    report.notes += _notes(config)
     if source.settled(run.session.files, now):
         stamps.write(config.store, config.name, {"state": _state(config, run.session.files), **_counts(report)})
     return report
@@ -58,6 +59,15 @@ def plan(config: Config) -> Report:
     report = summary(session, time.perf_counter() - began)
     report.up_to_date = not any(stage.ran or stage.unknown for stage in report.stages)
     return report
+
+
+def _notes(config: Config) -> list[str]:
+    """What is done otherwise than a person may think."""
+    if config.decode.device != "cuda":
+        return []
+    from vbuild.media.hardware import cuda
+
+    return [] if cuda() else ["decode.device=cuda: no CUDA device opens here; the processor decoded"]
 
 
 def _check(config: Config) -> None:

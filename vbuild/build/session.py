@@ -72,7 +72,7 @@ class Session:
         root = self.config.store
         self.order = arrange(self.config)
         instances = {i.name: i for i in (*self.order.video_stages, *self.order.clip_stages)}
-        self.shelf = Shelf(Actions(root), instances)
+        self.shelf = Shelf(Actions(root), instances, self.config.decode)
         self.blobs, self.failures = Blobs(root), Failures(root)
         self.lookup = Lookup(self.shelf, self.blobs, self.failures, self.config.failures.retry, self.build is None)
         self.decided = {d.name: Decided(d.name) for d in self.order.decisions}

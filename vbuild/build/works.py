@@ -40,7 +40,7 @@ def works(items: Items, missing: Mapping[str, np.ndarray], wave: Sequence[Instan
             own = np.flatnonzero(np.isin(part, missing[instance.name]))
             if len(own):
                 jobs.append(_job(items, instance, part[own], own, shelf))
-        yield Work(uri, stream, _spans(items, part, shelf), tuple(jobs), bitrate)
+        yield Work(uri, stream, _spans(items, part, shelf), tuple(jobs), bitrate, shelf.decode)
 
 
 def _once(items: Items, missing: Mapping[str, np.ndarray], wave: Sequence[Instance]) -> dict[str, np.ndarray]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from vbuild.errors import StageError, VbuildError
 from vbuild.media.passes import Cut, footage
-from vbuild.stage import Blob, Clip, Request, Row, Sampled, Sink, Sound, Stage
+from vbuild.stage import Blob, Clip, Decode, Request, Row, Sampled, Sink, Sound, Stage
 from vbuild.store.actions import encode
 from vbuild.store.failures import Failed
 
@@ -67,6 +67,7 @@ class Work:
     jobs: tuple[Job, ...]
     bitrate: int | None = None
     """Bits a second of the video's picture."""
+    decode: Decode = Decode()
 
     def only(self, actions: Set[tuple[str, bytes]]) -> Work:
         """The part of it that is some actions, by recipe and key."""
@@ -168,7 +169,7 @@ def _decode(work: Work, runners: Sequence[_Runner]) -> None:
         for row, span in enumerate(work.spans)
     ]
     began = time.perf_counter()
-    stream = iter(footage(work.uri, work.stream, cuts))
+    stream = iter(footage(work.uri, work.stream, cuts, work.decode))
     left = set(range(len(cuts)))
     while True:
         taken = attempt(lambda: next(stream, None))

@@ -14,17 +14,18 @@ from vbuild.errors import MediaError, NoVideoError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from av.codec.hwaccel import HWAccel
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
 
 @contextmanager
-def opened(path: str) -> Iterator[InputContainer]:
-    """A file, open for reading. Raises MediaError if it is no media file."""
+def opened(path: str, hardware: HWAccel | None = None) -> Iterator[InputContainer]:
+    """A file, open for reading; `hardware` decodes what it can. Raises MediaError if it is no media file."""
     if Path(path).is_file() and not Path(path).stat().st_size:
         raise MediaError("the file is empty (0 bytes)")
     try:
-        container = av.open(path, metadata_errors="replace")
+        container = av.open(path, metadata_errors="replace", hwaccel=hardware)
     except FileNotFoundError as error:
         raise MediaError("the file is gone") from error
     except (av.FFmpegError, ValueError) as error:

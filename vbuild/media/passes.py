@@ -16,16 +16,20 @@ import numpy as np
 
 from vbuild.media.copying import Extract, Extraction
 from vbuild.media.files import opened
+from vbuild.media.graphs import graph
+from vbuild.media.hardware import accelerator
+from vbuild.media.light import Light
 from vbuild.media.pixels import Picture, Upright
 from vbuild.media.sampling import Collected, Sampler
 from vbuild.media.sound import Track
-from vbuild.stage import Frames, Media, Packets, Request, Sampled, Sink, Sound
+from vbuild.stage import Decode, Frames, Media, Packets, Request, Sampled, Sink, Sound
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from av.audio.frame import AudioFrame
     from av.container import InputContainer
+    from av.filter import Graph
     from av.packet import Packet
     from av.video.frame import VideoFrame
     from av.video.reformatter import VideoReformatter
@@ -47,6 +51,9 @@ PREROLL = 0.3
 
 PATIENCE = 10.0
 """Seconds of picture behind a clip for which its sound is waited for."""
+
+
+PLAIN = Decode(device="cpu")
 
 
 @dataclass(frozen=True)
@@ -75,7 +82,7 @@ class Taken:
     """What was lost within it."""
 
 
-def footage(path: str, stream: int, cuts: Sequence[Cut]) -> Iterator[Taken]:
+def footage(path: str, stream: int, cuts: Sequence[Cut], decode: Decode = PLAIN) -> Iterator[Taken]:
     """Decodes a stream of a file once and yields each clip when it is over.
 
     Cuts are in order of their starts; they may overlap and leave gaps, over long ones of which the pass seeks. Bad
@@ -89,7 +96,8 @@ def footage(path: str, stream: int, cuts: Sequence[Cut]) -> Iterator[Taken]:
         if copies is not None and not _decodes(cuts):
             yield from (Taken(n, {}, copies.upto(n), None) for n in range(len(cuts)))
             return
-        for taken in _Pass(_Reader(path, stream, _hears(cuts), files.enter_context(ExitStack())), cuts).clips():
+        reader = _Reader(path, stream, _hears(cuts), decode, files.enter_context(ExitStack()))
+        for taken in _Pass(reader, cuts).clips():
             if copies is not None:
                 copies.upto(taken.index)
             yield taken
@@ -126,16 +134,54 @@ class _Event:
     lost: bool = False
 
 
+def deinterlaced(events: Iterator[_Event]) -> Iterator[_Event]:
+    """Frames that are marked as interlaced made whole, a frame for a frame; all others as they are.
+
+    The filter looks at the frames before and behind, so it holds one back.
+    """
+    filters: Graph | None = None
+    base = Fraction(1)
+    for event in chain(events, [None]):
+        frame = None if event is None else event.frame
+        if event is not None and frame is None:
+            yield event
+            continue
+        if frame is not None and filters is None and not frame.interlaced_frame:
+            assert event is not None
+            yield event
+            continue
+        if filters is None:
+            if frame is None:
+                return
+            filters, base = graph(frame, [("bwdif", "mode=send_frame:deint=interlaced")]), frame.time_base or base
+        filters.push(frame)
+        yield from (_Event(made, None, 0.0, 0) for made in _pulled(filters, base))
+
+
+def _pulled(filters: Graph, base: Fraction) -> Iterator[VideoFrame]:
+    """The frames that a chain of filters gives now, with their times in ticks of `base`."""
+    while True:
+        try:
+            made = filters.pull()
+        except (av.BlockingIOError, av.EOFError):
+            return
+        assert isinstance(made, av.VideoFrame)
+        if made.pts is not None and made.time_base is not None:
+            made.pts = round(made.pts * made.time_base / base)
+        made.time_base = base
+        yield made
+
+
 class _Reader:
     """Frames and sound of one file in the order in which they come, from wherever it is put."""
 
-    def __init__(self, path: str, stream: int, hears: bool, files: ExitStack) -> None:
-        self.path, self.index, self.hears, self.files = path, stream, hears, files
+    def __init__(self, path: str, stream: int, hears: bool, decode: Decode, files: ExitStack) -> None:
+        self.path, self.index, self.hears, self.decode, self.files = path, stream, hears, decode, files
         self._open()
 
     def _open(self) -> None:
         self.files.close()
-        self.container: InputContainer = self.files.enter_context(opened(self.path))
+        self.container: InputContainer = self.files.enter_context(opened(self.path, accelerator(self.decode.device)))
         stream = self.container.streams[self.index]
         assert isinstance(stream, av.VideoStream)
         self.stream = stream
@@ -177,7 +223,8 @@ class _Reader:
         frames: deque[VideoFrame] = deque()
         times: list[int] = []
         last: int | None = None
-        for event in chain(self._decoded(), repeat(None, AHEAD)):
+        events = deinterlaced(self._decoded()) if self.decode.deinterlace else self._decoded()
+        for event in chain(events, repeat(None, AHEAD)):
             if event is not None and event.frame is None:
                 yield event
                 continue
@@ -291,7 +338,7 @@ class _Pass:
         self.active: list[_Clip] = []
         self.recent: deque[tuple[float, Packet[Any], list[AudioFrame]]] = deque()
         self.decodes = any(clip.tracks for clip in self.waiting)
-        self.upright = Upright(reader.aspect)
+        self.upright, self.light = Upright(reader.aspect), Light()
         self.converters: dict[object, VideoReformatter] = {}
         self.seen = self.heard = float("-inf")
         self.sought: _Clip | None = None
@@ -331,7 +378,7 @@ class _Pass:
             self.seen = max(self.seen, event.time)
             while self.waiting and self.waiting[0].cut.start_pts <= event.pts:
                 self._open(self.waiting.popleft())
-            picture = Picture(event.frame, self.reader.aspect, self.converters)
+            picture = Picture(event.frame, self.reader.aspect, self.converters, self.light)
             for clip in self.active:
                 if clip.cut.start_pts <= event.pts < clip.cut.end_pts:
                     time = self.reader.seconds(event.pts - clip.cut.start_pts)

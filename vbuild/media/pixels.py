@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
-from av.filter import Graph
 from av.video.reformatter import Interpolation, VideoReformatter
 
+from vbuild.media.graphs import Filters
 from vbuild.media.probe import shown_size
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from av.video.frame import VideoFrame
 
+    from vbuild.media.light import Light
     from vbuild.stage import Frames
 
 
@@ -36,42 +38,51 @@ def target_size(request: Frames, shown: tuple[int, int]) -> tuple[int, int]:
     return shown
 
 
+TURNS: dict[int, list[tuple[str, str | None]]] = {
+    0: [],
+    1: [("transpose", "cclock")],
+    2: [("hflip", None), ("vflip", None)],
+    3: [("transpose", "clock")],
+}
+"""Quarter turns counter-clockwise, as filters."""
+
+
 class Upright:
     """Turns frames upright and gives them square pixels; frames that are both already go through untouched."""
 
     def __init__(self, aspect: Fraction | None) -> None:
         self.aspect = aspect
-        self.graph: Graph | None = None
-        self.shape: tuple[int, int, str] | None = None
+        self.filters = Filters()
 
     def turn(self, frame: VideoFrame) -> VideoFrame:
-        """One frame, in order of time."""
+        """One frame."""
         size = shown_size(frame, self.aspect)
         turns = round(frame.rotation / 90) % 4
         if not turns and size == (frame.width, frame.height):
             return frame
-        shape = (frame.width, frame.height, frame.format.name)
-        if self.graph is None or shape != self.shape:
-            self.graph, self.shape = _graph(frame, turns, size), shape
-        self.graph.push(frame)
-        turned = self.graph.pull()
-        assert isinstance(turned, av.VideoFrame)
-        turned.pts, turned.time_base = frame.pts, frame.time_base
-        return turned
+        steps = [*TURNS[turns], ("scale", f"{size[0]}:{size[1]}"), ("setsar", "1")]
+        return self.filters.pass_through(frame, steps)
 
 
 class Picture:
     """One decoded frame, converted once for each size and format that is asked of it."""
 
-    def __init__(self, frame: VideoFrame, aspect: Fraction | None, converters: dict[object, VideoReformatter]) -> None:
-        self.frame, self.aspect, self.converters = frame, aspect, converters
+    def __init__(
+        self, frame: VideoFrame, aspect: Fraction | None, converters: dict[object, VideoReformatter], light: Light
+    ) -> None:
+        self.frame, self.aspect, self.converters, self.light = frame, aspect, converters, light
         self.made: dict[object, np.ndarray] = {}
         self.turned: VideoFrame | None = None
 
+    @cached_property
+    def plain(self) -> VideoFrame:
+        """The frame in the light of an ordinary screen."""
+        return self.light.plain(self.frame)
+
     def upright(self, turner: Upright) -> VideoFrame:
-        """The frame as it is, or turned if it has to be; once, for frames go through a filter in order."""
+        """The frame as it is, or turned if it has to be."""
         if self.turned is None:
-            self.turned = turner.turn(self.frame)
+            self.turned = turner.turn(self.plain)
         return self.turned
 
     def array(self, request: Frames) -> np.ndarray:
@@ -86,26 +97,6 @@ class Picture:
         turns = round(self.frame.rotation / 90) % 4
         width, height = size[::-1] if turns % 2 else size
         converter = self.converters.setdefault((size, pixels), VideoReformatter())
-        made = converter.reformat(self.frame, width, height, pixels, interpolation=Interpolation.AREA, **ALONE)
+        made = converter.reformat(self.plain, width, height, pixels, interpolation=Interpolation.AREA, **ALONE)
         array = made.to_ndarray()
         return np.ascontiguousarray(np.rot90(array, turns) if turns else array)
-
-
-def _graph(frame: VideoFrame, turns: int, size: tuple[int, int]) -> Graph:
-    graph = Graph()
-    last = graph.add_buffer(template=None, width=frame.width, height=frame.height, format=frame.format,
-                            time_base=frame.time_base)  # fmt: skip
-    chain: dict[int, list[tuple[str, str | None]]] = {
-        0: [],
-        1: [("transpose", "cclock")],
-        2: [("hflip", None), ("vflip", None)],
-        3: [("transpose", "clock")],
-    }
-    steps: list[tuple[str, str | None]] = [*chain[turns], ("scale", f"{size[0]}:{size[1]}"), ("setsar", "1")]
-    for name, options in steps:
-        step = graph.add(name, options)
-        last.link_to(step)
-        last = step
-    last.link_to(graph.add("buffersink"))
-    graph.configure()
-    return graph

@@ -6,6 +6,9 @@ They stand apart from that code because the planner reads them and must not load
 PROBE = 1
 """What `probe` says of a file: its spans, sizes, rates and turns."""
 
+DEINTERLACE = 1
+"""How interlaced frames are made whole, where `decode.deinterlace` asks for it."""
+
 PASSES = 1
 """Which frames a pass picks, and how it turns, shrinks and converts their pixels and the sound."""
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from vbuild import digest
 from vbuild.plan.order import BASE, BLOB_PARTS, SOURCE, owner
+from vbuild.stage import Decode
 from vbuild.store.actions import digest_column, value_column
 
 if TYPE_CHECKING:
@@ -115,6 +116,8 @@ class Shelf:
 
     actions: Actions
     instances: Mapping[str, Instance]
+    decode: Decode = Decode()
+    """How the footage of what is missing is decoded."""
 
     def results(self, instance: str) -> Results:
         """Those of one instance."""

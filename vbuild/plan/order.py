@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 from vbuild.check import hint
 from vbuild.errors import UsageError
+from vbuild.media.versions import DEINTERLACE
 from vbuild.plan.predicate import Predicate, columns_read, ordering_columns
-from vbuild.stage import PHASES, Stage, recipe
+from vbuild.stage import PHASES, Frames, Media, Stage, recipe
 from vbuild.stages.dedup import Dedup
 from vbuild.stages.probe import Probe
 
@@ -61,11 +62,16 @@ class Instance:
     name: str
     stage: Stage
     ports: tuple[Port, ...] = ()
+    deinterlace: bool = False
+    """Whether interlaced frames are made whole before it sees them."""
 
     @cached_property
     def recipe(self) -> Recipe:
         """All that changes what it writes."""
-        return recipe(self.stage)
+        made = recipe(self.stage)
+        if self.deinterlace and isinstance(self.stage.asks(), Frames | Media):
+            return replace(made, uses={**made.uses, "deinterlace": DEINTERLACE})
+        return made
 
     @property
     def columns(self) -> dict[str, tuple[str, str]]:
@@ -142,6 +148,7 @@ def arrange(config: Config) -> Order:
     plain = {name: stage for name, stage in stages.items() if name not in dedups}
     known = {**GIVEN, **{name: stage.writes for name, stage in plain.items()}}
     instances = {name: _wire(f"stages.{name}", stage, known) for name, stage in plain.items()}
+    instances = {n: replace(i, deinterlace=config.decode.deinterlace) for n, i in instances.items()}
     split = _wire(SPLIT, config.split, known)
     clips = {name: i for name, i in instances.items() if i.stage.scope == "clip"}
     video = {name: i for name, i in instances.items() if i.stage.scope == "video"}
