@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, get_args
 
-from vbuild.digest import Recipe
+from vbuild.digest import Recipe, canonical
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -229,11 +230,9 @@ class Stage:
 
 def recipe(stage: Stage) -> Recipe:
     """The recipe of a stage: what it is called, its version, and the parameters that differ from their defaults."""
-    params = {
-        f.name: _plain(getattr(stage, f.name))
-        for f in dataclasses.fields(stage)
-        if is_param(f) and getattr(stage, f.name) != _default(f)
-    }
+    given = {f.name: _plain(getattr(stage, f.name), f.type) for f in dataclasses.fields(stage) if is_param(f)}
+    default = defaults(stage)
+    params = {n: v for n, v in given.items() if n not in default or canonical(v) != canonical(default[n])}
     return Recipe(stage.title(), stage.version, params, dict(stage.uses), dict(stage.models()))
 
 
@@ -242,11 +241,20 @@ def is_param(f: dataclasses.Field[Any]) -> bool:
     return not (f.metadata.get("knob") or f.metadata.get("wiring"))
 
 
-def _default(f: dataclasses.Field[Any]) -> Any:
-    return f.default_factory() if f.default_factory is not dataclasses.MISSING else f.default
+def defaults(stage: Stage | type[Stage]) -> dict[str, Any]:
+    """The parameters of a stage that have a default, with it, as a recipe would hold them."""
+    found = {}
+    for f in dataclasses.fields(stage):
+        default = f.default_factory() if f.default_factory is not dataclasses.MISSING else f.default
+        if is_param(f) and default is not dataclasses.MISSING:
+            found[f.name] = _plain(default, f.type)
+    return found
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, kind: Any = "") -> Any:
+    """A value as a recipe holds it. A whole number for a field that is a float is one, as the checker would make it."""
     if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
+        return [_plain(item, kind) for item in value]
+    if type(value) is int and re.search(r"\bfloat\b", str(kind)) and not re.search(r"\bint\b", str(kind)):
+        return float(value)
     return dict(value) if isinstance(value, Mapping) else value

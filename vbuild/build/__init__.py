@@ -49,7 +49,10 @@ def build(config: Config, *, watch: Callable[[Progress], None] = lambda _: None)
 
 
 def plan(config: Config) -> Report:
-    """What a build would run, by the same walk with nothing run. What cannot be known yet is counted as unknown."""
+    """What a build would run, by the same walk with nothing run. What cannot be known yet is counted as unknown.
+
+    Writes nothing but the memo of file digests, as `git status` does: what was read of new files is not read twice.
+    """
     from vbuild.build.finish import summary
     from vbuild.build.session import Session
 
@@ -57,7 +60,9 @@ def plan(config: Config) -> Report:
     session = Session(config, None)
     session.walk(lambda _: None)
     report = summary(session, time.perf_counter() - began)
-    report.up_to_date = not any(stage.ran or stage.unknown for stage in report.stages)
+    report.up_to_date = not any(stage.ran or stage.unknown or stage.unsplit for stage in report.stages)
+    stamp = stamps.read(config.store, config.name)
+    report.stale = report.up_to_date and (stamp is None or stamp["state"] != _state(config, session.files))
     return report
 
 

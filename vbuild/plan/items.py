@@ -162,16 +162,24 @@ class Shelf:
         ):
             for state in states:
                 ready[np.isin(state, left)] = comes
-        footage = instance.stage.asks() is not None or not instance.ports
         if not instance.ports:
             return items.ids, ready
-        names, columns = (["footage"], [items.ids]) if footage else ([], [])
-        for port in instance.ports:
-            names += [f"{port.name}.{f}" for f in port.fields]
-            columns += self.digests(items, port.source, port.fields)
+        names, columns = self.parts(items, instance)
         keys = digest.inputs(names, columns).copy()
         keys[ready != State.MISSING] = NOBODY[0]
         return keys, ready
+
+    def parts(
+        self, items: Items, instance: Instance, rows: np.ndarray | None = None
+    ) -> tuple[list[str], list[np.ndarray]]:
+        """What the inputs of an instance's actions are made of: names, and per name the digests (n,) V16, in order."""
+        footage = instance.stage.asks() is not None or not instance.ports
+        ids = items.ids if rows is None else items.ids[rows]
+        names, columns = (["footage"], [ids]) if footage else ([], [])
+        for port in instance.ports:
+            names += [f"{port.name}.{f}" for f in port.fields]
+            columns += self.digests(items, port.source, port.fields, rows)
+        return names, columns
 
     def values(self, items: Items, ports: Sequence[Port], rows: np.ndarray) -> list[dict[str, dict[str, object]]]:
         """Per row, per port, what an action reads, as plain values."""
@@ -230,6 +238,15 @@ def hexed(digests: np.ndarray | pa.ChunkedArray) -> pa.ChunkedArray:
         text = digests.tobytes().hex()
         return pa.chunked_array([pa.array([text[i : i + 32] for i in range(0, len(text), 32)], pa.string())])
     return pa.chunked_array([pa.array([None if d is None else d.hex() for d in digests.to_pylist()], pa.string())])
+
+
+def seconds_of(items: Items, shelf: Shelf, rows: np.ndarray) -> np.ndarray:
+    """Seconds of footage of clips, or of videos; NaN where they are not known."""
+    if items.parent is None:
+        return np.asarray(shelf.take(items, "probe", ["duration"], rows)["duration"].to_numpy(), np.float64)
+    probed = shelf.take(items, "probe", ["time_base_num", "time_base_den"], rows)
+    tick = probed["time_base_num"].to_numpy() / probed["time_base_den"].to_numpy()
+    return np.asarray((items.end_pts[rows] - items.start_pts[rows]) * tick, np.float64)
 
 
 PROBED = ("width", "height", "fps", "time_base_num", "time_base_den", "start_pts", "stream")

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vbuild.plan.costs import Costs
 from vbuild.plan.items import Found, State
+from vbuild.plan.reasons import Reasons
 from vbuild.report import StageCount
 from vbuild.store.actions import value_column
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from vbuild.digest import Recipe
     from vbuild.plan.items import Items, Shelf
     from vbuild.plan.order import Instance
     from vbuild.store.blobs import Blobs
     from vbuild.store.failures import Failures
-
-SIBLINGS = 16
-"""Older recipes of a stage that a miss is compared with."""
 
 
 @dataclass
@@ -39,6 +34,11 @@ class Lookup:
     counts: dict[str, StageCount] = field(default_factory=dict)
     asked: dict[str, set[bytes]] = field(default_factory=dict)
     """Recipe → the keys of actions that had to run."""
+    reasons: Reasons = field(init=False)
+    costs: Costs = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.reasons, self.costs = Reasons(self.shelf, self.failures), Costs(self.shelf)
 
     def count(self, instance: str) -> StageCount:
         """The count of one instance, made when it is first asked for."""
@@ -52,7 +52,9 @@ class Lookup:
         found = items.found[instance.name] = Found(keys, state, np.zeros(len(items), bool))
         count = self.count(instance.name)
         ready = np.flatnonzero(state == State.MISSING)
-        stored, gone = self._stored(instance, keys[ready])
+        stored, gone = self.stored(instance, keys[ready])
+        if gone.any() and not self.dry:
+            self.shelf.results(instance.name).delete(keys[ready[gone]])
         found.state[ready[stored]] = State.DONE
         missing = ready[~stored]
         failed = self._failed(instance, keys[missing])
@@ -66,11 +68,17 @@ class Lookup:
         count.failed += int(failed.sum())
         count.unknown += int((found.state == State.UNKNOWN).sum())
         own = run[found.own[run]]
-        evicted = np.isin(own, ready[gone])
-        count.reasons = dict(Counter(count.reasons) + self._reasons(instance, keys[own], evicted))
+        matches = list(self.reasons.of(items, instance, own, np.isin(own, ready[gone])))
+        for match in matches:
+            text = match.reason.text
+            count.reasons[text] = count.reasons.get(text, 0) + len(match.rows)
+        self._saved(instance, keys[ready[stored]])
         if self.dry:
-            count.ran += int(found.own.sum())
-            count.hits += len(run) - int(found.own.sum())
+            count.ran += len(own)
+            count.hits += len(run) - len(own)
+            if len(own) or count.unknown:
+                self.costs.see(items, instance, ready[stored], matches)
+                self.costs.want(items, instance, own, np.flatnonzero(found.state == State.UNKNOWN))
         return run
 
     def settle(self, items: Items, instance: Instance) -> None:
@@ -93,10 +101,10 @@ class Lookup:
             asked.add(key)
         return new
 
-    def _stored(self, instance: Instance, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def stored(self, instance: Instance, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Which keys have a result whose blobs are all there, and which had one whose blob is gone.
 
-        A result without its blob is no result: its row is deleted before the action runs again.
+        A result without its blob is no result.
         """
         results = self.shelf.results(instance.name)
         places = results.lookup(keys)
@@ -107,56 +115,15 @@ class Lookup:
             for name in names:
                 uris = table[name].to_pylist()
                 gone |= np.array([uri is not None for uri in uris]) & self.blobs.missing(uris)
-        stored = (places >= 0) & ~gone
-        if stored.any():
-            self.count(instance.name).saved += float(np.nansum(results.take(places[stored], ["seconds"])["seconds"]))
-        if gone.any() and not self.dry:
-            results.delete(keys[gone])
-        return stored, gone
+        return (places >= 0) & ~gone, gone
+
+    def _saved(self, instance: Instance, keys: np.ndarray) -> None:
+        """Counts what hits once cost."""
+        if len(keys):
+            results = self.shelf.results(instance.name)
+            seconds = results.take(results.lookup(keys), ["seconds"])["seconds"]
+            self.count(instance.name).saved += float(np.nansum(seconds))
 
     def _failed(self, instance: Instance, keys: np.ndarray) -> np.ndarray:
         """Which keys failed before and are not tried again."""
         return self.failures.known(instance.recipe.id, keys, self.retry)
-
-    def _reasons(self, instance: Instance, keys: np.ndarray, gone: np.ndarray) -> Counter[str]:
-        """Why actions are missing, with how many of them."""
-        reasons: Counter[str] = Counter()
-        if not len(keys):
-            return reasons
-        reasons["evicted"] = int(gone.sum())
-        left = keys[~gone]
-        siblings = [r for r in self.shelf.actions.recipes(instance.recipe.stage) if r.id != instance.recipe.id]
-        near = sorted(siblings, key=lambda r: distance(r, instance.recipe))[:SIBLINGS]
-        for sibling in near:
-            held = self.shelf.actions.results(sibling, instance.stage.writes).lookup(left) >= 0
-            reasons[difference(sibling, instance.recipe)] += int(held.sum())
-            left = left[~held]
-        new = "new input" if siblings or len(self.shelf.results(instance.name)) else "first build"
-        reasons[new] += len(left)
-        return +reasons
-
-
-def distance(a: Recipe, b: Recipe) -> int:
-    """In how many places two recipes of a stage differ."""
-    return len(_differences(a, b))
-
-
-def difference(old: Recipe, new: Recipe) -> str:
-    """What changed from one recipe of a stage to another, for people."""
-    return ", ".join(_differences(old, new)) or "same recipe"
-
-
-def _differences(old: Recipe, new: Recipe) -> list[str]:
-    found = [] if old.version == new.version else [f"new version {old.version} → {new.version}"]
-    found += [f"{name} {a} → {b}" for name, a, b in _changed(old.params, new.params)]
-    found += [f"new {name} {a} → {b}" for name, a, b in _changed(old.uses, new.uses)]
-    return found + [f"new model {name} {a[:8]} → {b[:8]}" for name, a, b in _changed(old.models, new.models)]
-
-
-def _changed(old: object, new: object) -> Iterable[tuple[str, str, str]]:
-    """Name, old and new value of what differs; `default` for a parameter that is left out of a recipe."""
-    assert isinstance(old, dict)
-    assert isinstance(new, dict)
-    for name in sorted(old.keys() | new.keys()):
-        if old.get(name) != new.get(name):
-            yield name, *(repr(side[name]) if name in side else "default" for side in (old, new))
