@@ -11,6 +11,7 @@ import numpy as np
 from vbuild.plan.items import Found, State
 from vbuild.report import StageCount
 from vbuild.store.actions import value_column
+from vbuild.store.blobs import Present
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,6 +40,10 @@ class Lookup:
     counts: dict[str, StageCount] = field(default_factory=dict)
     asked: dict[str, set[bytes]] = field(default_factory=dict)
     """Recipe → the keys of actions that had to run."""
+    present: Present = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.present = Present(self.blobs.folder)
 
     def count(self, instance: str) -> StageCount:
         """The count of one instance, made when it is first asked for."""
@@ -106,7 +111,7 @@ class Lookup:
             table = results.take(places, names)
             for name in names:
                 uris = table[name].to_pylist()
-                gone |= np.array([uri is not None for uri in uris]) & self.blobs.missing(uris)
+                gone |= np.array([uri is not None for uri in uris]) & self.present.missing(uris)
         stored = (places >= 0) & ~gone
         if stored.any():
             self.count(instance.name).saved += float(np.nansum(results.take(places[stored], ["seconds"])["seconds"]))
