@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 Watch = Callable[[Progress], None]
 
+A_PLAN = 4096
+"""Videos that a plan takes together: nothing waits for it, and look-ups of many keys cost less a key."""
+
 
 @dataclass
 class Shard:
@@ -111,7 +114,7 @@ class Session:
         ids, first = np.unique(self.identified.ids[known], return_index=True)
         order = np.argsort(first, kind="stable")
         rows, ids = known[first[order]], ids[order]
-        size = max(self.config.executor.shard, 1)
+        size = max(self.config.executor.shard, 1) if self.build is not None else A_PLAN
         return [
             Shard(Items(ids[i : i + size], uris=[self.files.uris[r] for r in rows[i : i + size].tolist()]))
             for i in range(0, len(ids), size)

@@ -12,6 +12,7 @@ from vbuild.plan.items import Found, State
 from vbuild.plan.reasons import Reasons
 from vbuild.report import StageCount
 from vbuild.store.actions import value_column
+from vbuild.store.blobs import Present
 
 if TYPE_CHECKING:
     from vbuild.plan.items import Items, Shelf
@@ -34,10 +35,12 @@ class Lookup:
     counts: dict[str, StageCount] = field(default_factory=dict)
     asked: dict[str, set[bytes]] = field(default_factory=dict)
     """Recipe → the keys of actions that had to run."""
+    present: Present = field(init=False)
     reasons: Reasons = field(init=False)
     costs: Costs = field(init=False)
 
     def __post_init__(self) -> None:
+        self.present = Present(self.blobs.folder)
         self.reasons, self.costs = Reasons(self.shelf, self.failures), Costs(self.shelf)
 
     def count(self, instance: str) -> StageCount:
@@ -52,7 +55,9 @@ class Lookup:
         found = items.found[instance.name] = Found(keys, state, np.zeros(len(items), bool))
         count = self.count(instance.name)
         ready = np.flatnonzero(state == State.MISSING)
-        stored, gone = self.stored(instance, keys[ready])
+        places, gone = self.places(instance, keys[ready])
+        stored = places >= 0
+        self._saved(instance, places[stored])
         if gone.any() and not self.dry:
             self.shelf.results(instance.name).delete(keys[ready[gone]])
         found.state[ready[stored]] = State.DONE
@@ -72,7 +77,6 @@ class Lookup:
         for match in matches:
             text = match.reason.text
             count.reasons[text] = count.reasons.get(text, 0) + len(match.rows)
-        self._saved(instance, keys[ready[stored]])
         if self.dry:
             count.ran += len(own)
             count.hits += len(run) - len(own)
@@ -101,8 +105,8 @@ class Lookup:
             asked.add(key)
         return new
 
-    def stored(self, instance: Instance, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Which keys have a result whose blobs are all there, and which had one whose blob is gone.
+    def places(self, instance: Instance, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Where the results of keys are whose blobs are all there (-1: nowhere), and which had one whose blob is gone.
 
         A result without its blob is no result.
         """
@@ -114,14 +118,13 @@ class Lookup:
             table = results.take(places, names)
             for name in names:
                 uris = table[name].to_pylist()
-                gone |= np.array([uri is not None for uri in uris]) & self.blobs.missing(uris)
-        return (places >= 0) & ~gone, gone
+                gone |= np.array([uri is not None for uri in uris]) & self.present.missing(uris)
+        return np.where(gone, -1, places), gone
 
-    def _saved(self, instance: Instance, keys: np.ndarray) -> None:
+    def _saved(self, instance: Instance, places: np.ndarray) -> None:
         """Counts what hits once cost."""
-        if len(keys):
-            results = self.shelf.results(instance.name)
-            seconds = results.take(results.lookup(keys), ["seconds"])["seconds"]
+        if len(places):
+            seconds = self.shelf.results(instance.name).take(places, ["seconds"])["seconds"]
             self.count(instance.name).saved += float(np.nansum(seconds))
 
     def _failed(self, instance: Instance, keys: np.ndarray) -> np.ndarray:

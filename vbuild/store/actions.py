@@ -241,6 +241,8 @@ class Results:
     def _take_over(self, dataset: Any | None) -> None:
         self.dataset = dataset
         self.sorted: tuple[np.ndarray, np.ndarray] | None = None
+        self.asked: tuple[np.ndarray, np.ndarray] | None = None
+        """The last keys and their places: what is looked up is, as a rule, taken next."""
         self.cached: dict[str, pa.ChunkedArray] = {}
 
     def __len__(self) -> int:
@@ -267,6 +269,11 @@ class Results:
         """
         if self.dataset is None or not len(keys):
             return np.full(len(keys), -1, np.int64)
+        if self.asked is None or not np.array_equal(_words(self.asked[0]), _words(keys)):
+            self.asked = keys.copy(), self._search(keys)
+        return self.asked[1]
+
+    def _search(self, keys: np.ndarray) -> np.ndarray:
         if self.sorted is None:
             held = keys_of(*self._columns(["key"]))
             order = np.argsort(_half(held), kind="stable")
@@ -328,6 +335,11 @@ def _fixed(f: pa.Field) -> bool:
     return bool(pa.types.is_primitive(f.type)) or f.type == KEY
 
 
+def _words(keys: np.ndarray) -> np.ndarray:
+    """Keys as two numbers of 64 bits each, behind one another."""
+    return np.ascontiguousarray(keys).view(np.uint64)
+
+
 def _half(keys: np.ndarray) -> np.ndarray:
     """The first 64 bits of keys."""
-    return np.ascontiguousarray(keys).view(np.uint64)[::2]
+    return _words(keys)[::2]

@@ -6,7 +6,7 @@ import os
 import secrets
 import shutil
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -91,16 +91,30 @@ class Blobs:
             shutil.rmtree(folder, ignore_errors=True)
 
     def missing(self, uris: Sequence[str | None]) -> np.ndarray:
-        """(n,) bool: which of these blobs are not there. Folders are listed once; no file is looked at by itself."""
+        """(n,) bool: which of these blobs are not there."""
+        return Present(self.folder).missing(uris)
+
+
+@dataclass(frozen=True)
+class Present:
+    """Which blobs are there: each folder is listed once, and only what is not listed is looked for by itself."""
+
+    folder: Path
+    listed: set[str] = field(default_factory=set)
+    """Folders."""
+    there: set[str] = field(default_factory=set)
+
+    def missing(self, uris: Sequence[str | None]) -> np.ndarray:
+        """(n,) bool: which of these blobs are not there."""
         import numpy as np
 
-        there: dict[str, set[str]] = {}
-        gone = np.ones(len(uris), bool)
-        for row, uri in enumerate(uris):
-            shard, _, name = (uri or "").partition("/")
-            if shard not in there:
-                there[shard] = _names(self.folder / shard) if uri else set()
-            gone[row] = name not in there[shard]
+        for shard in {uri[:3] for uri in uris if uri is not None} - self.listed:
+            self.listed.add(shard)
+            self.there.update(map(shard.__add__, _names(self.folder / shard)))
+        gone = ~np.fromiter(map(self.there.__contains__, uris), bool, len(uris))
+        for row in np.flatnonzero(gone).tolist():
+            uri = uris[row]
+            gone[row] = uri is None or not (self.folder / uri).is_file()
         return gone
 
 
@@ -115,8 +129,8 @@ def _again(path: Path, size: int) -> bool:
     return True
 
 
-def _names(folder: Path) -> set[str]:
+def _names(folder: Path) -> list[str]:
     try:
-        return set(os.listdir(folder))  # noqa: PTH208  names are wanted, not paths
+        return os.listdir(folder)  # noqa: PTH208  names are wanted, not paths
     except FileNotFoundError:
-        return set()
+        return []
