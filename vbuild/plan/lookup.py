@@ -10,7 +10,8 @@ import numpy as np
 
 from vbuild.plan.items import Found, State
 from vbuild.report import StageCount
-from vbuild.store.actions import value_column
+from vbuild.store.actions import BLOBS, value_column
+from vbuild.store.blobs import cited
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -101,12 +102,13 @@ class Lookup:
         results = self.shelf.results(instance.name)
         places = results.lookup(keys)
         gone = np.zeros(len(keys), bool)
-        names = [f"{value_column(f)}_uri" for f, kind in instance.stage.writes.items() if kind == "blob"]
+        names = [f"{value_column(f)}_uri" for f, kind in instance.stage.writes.items() if kind in BLOBS]
         if names and (places >= 0).any():
             table = results.take(places, names)
             for name in names:
-                uris = table[name].to_pylist()
-                gone |= np.array([uri is not None for uri in uris]) & self.blobs.missing(uris)
+                cells = list(map(cited, table[name].to_pylist()))
+                rows = np.repeat(np.arange(len(cells)), list(map(len, cells)))
+                gone[rows[self.blobs.missing([uri for cell in cells for uri in cell])]] = True
         stored = (places >= 0) & ~gone
         if stored.any():
             self.count(instance.name).saved += float(np.nansum(results.take(places[stored], ["seconds"])["seconds"]))
