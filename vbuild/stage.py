@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, get_args
@@ -219,11 +220,9 @@ class Stage:
 
 def recipe(stage: Stage) -> Recipe:
     """The recipe of a stage: what it is called, its version, and the parameters that differ from their defaults."""
-    params = {
-        f.name: _plain(getattr(stage, f.name))
-        for f in dataclasses.fields(stage)
-        if is_param(f) and getattr(stage, f.name) != _default(f)
-    }
+    known = defaults(type(stage))
+    given = {name: _plain(getattr(stage, name)) for name in known}
+    params = {name: value for name, value in given.items() if value != known[name]}
     return Recipe(stage.title(), stage.version, params, dict(stage.uses), dict(stage.models()))
 
 
@@ -232,11 +231,22 @@ def is_param(f: dataclasses.Field[Any]) -> bool:
     return not (f.metadata.get("knob") or f.metadata.get("wiring"))
 
 
-def _default(f: dataclasses.Field[Any]) -> Any:
-    return f.default_factory() if f.default_factory is not dataclasses.MISSING else f.default
+def defaults(cls: type[Stage]) -> dict[str, Any]:
+    """What the parameters of a stage are where nothing is said, as plain values; MISSING for one that must be given."""
+    return {
+        f.name: _plain(f.default if f.default_factory is dataclasses.MISSING else f.default_factory())
+        for f in dataclasses.fields(cls)
+        if is_param(f)
+    }
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
-    return dict(value) if isinstance(value, Mapping) else value
+    """A value as a recipe holds it: tuples are lists, and a text has one form, however it was typed."""
+    match value:
+        case str():
+            return unicodedata.normalize("NFC", value)
+        case tuple() | list():
+            return [_plain(item) for item in value]
+        case Mapping():
+            return {_plain(key): _plain(item) for key, item in value.items()}
+    return value

@@ -159,16 +159,28 @@ class Shelf:
         ):
             for state in states:
                 ready[np.isin(state, left)] = comes
-        footage = instance.stage.asks() is not None or not instance.ports
         if not instance.ports:
             return items.ids, ready
-        names, columns = (["footage"], [items.ids]) if footage else ([], [])
-        for port in instance.ports:
-            names += [f"{port.name}.{f}" for f in port.fields]
-            columns += self.digests(items, port.source, port.fields)
-        keys = digest.inputs(names, columns).copy()
+        keys = digest.inputs(*self.parts(items, instance)).copy()
         keys[ready != State.MISSING] = NOBODY[0]
         return keys, ready
+
+    def parts(
+        self, items: Items, instance: Instance, rows: np.ndarray | None = None
+    ) -> tuple[list[str], list[np.ndarray]]:
+        """What the inputs of an instance's actions are made of: names, and of each the digests (n,) V16.
+
+        The item's id if it asks for footage or reads nothing, then what is stored of the columns that it reads, in
+        order.
+        """
+        names, columns = [], []
+        if instance.stage.asks() is not None or not instance.ports:
+            names.append("footage")
+            columns.append(items.ids if rows is None else items.ids[rows])
+        for port in instance.ports:
+            names += [f"{port.name}.{f}" for f in port.fields]
+            columns += self.digests(items, port.source, port.fields, rows)
+        return names, columns
 
     def values(self, items: Items, ports: Sequence[Port], rows: np.ndarray) -> list[dict[str, dict[str, object]]]:
         """Per row, per port, what an action reads, as plain values."""

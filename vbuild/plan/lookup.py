@@ -9,21 +9,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vbuild.plan.items import Found, State
+from vbuild.plan.reasons import Why, why
 from vbuild.report import StageCount
 from vbuild.store.actions import value_column
 from vbuild.store.blobs import Present
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from vbuild.digest import Recipe
     from vbuild.plan.items import Items, Shelf
     from vbuild.plan.order import Instance
     from vbuild.store.blobs import Blobs
     from vbuild.store.failures import Failures
-
-SIBLINGS = 16
-"""Older recipes of a stage that a miss is compared with."""
 
 
 @dataclass
@@ -57,7 +52,7 @@ class Lookup:
         found = items.found[instance.name] = Found(keys, state, np.zeros(len(items), bool))
         count = self.count(instance.name)
         ready = np.flatnonzero(state == State.MISSING)
-        stored, gone = self._stored(instance, keys[ready])
+        stored, gone = self.stored(instance, keys[ready])
         found.state[ready[stored]] = State.DONE
         missing = ready[~stored]
         failed = self._failed(instance, keys[missing])
@@ -72,7 +67,7 @@ class Lookup:
         count.unknown += int((found.state == State.UNKNOWN).sum())
         own = run[found.own[run]]
         evicted = np.isin(own, ready[gone])
-        count.reasons = dict(Counter(count.reasons) + self._reasons(instance, keys[own], evicted))
+        count.reasons = dict(Counter(count.reasons) + self.why(instance, keys[own], evicted).counts())
         if self.dry:
             count.ran += int(found.own.sum())
             count.hits += len(run) - int(found.own.sum())
@@ -98,7 +93,7 @@ class Lookup:
             asked.add(key)
         return new
 
-    def _stored(self, instance: Instance, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def stored(self, instance: Instance, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Which keys have a result whose blobs are all there, and which had one whose blob is gone.
 
         A result without its blob is no result: its row is deleted before the action runs again.
@@ -123,45 +118,6 @@ class Lookup:
         """Which keys failed before and are not tried again."""
         return self.failures.known(instance.recipe.id, keys, self.retry)
 
-    def _reasons(self, instance: Instance, keys: np.ndarray, gone: np.ndarray) -> Counter[str]:
-        """Why actions are missing, with how many of them."""
-        reasons: Counter[str] = Counter()
-        if not len(keys):
-            return reasons
-        reasons["evicted"] = int(gone.sum())
-        left = keys[~gone]
-        siblings = [r for r in self.shelf.actions.recipes(instance.recipe.stage) if r.id != instance.recipe.id]
-        near = sorted(siblings, key=lambda r: distance(r, instance.recipe))[:SIBLINGS]
-        for sibling in near:
-            held = self.shelf.actions.results(sibling, instance.stage.writes).lookup(left) >= 0
-            reasons[difference(sibling, instance.recipe)] += int(held.sum())
-            left = left[~held]
-        new = "new input" if siblings or len(self.shelf.results(instance.name)) else "first build"
-        reasons[new] += len(left)
-        return +reasons
-
-
-def distance(a: Recipe, b: Recipe) -> int:
-    """In how many places two recipes of a stage differ."""
-    return len(_differences(a, b))
-
-
-def difference(old: Recipe, new: Recipe) -> str:
-    """What changed from one recipe of a stage to another, for people."""
-    return ", ".join(_differences(old, new)) or "same recipe"
-
-
-def _differences(old: Recipe, new: Recipe) -> list[str]:
-    found = [] if old.version == new.version else [f"new version {old.version} → {new.version}"]
-    found += [f"{name} {a} → {b}" for name, a, b in _changed(old.params, new.params)]
-    found += [f"new {name} {a} → {b}" for name, a, b in _changed(old.uses, new.uses)]
-    return found + [f"new model {name} {a[:8]} → {b[:8]}" for name, a, b in _changed(old.models, new.models)]
-
-
-def _changed(old: object, new: object) -> Iterable[tuple[str, str, str]]:
-    """Name, old and new value of what differs; `default` for a parameter that is left out of a recipe."""
-    assert isinstance(old, dict)
-    assert isinstance(new, dict)
-    for name in sorted(old.keys() | new.keys()):
-        if old.get(name) != new.get(name):
-            yield name, *(repr(side[name]) if name in side else "default" for side in (old, new))
+    def why(self, instance: Instance, keys: np.ndarray, gone: np.ndarray) -> Why:
+        """Why actions have to run; `gone` (n,) bool says which had a result whose blob is gone."""
+        return why(self.shelf, self.failures, instance, keys, gone)
