@@ -137,8 +137,11 @@ class Identified:
     """Files that had to be read; the others were known by size, mtime and inode."""
 
 
-def identify(files: Listing, memo: Files, *, threads: int = 4) -> Identified:
-    """The video id of every file: from the memo where size, mtime and inode are as they were, else by its bytes."""
+def identify(files: Listing, memo: Files, *, dry: bool = False, threads: int = 4) -> Identified:
+    """The video id of every file: from the memo where size, mtime and inode are as they were, else by its bytes.
+
+    `dry`: the memo learns nothing.
+    """
     import numpy as np
 
     sizes, mtimes, inodes = (np.frombuffer(column, np.int64) for column in (files.sizes, files.mtimes, files.inodes))
@@ -153,7 +156,7 @@ def identify(files: Listing, memo: Files, *, threads: int = 4) -> Identified:
             else:
                 ids[row] = np.void(found)
     keep = np.array([row for row in fresh.tolist() if row not in errors and old[row]], np.int64)
-    if len(keep):
+    if len(keep) and not dry:
         memo.add([files.uris[row] for row in keep], sizes[keep], mtimes[keep], inodes[keep], ids[keep])
     return Identified(ids, errors, len(fresh))
 

@@ -6,6 +6,7 @@ import made
 import pytest
 from project import Project, ran
 
+from vbuild.config import Failures
 from vbuild.split.fixed_stride import FixedStride
 from vbuild.stages.dedup import Dedup
 
@@ -64,6 +65,61 @@ def test_a_plan_of_nothing_built_knows_the_probes(project):
     assert expected(plan)["split"] == (0, 6)
     assert not (project.store / "actions").exists()
     assert not (project.store / "runs").exists()
+
+
+def files(folder):
+    """Every file below a folder, with when it was changed."""
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_plan_writes_no_file(project, pool):
+    """Whether nothing is built, or a parameter is another, a blob is gone and a video is new."""
+    project.plan()
+    assert not files(project.store)
+    project.build()
+    next((project.store / "blobs").rglob("*.bin")).unlink()
+    project.put("7.mp4", pool[7])
+    project.stages.update(word=made.Word(of="tone", style="other"), dedup=Dedup(of="point", eps=0.01))
+    before = files(project.store)
+    assert not project.plan().up_to_date
+    assert files(project.store) == before
+
+
+def test_reasons_are_told_with_values(project, pool):
+    """Each reason of the closed set, as a plan says it, with the value that a parameter had when none was given."""
+    project.build()
+    project.stages.update(word=made.Word(of="tone", style="one"), pack=made.Pack(level=2))
+    assert reasons(project)["word"] == {"style 'a clip of step' → 'one'"}
+    assert reasons(project)["pack"] == {"level 1 → 2"}
+    project.stages.update(word=made.Word(of="tone"), pack=made.Pack())
+    next((project.store / "blobs").rglob("*.bin")).unlink()
+    assert reasons(project) == {"pack": {"evicted"}}
+    project.build()
+    project.put("7.mp4", pool[7])
+    assert reasons(project) == {"probe": {"new input"}}
+    project.stages["other"] = made.Doze()
+    assert reasons(project)["other"] == {"first build"}
+
+
+def test_reasons_tell_versions_models_and_failures(project, monkeypatch):
+    """A raised version, another model, and what failed and is tried again."""
+    project.stages["word"] = made.Word(of="tone", fails=0)
+    assert project.build().failures
+    assert "word" not in reasons(project)
+    assert reasons(project, failures=Failures(retry="always"))["word"] == {"failed before"}
+    monkeypatch.setattr(made.Tone, "version", 2)
+    monkeypatch.setattr(made.Pack, "models", lambda _: {"net": "0123456789"})
+    assert reasons(project)["tone"] == {"new version 1 → 2"}
+    monkeypatch.setattr(made.Tone, "version", 1)
+    assert reasons(project)["pack"] == {"new model net null → 01234567"}
+    monkeypatch.setattr(made.Pack, "models", lambda _: {})
+    monkeypatch.setattr(made.Pack, "uses", {"passes": 3})
+    assert reasons(project)["pack"] == {"new version of passes null → 3"}
+
+
+def reasons(project, **changes):
+    """Stage → why actions have to run."""
+    return {stage.name: set(stage.reasons) for stage in project.plan(**changes).stages if stage.reasons}
 
 
 def test_a_plan_of_what_is_built_is_empty(project):

@@ -83,7 +83,7 @@ class Session:
     def walk(self, watch: Watch) -> None:
         """Source → split → waves: everything but the dataset. `watch` is told whenever results come in."""
         self.files = source.listing(self.config.source)
-        self.identified = source.identify(self.files, Files(self.config.store))
+        self.identified = source.identify(self.files, Files(self.config.store), dry=self.build is None)
         self.shards = self._shards()
         workers = (
             None

@@ -1,0 +1,94 @@
+"""Every stage and splitter that is shipped, and for each of its parameters another value that it takes."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import inspect
+import typing
+from pathlib import Path
+
+import vbuild
+from vbuild.errors import UsageError
+from vbuild.stage import Stage, is_param, recipe
+
+FOLDERS = ("stages", "split")
+
+
+def classes() -> list[type[Stage]]:
+    """The stages that are shipped, in order of their modules."""
+    found = []
+    for folder in FOLDERS:
+        for path in sorted((Path(vbuild.__file__).parent / folder).glob("[!_]*.py")):
+            module = importlib.import_module(f"vbuild.{folder}.{path.stem}")
+            found += [
+                cls
+                for cls in vars(module).values()
+                if inspect.isclass(cls) and issubclass(cls, Stage) and cls.__module__ == module.__name__
+            ]
+    return found
+
+
+def made(cls: type[Stage], **values) -> Stage:
+    """A stage with some values, and with whatever it cannot be without."""
+    needed = {
+        f.name: next(candidates(typing.get_type_hints(cls)[f.name], None))
+        for f in dataclasses.fields(cls)
+        if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+    }
+    return cls(**{**needed, **values})
+
+
+def candidates(kind, value):
+    """Values of a type other than one, near ones first."""
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if origin is typing.Literal:
+        yield from (a for a in args if a != value)
+    elif origin is tuple:
+        kinds = [args[0], args[0]] if args[-1] is Ellipsis else args
+        yield tuple(next(candidates(k, v)) for k, v in zip(kinds, value or (None,) * len(kinds), strict=False))
+    elif origin is not None and isinstance(origin, type) and issubclass(origin, typing.Mapping | dict):
+        yield {"g": "48"}
+    elif args:
+        for arg in args:
+            yield from candidates(arg, value) if arg is not type(None) else ()
+        if value is not None and type(None) in args:
+            yield None
+    elif kind is bool:
+        yield not value
+    elif kind is int:
+        yield from (n for base in (value or 0,) for n in (base + 1, base * 2, base - 1, 24, 640) if n != value)
+    elif kind is float:
+        base = value or 0.5
+        yield from (x for x in (base * 1.25, base * 0.75, base + 0.5, base / 8) if x != value)
+    elif kind is str:
+        yield from ("other", "4M", "fast")
+
+
+WITH = {("transcode", "like"): {"codec": "libopenh264"}}
+"""Stage and parameter → what else must be said for another value to be taken."""
+
+
+def others(cls: type[Stage]) -> dict[str, tuple[Stage, Stage | None]]:
+    """Parameter → a stage, and the same with another value of it; None where no value was found that it takes."""
+    hints = typing.get_type_hints(cls)
+    found: dict[str, tuple[Stage, Stage | None]] = {}
+    for f in dataclasses.fields(cls):
+        if is_param(f):
+            base = made(cls, **WITH.get((cls.title(), f.name), {}))
+            values = candidates(hints[f.name], getattr(base, f.name))
+            found[f.name] = base, next((s for v in values if (s := _taken(base, f.name, v))), None)
+    return found
+
+
+def _taken(base: Stage, name: str, value) -> Stage | None:
+    try:
+        return dataclasses.replace(base, **{name: value})
+    except (UsageError, ValueError):
+        return None
+
+
+def all_recipes() -> list[str]:
+    """The ids of the recipes of every stage, as it is and with each parameter changed."""
+    pairs = [pair for cls in classes() for pair in others(cls).values()]
+    return [recipe(stage).id for pair in pairs for stage in pair if stage is not None]

@@ -1,0 +1,255 @@
+"""Keys of recipes: what changes them, what never does, and that they stay what they are."""
+
+import dataclasses
+import itertools
+import os
+import subprocess
+import sys
+import unicodedata
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import shipped
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vbuild import digest
+from vbuild.check import into
+from vbuild.compose import load
+from vbuild.config import checked
+from vbuild.digest import Recipe
+from vbuild.plan.order import arrange
+from vbuild.stage import Stage, is_param, knob, recipe, wiring
+
+GOLDEN_RECIPES = [
+    (Recipe("motion", 1, {}, {}, {}), "41150900f8b74747c62e194b3956c823"),
+    (Recipe("motion", 1, {"fps": 4.0}, {"passes": 1}, {}), "6886394f94295e80dc7d8683b5e06bef"),
+    (Recipe("motion", 2, {"fps": 4.0}, {"passes": 1}, {}), "5d5816a098b54af88e0bc898802827cf"),
+    (
+        Recipe("transcode", 1, {"crf": 28, "options": {"g": "48"}}, {"encode": 1, "passes": 1}, {}),
+        "c923aa7f368f595a53b9a7ec12ce71cd",
+    ),
+    (
+        Recipe("mypkg.mine.Mine", 1, {"name": "é", "on": True, "none": None, "sizes": [1, 2.5]}, {}, {}),
+        "cdc2b90fe1b940f5784d0cbf955d989b",
+    ),
+    (
+        Recipe("caption", 3, {"prompt": "Say it.\n"}, {"qwen": 2}, {"weights": "0123456789abcdef" * 2}),
+        "c983232f8984c15d0bdef4b50bcb8c35",
+    ),
+]
+GOLDEN_CLIPS = [
+    ((0, 0, 90_000, 1, 90_000), "f3205112954bd83f6f44a81a1f0632ff"),
+    ((3, -512, 1 << 40, 1001, 30_000), "8b6647803889d205c7050aad729115f2"),
+]
+GOLDEN_INPUTS = [
+    (("footage",), "8b41626db37560edf4603d7a92be2ad5"),
+    (("quality.sharpness", ".step"), "9eb851d749ccc41508496fcc0e643b6f"),
+    (("footage", "motion.mean", "."), "de5a744d07cc84702e617227a0a81fd4"),
+]
+
+CLASSES = shipped.classes()
+EACH = pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.title())
+
+
+@pytest.mark.parametrize(("made", "golden"), GOLDEN_RECIPES)
+def test_golden_recipes(made, golden):
+    """The key of a recipe is the same for ever under one format version."""
+    assert made.id == golden
+
+
+@pytest.mark.parametrize(("span", "golden"), GOLDEN_CLIPS)
+def test_golden_clips(span, golden):
+    """The id of a clip is the same for ever."""
+    stream, start, end, *base = span
+    video = np.frombuffer(bytes(range(16, 32)), "V16")
+    ids = digest.clip_ids(video, np.array([stream]), np.array([start]), np.array([end]), np.array([base]))
+    assert ids[0].item().hex() == golden
+
+
+@pytest.mark.parametrize(("names", "golden"), GOLDEN_INPUTS)
+def test_golden_inputs(names, golden):
+    """The digest of an input is the same for ever."""
+    columns = [np.frombuffer(bytes([n] * 16), "V16") for n in range(len(names))]
+    assert digest.inputs(names, columns)[0].item().hex() == golden
+
+
+# what changes a recipe
+
+
+@EACH
+def test_every_parameter_changes_the_recipe(cls):
+    """Another value of any parameter is another recipe, and no two of them are one."""
+    found = shipped.others(cls)
+    assert [name for name, (_, other) in found.items() if other is None] == [], "teach tests/shipped.py a value"
+    assert all(recipe(base).id != recipe(other).id for base, other in found.values())
+    changed = [recipe(other).params for _, other in found.values()]
+    assert all(name in params for name, params in zip(found, changed, strict=True))
+
+
+@EACH
+def test_versions_change_the_recipe(cls):
+    """A raised version of the stage, of code that it uses, or another model is another recipe."""
+    now = recipe(shipped.made(cls))
+    changes = [{"version": now.version + 1}, {"models": {**now.models, "weights": "0" * 40}}]
+    changes += [{"uses": {**now.uses, name: number + 1}} for name, number in now.uses.items()]
+    assert len({now.id, *(dataclasses.replace(now, **change).id for change in changes)}) == len(changes) + 1
+
+
+# what does not
+
+
+@EACH
+def test_no_knob_and_no_wiring_changes_the_recipe(cls):
+    """Whatever a knob, `of`, `on` and `at` are, the recipe is the same."""
+    now = shipped.made(cls)
+    for f in dataclasses.fields(cls):
+        if not is_param(f):
+            moved = dataclasses.replace(now)
+            object.__setattr__(moved, f.name, object())
+            assert recipe(moved).id == recipe(now).id, f.name
+
+
+def test_the_name_of_an_instance_is_in_no_key():
+    """The same stage under two names has one recipe."""
+    plain = {"_target_": "vbuild.stages.motion.Motion"}
+    order = arrange(_config({"a": plain, "b": {**plain, "batch": 3, "on": "all"}}))
+    first, second = order.clip_stages
+    assert first.name != second.name
+    assert first.recipe.id == second.recipe.id
+
+
+def _config(stages, **more):
+    split = {"_target_": "vbuild.split.fixed_stride.FixedStride"}
+    return checked({"source": {"path": "x"}, "split": split, "stages": stages, **more}, declared="d")
+
+
+def _ids(config):
+    return {name: recipe(stage).id for name, stage in {**config.stages, "/split": config.split}.items()}
+
+
+OVERRIDES = (
+    "+dataset=folder",
+    "source.path=/nowhere",
+    "stages.transcode.crf=28",
+    "stages.motion.fps=4",
+    "split.length=5",
+)
+
+
+def test_the_order_of_overrides_changes_no_key():
+    """What is typed first and what last is the same configuration."""
+    orders = list(itertools.permutations(OVERRIDES))[::17]
+    found = [_ids(load(order)) for order in orders]
+    assert len(found) > 5
+    assert all(ids == found[0] for ids in found)
+
+
+@given(st.permutations(["_target_", "crf", "options", "sound"]), st.permutations(["g", "tune", "bf"]))
+def test_the_order_of_keys_changes_no_key(keys, options):
+    """A file whose keys are written in another order is the same configuration."""
+    values = {
+        "_target_": "vbuild.stages.transcode.Transcode",
+        "crf": 28,
+        "options": dict.fromkeys(options, "1"),
+        "sound": False,
+    }
+    found = recipe(_config({"t": {key: values[key] for key in keys}}).stages["t"])
+    assert found.id == TRANSCODE.id
+    assert Recipe.from_json(found.to_json()).id == found.id
+
+
+TRANSCODE = recipe(
+    _config(
+        {
+            "t": {
+                "_target_": "vbuild.stages.transcode.Transcode",
+                "crf": 28,
+                "options": {"bf": "1", "g": "1", "tune": "1"},
+                "sound": False,
+            }
+        }
+    ).stages["t"]
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Sample(Stage):
+    """A stage with a parameter of each type."""
+
+    version: ClassVar[int] = 1
+    phase: ClassVar = "measure"
+    writes: ClassVar[Mapping[str, str]] = {"": "int64"}
+
+    rate: float = 2.0
+    count: int = 2
+    word: str = "é"
+    words: tuple[str, ...] = ("a",)
+    options: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    pace: int = knob(1)
+    place: str = wiring("")
+
+
+@given(st.integers(-(10**9), 10**9))
+def test_a_number_has_one_key_however_it_is_typed(n):
+    """8, 8.0 and "8" are one float through the schema, and one int."""
+    for name in ("rate", "count"):
+        assert len({recipe(into(Sample, {name: v}, "")).id for v in (n, float(n), str(n), f"{n}.0")}) == 1
+
+
+@given(st.text())
+def test_a_text_has_one_key_in_every_form_of_unicode(text):
+    """Composed or not, in a value, in a list, or in a mapping's key and value."""
+    a, b = (unicodedata.normalize(form, text) for form in ("NFC", "NFD"))
+    for name, values in (("word", (a, b)), ("words", ((a,), (b,))), ("options", ({a: a}, {b: b}))):
+        first, second = (recipe(Sample(**{name: value})) for value in values)
+        assert first.id == second.id
+        assert first.params == second.params
+
+
+def test_a_default_in_another_form_is_the_default():
+    """A text that equals the default but for its form of Unicode is left out, too."""
+    assert recipe(Sample(word="e\u0301")).params == {}
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "rate": st.floats(allow_nan=False),
+            "count": st.integers(),
+            "word": st.text(),
+            "words": st.lists(st.text(), max_size=3).map(tuple),
+        },
+    )
+)
+def test_a_parameter_added_with_a_default_keeps_old_keys(values):
+    """Every recipe of a stage is what it was before the stage had one parameter more."""
+    before, after = (
+        dataclasses.make_dataclass(
+            "Grown", more, bases=(Sample,), frozen=True, kw_only=True, namespace={"__module__": "mypkg.grown"}
+        )
+        for more in ((), [("extra", int, 5), ("mode", str | None, None)])
+    )
+    old, new = recipe(before(**values)), recipe(after(**values))
+    assert old.id == new.id
+    assert recipe(after(**values, extra=6)).id != old.id
+
+
+HASHED = "import sys; sys.path.insert(0, sys.argv[1]); import shipped; print(*shipped.all_recipes())"
+
+
+def test_the_seed_of_hashes_is_in_no_key():
+    """Two processes with other orders of sets and hashes make the keys that this one makes."""
+    for seed in ("1", "77"):
+        done = subprocess.run(
+            [sys.executable, "-c", HASHED, str(Path(__file__).parent)],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout.split() == shipped.all_recipes()
