@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import inspect
+import tempfile
 import typing
 from pathlib import Path
 
@@ -31,8 +32,9 @@ def classes() -> list[type[Stage]]:
 
 def made(cls: type[Stage], **values) -> Stage:
     """A stage with some values, and with whatever it cannot be without."""
+    hints = typing.get_type_hints(cls)
     needed = {
-        f.name: next(candidates(typing.get_type_hints(cls)[f.name], None))
+        f.name: next(values_of(cls, f.name, hints[f.name], None))
         for f in dataclasses.fields(cls)
         if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
     }
@@ -54,6 +56,8 @@ def candidates(kind, value):
             yield from candidates(arg, value) if arg is not type(None) else ()
         if value is not None and type(None) in args:
             yield None
+    elif dataclasses.is_dataclass(kind):
+        yield kind(**{dataclasses.fields(kind)[0].name: 128})
     elif kind is bool:
         yield not value
     elif kind is int:
@@ -63,6 +67,18 @@ def candidates(kind, value):
         yield from (x for x in (base * 1.25, base * 0.75, base + 0.5, base / 8) if x != value)
     elif kind is str:
         yield from ("other", "4M", "fast")
+
+
+def values_of(cls, name, kind, value):
+    """Values of a parameter other than one; of a file two that there are."""
+    if (cls.title(), name) != ("scenes", "file"):
+        yield from candidates(kind, value)
+        return
+    for number in (1, 2):
+        path = Path(tempfile.gettempdir()) / f"vbuild-scenes-{number}.csv"
+        path.write_text(f"video,time\na.mp4,{number}\n")
+        if str(path) != value:
+            yield str(path)
 
 
 WITH = {("transcode", "like"): {"codec": "libopenh264"}}
@@ -76,7 +92,7 @@ def others(cls: type[Stage]) -> dict[str, tuple[Stage, Stage | None]]:
     for f in dataclasses.fields(cls):
         if is_param(f):
             base = made(cls, **WITH.get((cls.title(), f.name), {}))
-            values = candidates(hints[f.name], getattr(base, f.name))
+            values = values_of(cls, f.name, hints[f.name], getattr(base, f.name))
             found[f.name] = base, next((s for v in values if (s := _taken(base, f.name, v))), None)
     return found
 

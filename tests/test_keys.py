@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import os
+import shutil
 import subprocess
 import sys
 import unicodedata
@@ -103,13 +104,14 @@ def test_versions_change_the_recipe(cls):
 
 
 @EACH
-def test_no_knob_and_no_wiring_changes_the_recipe(cls):
-    """Whatever a knob, `of`, `on` and `at` are, the recipe is the same."""
+def test_no_knob_and_no_wiring_changes_the_recipe(cls, tmp_path):
+    """Whatever a knob, `of`, `on` and `at` are, and wherever a file of one content lies, the recipe is the same."""
     now = shipped.made(cls)
     for f in dataclasses.fields(cls):
         if not is_param(f):
             moved = dataclasses.replace(now)
-            object.__setattr__(moved, f.name, object())
+            value = shutil.copy(now.file, tmp_path) if f.name == "file" else object()
+            object.__setattr__(moved, f.name, value)
             assert recipe(moved).id == recipe(now).id, f.name
 
 

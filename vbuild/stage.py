@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, get_args
@@ -294,4 +295,6 @@ def _plain(value: Any, kind: Any = "") -> Any:
         return {f.name: _plain(item) for f in fields if (item := getattr(value, f.name)) != f.default}
     if type(value) is int and re.search(r"\bfloat\b", str(kind)) and not re.search(r"\bint\b", str(kind)):
         return float(value)
-    return dict(value) if isinstance(value, Mapping) else value
+    if isinstance(value, Mapping):
+        return {_plain(key): _plain(item) for key, item in value.items()}
+    return unicodedata.normalize("NFC", value) if isinstance(value, str) else value
