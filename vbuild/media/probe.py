@@ -87,6 +87,14 @@ def probe(path: str) -> Video:
         return _video(container, stream, first, _scan(container, stream))
 
 
+def times(path: str) -> list[float]:
+    """When each frame of a file is shown, by its packets: seconds from the first. Raises MediaError, NoVideoError."""
+    with opened(path) as container:
+        stream = picture(container)
+        pts = sorted(set(_scan(container, stream).pts)) or [0]
+        return [float((p - pts[0]) * (stream.time_base or Fraction(1, 1000))) for p in pts]
+
+
 def _first_frame(container: InputContainer, stream: VideoStream) -> VideoFrame:
     """The first frame that can be decoded: proof that the codec is known and the data is not scrambled."""
     why = "it holds no packet"

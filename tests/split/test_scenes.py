@@ -1,0 +1,133 @@
+"""Clips of scenes that a file names."""
+
+import json
+from fractions import Fraction
+
+import pytest
+from made import Tone
+from project import Project, ran
+from shots import FPS, bounds, cut_video
+
+from vbuild.errors import StageError, UsageError
+from vbuild.split.given import Bound, read
+from vbuild.split.scenes import Scenes, spans
+from vbuild.stages.timeline import Timeline
+
+MS = Fraction(1, 1000)
+
+
+def written(path, content):
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return path
+
+
+def project_of(tmp_path, file, **params):
+    split = Scenes(file=str(file), of={"timeline": "timeline"}, **params)
+    return Project(tmp_path, {"timeline": Timeline(), "tone": Tone()}, split=split)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("s.csv", "video,time\na.mp4,1.25\na.mp4,3\n"),
+        ("s.csv", "video,frame\na.mp4,30\na.mp4,72\n"),
+        ("s.csv", "who,end,start,video\nme,1.25,0,a.mp4\nme,3,1.25,a.mp4\nme,5,3,a.mp4\n"),
+        ("s.csv", "video,start_frame,end_frame\na.mp4,0,30\na.mp4,30,72\na.mp4,72,120\n"),
+        ("s.json", {"a.mp4": [1.25, 3]}),
+        ("s.json", {"videos/a.mp4": [[0, 1.25], [1.25, 3], [3, 5]]}),
+        ("s.json", {"a.mp4": {"frames": [30, 72]}}),
+    ],
+)
+def test_however_it_is_written_the_clips_are_the_same(tmp_path, name, content):
+    """Times or frames, cuts or scenes, csv or json: three clips."""
+    project = project_of(tmp_path, written(tmp_path / name, content))
+    project.put("a.mp4", cut_video(tmp_path / "a.mp4"))
+    project.build()
+    assert bounds(project) == [(0, 30 / FPS), (30 / FPS, 3), (3, 5)]
+
+
+def test_what_the_file_says_is_part_of_the_key_and_its_path_is_not(tmp_path):
+    """A moved file runs nothing; a changed one cuts anew and keeps the clips that it still names."""
+    first = written(tmp_path / "one.csv", "video,time\na.mp4,1.25\na.mp4,3\n")
+    project = project_of(tmp_path, first)
+    project.put("a.mp4", cut_video(tmp_path / "a.mp4"))
+    assert ran(project.build())["tone"] == 3
+    project.split = Scenes(file=str(first.rename(tmp_path / "two.csv")), of={"timeline": "timeline"})
+    assert ran(project.build()) == {}
+    written(tmp_path / "two.csv", "video,time\na.mp4,1.25\na.mp4,4\n")
+    assert ran(project.build()) == {"split": 1, "tone": 2}
+    assert bounds(project) == [(0, 1.25), (1.25, 4), (4, 5)]
+
+
+def test_two_videos_of_one_shape_have_each_their_own_scenes(tmp_path):
+    """Videos that differ in nothing but their pictures and names are not cut alike."""
+    project = project_of(tmp_path, written(tmp_path / "s.json", {"a.mp4": [1], "b.mp4": [2]}))
+    project.put("a.mp4", cut_video(tmp_path / "a.mp4"))
+    project.put("b.mp4", cut_video(tmp_path / "b.mp4", crf=30))
+    project.build()
+    assert bounds(project) == [(0, 1), (0, 2), (1, 5), (2, 5)]
+
+
+def test_a_video_that_is_not_named_fails_alone(tmp_path):
+    """It is told in its row; the other is built."""
+    project = project_of(tmp_path, written(tmp_path / "s.json", {"a.mp4": []}))
+    project.put("a.mp4", cut_video(tmp_path / "a.mp4"))
+    project.put("b.mp4", cut_video(tmp_path / "b.mp4", crf=30))
+    project.build()
+    status = {uri.rpartition("/")[2]: (row["status"], row["error"]) for uri, row in project.rows("videos").items()}
+    assert status["a.mp4"][0] == "empty"
+    assert status["b.mp4"][0] == "failed"
+    assert "names no scene of it" in status["b.mp4"][1]
+
+
+def test_the_length_rules_hold_where_they_are_given(tmp_path):
+    """By default scenes stay as they are named; a least length drops the short one."""
+    assert Scenes(file=str(written(tmp_path / "s.csv", "video,time\n"))).max is None
+    project = project_of(tmp_path, tmp_path / "s.csv", min=1.0)
+    written(tmp_path / "s.csv", "video,start,end\na.mp4,0,0.5\na.mp4,1,2\n")
+    project.put("a.mp4", cut_video(tmp_path / "a.mp4"))
+    project.build()
+    assert bounds(project) == [(1, 2)]
+
+
+def test_the_longest_name_counts(tmp_path):
+    """Of two names that a path ends with, the one that says more."""
+    given = read(written(tmp_path / "s.json", {"a.mp4": [1], "x/a.mp4": [2]}))
+    assert given.of("/v/x/a.mp4") == (Bound(2.0, None, "seconds"),)
+    assert given.of("/v/y/a.mp4") == (Bound(1.0, None, "seconds"),)
+    assert given.of("/v/aa.mp4") is None
+
+
+def test_scenes_end_with_the_video():
+    """A time behind the end is the end; a frame that is not there is an error."""
+    pts = list(range(100, 1100, 100))
+    assert spans([Bound(0.5, 9.0, "seconds")], pts, 1100, MS) == [(600, 1100)]
+    with pytest.raises(StageError, match="frame 11; the video has 10"):
+        spans([Bound(11, None, "frames")], pts, 1100, MS)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("s.csv", "video,cut\na,1\n", "it has video, cut"),
+        ("s.csv", "video,start\na,1\n", "start,end"),
+        ("s.csv", "video,time\na,soon\n", "line 2: 'soon' is no time"),
+        ("s.csv", "video,frame\na,1.5\n", "line 2: '1.5' is no index"),
+        ("s.csv", "video,start,end\na,2,1\n", "line 2: a scene from 2 to 1"),
+        ("s.json", "{", "no JSON"),
+        ("s.json", "[]", "an object is expected"),
+        ("s.json", '{"a": 3}', "a list is expected"),
+        ("s.json", '{"a": [[1, 2, 3]]}', "no pair"),
+        ("s.json", '{"a": [-1]}', "-1 is no time"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_one_line(tmp_path, name, content, said):
+    """What is wrong is told with its place."""
+    with pytest.raises(UsageError, match=said):
+        Scenes(file=str(written(tmp_path / name, content)))
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    """It is told before anything runs."""
+    with pytest.raises(UsageError, match=r"split\.file=.*none\.csv: it cannot be read"):
+        Scenes(file=str(tmp_path / "none.csv"))

@@ -1,0 +1,115 @@
+"""Reads the file in which a user names the scenes of videos."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from vbuild.errors import UsageError
+
+Unit = Literal["seconds", "frames"]
+
+COLUMNS: Mapping[str, tuple[str | None, Unit]] = {
+    "time": (None, "seconds"),
+    "frame": (None, "frames"),
+    "start": ("end", "seconds"),
+    "start_frame": ("end_frame", "frames"),
+}
+"""Of a .csv: the column of a start, with that of its end, and what both count."""
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A cut, or with an end a scene."""
+
+    start: float
+    end: float | None
+    unit: Unit
+
+
+@dataclass(frozen=True)
+class Given:
+    """Scenes by the names of videos, as the file has them."""
+
+    videos: Mapping[str, tuple[Bound, ...]]
+
+    def of(self, uri: str) -> tuple[Bound, ...] | None:
+        """The scenes of a video; the longest name that its path ends with counts. None if there is none."""
+        parts = uri.split("/")
+        names = ["/".join(parts[start:]) for start in range(len(parts))]
+        return next((self.videos[name] for name in names if name in self.videos), None)
+
+
+def read(path: Path) -> Given:
+    """What a .csv or .json says. Raises UsageError, which names the place at fault."""
+    try:
+        text = path.expanduser().read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"split.file={path}: it cannot be read ({getattr(error, 'strerror', error)})") from error
+    rows = _json(path, text) if path.suffix.lower() == ".json" else _csv(path, text)
+    videos: dict[str, list[Bound]] = {}
+    for name, bound in rows:
+        found = videos.setdefault(name, [])
+        if bound is not None:
+            found.append(bound)
+    return Given({name: tuple(bounds) for name, bounds in videos.items()})
+
+
+def _csv(path: Path, text: str) -> Iterator[tuple[str, Bound | None]]:
+    reader = csv.DictReader(text.splitlines())
+    header = [name.strip() for name in reader.fieldnames or ()]
+    reader.fieldnames = header
+    start = next((name for name in COLUMNS if name in header), None)
+    if "video" not in header or start is None or (end := COLUMNS[start][0]) not in (None, *header):
+        raise UsageError(
+            f"split.file={path}: it needs the columns video, and time or frame or start,end or start_frame,end_frame; "
+            f"it has {', '.join(header) or 'none'}"
+        )
+    for row in reader:
+        where = f"split.file={path} line {reader.line_num}"
+        last = None if end is None else row[end]
+        yield row["video"].strip(), _bound(where, row[start], last, COLUMNS[start][1], scene=end is not None)
+
+
+def _json(path: Path, text: str) -> Iterator[tuple[str, Bound | None]]:
+    try:
+        data = json.loads(text)
+    except ValueError as error:
+        raise UsageError(f"split.file={path}: it is no JSON ({error})") from error
+    if not isinstance(data, dict):
+        raise UsageError(f"split.file={path}: an object is expected, of videos and their scenes")
+    for name, value in data.items():
+        where = f"split.file={path} {name}"
+        unit: Unit = "frames" if isinstance(value, dict) and set(value) == {"frames"} else "seconds"
+        listed = value["frames"] if unit == "frames" else value
+        if not isinstance(listed, list):
+            raise UsageError(f'{where}: a list is expected, or {{"frames": [...]}}')
+        yield name, None
+        for item in listed:
+            pair = isinstance(item, list)
+            if pair and len(item) != 2:
+                raise UsageError(f"{where}: {item} is no pair of start and end")
+            start, end = item if pair else (item, None)
+            yield name, _bound(where, start, end, unit, scene=pair)
+
+
+def _bound(where: str, start: Any, end: Any, unit: Unit, *, scene: bool) -> Bound:
+    values = [_number(where, value, unit) for value in ((start, end) if scene else (start,))]
+    if scene and values[0] >= values[1]:
+        raise UsageError(f"{where}: a scene from {start} to {end} ends before it starts")
+    return Bound(values[0], values[1] if scene else None, unit)
+
+
+def _number(where: str, value: Any, unit: Unit) -> float:
+    try:
+        number = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not 0 <= number < math.inf or (unit == "frames" and number != int(number)):
+        raise UsageError(f"{where}: {value!r} is no {'time in seconds' if unit == 'seconds' else 'index of a frame'}")
+    return number

@@ -1,0 +1,91 @@
+"""Clips of scenes that a file of the user's names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import pairwise
+from math import ceil
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from vbuild import digest
+from vbuild.errors import StageError, UsageError
+from vbuild.split.given import Bound, Given, read
+from vbuild.split.lengths import Lengths, ticks, timed
+from vbuild.stage import Clip, Phase, Row, Stage, knob
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenes(Lengths, Stage):
+    """Cuts videos where a file says, by times in seconds from a video's first frame or by indices of frames from 0.
+
+    A .csv has a column `video` and either `time` or `frame` (a row a cut), or `start` and `end`, or `start_frame` and
+    `end_frame` (a row a scene, its end not in it). A .json is `{video: [...]}`, of cuts or of pairs of start and end
+    in seconds, or `{video: {"frames": [...]}}`. A video is named by its path or the end of it, such as its file name.
+    Cuts part the whole video; the scenes of a video need not. A video that the file does not name fails.
+
+    The file's content is part of the key, its path is not. Where it changes, clips of the same bounds stay the same.
+    """
+
+    version: ClassVar[int] = 1
+    phase: ClassVar[Phase] = "measure"
+    scope: ClassVar[Literal["video", "clip"]] = "video"
+    reads: ClassVar[Mapping[str, Sequence[str]]] = {
+        "source": ("uri",),
+        "probe": ("start_pts", "end_pts", "time_base_num", "time_base_den"),
+        "timeline": ("times",),
+    }
+    writes: ClassVar[Mapping[str, str]] = {"start_pts": "list[int64]", "end_pts": "list[int64]"}
+
+    file: str = field(metadata={"wiring": True})
+    """A .csv or .json."""
+    max: float | None = None
+    crop: float = 0.0
+    min: float = 0.0
+    batch: int = knob(64)
+
+    def __post_init__(self) -> None:
+        """Refuses a file that is not there or cannot be read."""
+        super().__post_init__()
+        read(Path(self.file))
+
+    def models(self) -> Mapping[str, str]:
+        """The file's content, by its digest."""
+        try:
+            with Path(self.file).expanduser().open("rb") as stream:
+                return {"file": digest.of_stream(stream).hex()}
+        except OSError as error:
+            raise UsageError(f"split.file={self.file}: {error.strerror}") from error
+
+    def load(self) -> Given:
+        """What the file says."""
+        return read(Path(self.file))
+
+    def run(self, clips: Sequence[Clip], model: Given) -> Iterable[Row]:
+        """The bounds of each video's clips, in order of time. Raises StageError for a video that is not named."""
+        for clip in clips:
+            pts, end, base = timed(clip.columns["probe"], clip.columns["timeline"]["times"])
+            scenes = model.of(clip.columns["source"]["uri"])
+            if scenes is None:
+                raise StageError(f"{self.file} names no scene of it")
+            yield self.clips(spans(scenes, pts, end, base), pts, base)
+
+
+def spans(bounds: Sequence[Bound], pts: Sequence[int], end: int, base: Fraction) -> list[tuple[int, int]]:
+    """Scenes in ticks, in order. Raises StageError for a frame that the video does not have."""
+    if not pts:
+        return []
+
+    def tick(value: float, unit: str) -> int:
+        if unit == "seconds":
+            return min(pts[0] + ceil(ticks(value, base)), end)
+        if not 0 <= value <= len(pts):
+            raise StageError(f"a scene is to begin or end at frame {value:g}; the video has {len(pts)}")
+        return [*pts, end][int(value)]
+
+    cuts = {tick(b.start, b.unit) for b in bounds if b.end is None}
+    parted = list(pairwise(sorted({pts[0], *cuts, end}))) if cuts else []
+    whole = [(tick(b.start, b.unit), tick(b.end, b.unit)) for b in bounds if b.end is not None]
+    return sorted({*parted, *whole})

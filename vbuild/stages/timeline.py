@@ -1,0 +1,32 @@
+"""When each frame of a video is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from vbuild.media.versions import PROBE
+from vbuild.stage import Clip, Phase, Row, Stage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timeline(Stage):
+    """The times of all frames of a video, read off its packets, nothing decoded; what `split=scenes` reads.
+
+    `times`: seconds of each frame from the video's first, in order.
+    """
+
+    version: ClassVar[int] = 1
+    phase: ClassVar[Phase] = "measure"
+    scope: ClassVar = "video"
+    writes: ClassVar[Mapping[str, str]] = {"times": "list[float64]"}
+    uses: ClassVar[Mapping[str, int]] = {"probe": PROBE}
+
+    def run(self, clips: Sequence[Clip], model: None) -> Iterable[Row]:  # noqa: ARG002
+        """The times of each file."""
+        from vbuild.media.probe import times
+
+        for clip in clips:
+            assert clip.uri is not None
+            yield {"times": times(clip.uri)}
