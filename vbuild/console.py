@@ -68,16 +68,22 @@ class Watcher:
             print(f"vbuild: {progress.stage}: {progress.done} of {progress.known}{failed}", file=sys.stderr)
 
 
-def count(known: int, unknown: int) -> str:
-    """A count that may not be known to the end."""
-    return f"{known} + up to {unknown}" if unknown else str(known)
+def count(known: int, unknown: int, *, unsplit: bool = False) -> str:
+    """A count that may not be known to the end; `?` stands for clips that no split has made yet."""
+    more = [f"up to {unknown}"] * bool(unknown) + ["?"] * unsplit
+    return " + ".join([str(known), *more])
+
+
+def some(n: int, what: str) -> str:
+    """A number of things."""
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
 def show(report: Report, *, planned: bool = False) -> None:
     """Prints a report on standard output."""
     if report.up_to_date:
-        what = f"{report.clips} clips, {report.kept} kept"
-        failed = f", {report.failures} failures" if report.failures else ""
+        what = f"{some(report.clips, 'clip')}, {report.kept} kept"
+        failed = f", {some(report.failures, 'failure')}" if report.failures else ""
         print(f"{report.dataset} is up to date: {what}{failed} ({report.seconds:.1f} s)")
         return
     from rich.console import Console
@@ -87,16 +93,19 @@ def show(report: Report, *, planned: bool = False) -> None:
     heads = ["stage", "hits", "to run" if planned else "ran", "failed", "seconds", "saved", "why"]
     for head in heads:
         table.add_column(head, justify="left" if head in ("stage", "why") else "right")
+    names = [stage.name for stage in report.stages]
+    of_clips = names[names.index("split") + 1 :] if report.videos_unsplit else []
     for stage in report.stages:
-        table.add_row(*_row(stage))
+        table.add_row(*_row(stage, unsplit=stage.name in of_clips))
     for decision in report.decisions:
         unknown = f" (of {decision.unknown} not known yet)" if decision.unknown else ""
         table.add_row(decision.name, "", "", "", "", "", f"dropped {decision.dropped}{unknown}")
     wide = Console(soft_wrap=not sys.stdout.isatty(), width=None if sys.stdout.isatty() else 160)
     wide.print(table)
-    unsplit = f" (of {report.videos_unsplit} videos not known yet)" if report.videos_unsplit else ""
+    unsplit = f" (of {some(report.videos_unsplit, 'video')} not known yet)" if report.videos_unsplit else ""
     bad = f" ({report.videos_failed} cannot be used: see the table `videos`)" if report.videos_failed else ""
-    print(f"{report.videos} videos{bad}, {report.clips} clips{unsplit}, {report.kept} kept, {report.failures} failures")
+    held = f"{some(report.videos, 'video')}{bad}, {some(report.clips, 'clip')}{unsplit}, {report.kept} kept"
+    print(f"{held}, {some(report.failures, 'failure')}")
     if not planned:
         changed = ", ".join(f"{name} {_changed(rows)}" for name, rows in report.changed.items()) or "nothing"
         print(f"changed: {changed}")
@@ -104,11 +113,12 @@ def show(report: Report, *, planned: bool = False) -> None:
         print(f'next: vbuild query {report.dataset} "words"')
 
 
-def _row(stage: StageCount) -> list[str]:
+def _row(stage: StageCount, *, unsplit: bool) -> list[str]:
     why = ", ".join(f"{reason} ({n})" for reason, n in sorted(stage.reasons.items(), key=lambda r: -r[1]))
     seconds = f"{stage.seconds:.1f}" if stage.seconds else ""
     saved = f"{stage.saved:.1f}" if stage.saved else ""
-    return [stage.name, str(stage.hits), count(stage.ran, stage.unknown), str(stage.failed or ""), seconds, saved, why]
+    ran = count(stage.ran, stage.unknown, unsplit=unsplit)
+    return [stage.name, str(stage.hits), ran, str(stage.failed or ""), seconds, saved, why]
 
 
 def _changed(rows: dict[str, int]) -> str:
