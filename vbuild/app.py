@@ -7,7 +7,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
-from vbuild.errors import Stopped, VbuildError
+from vbuild.errors import Stopped, UsageError, VbuildError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -52,7 +52,7 @@ Exit codes: 0 built or up to date, 1 failed, 2 wrong usage, 3 plan --check found
 """
 
 HYDRA = ("--cfg", "-c", "--info", "-i", "-m", "--multirun", "-sc", "--shell-completion", "--hydra-help", "--package",
-         "-p", "--resolve", "--version", "--run", "-r")  # fmt: skip
+         "-p", "--resolve", "--run", "-r")  # fmt: skip
 """Flags that are Hydra's own business."""
 
 
@@ -83,12 +83,29 @@ def run(arguments: Sequence[str]) -> int:
     if arguments[0] in ("-h", "--help", "help"):
         print(HELP, end="")
         return 0
+    if arguments[0] == "--version":
+        from importlib.metadata import version
+
+        print(f"vbuild {version('vbuild')}")
+        return 0
     verb = VERBS.get(arguments[0])
     if verb is not None:
         return verb(arguments[1:])
     if any(argument.split("=")[0] in HYDRA for argument in arguments):
         return _hydra(arguments)
     return _build(arguments)
+
+
+def _overrides(arguments: Sequence[str], flags: Sequence[str] = ()) -> list[str]:
+    """The arguments that are keys with values. Raises UsageError, with the nearest word, for what is none."""
+    found = [argument for argument in arguments if argument not in flags]
+    for argument in found:
+        if argument.startswith("-") or ("=" not in argument and not argument.startswith("~")):
+            from vbuild.check import nearest
+
+            kind, known = ("flag", [*HYDRA, *flags]) if argument.startswith("-") else ("command", [*VERBS])
+            raise UsageError(f"{argument}: there is no such {kind}{nearest(argument, known)}; see vbuild --help")
+    return found
 
 
 def _list_datasets() -> int:
@@ -105,7 +122,7 @@ def _list_datasets() -> int:
 def _build(arguments: Sequence[str]) -> int:
     from vbuild.compose import load
 
-    return _built(load(arguments))
+    return _built(load(_overrides(arguments)))
 
 
 def _built(config: Config) -> int:
@@ -139,15 +156,14 @@ def _plan(arguments: Sequence[str]) -> int:
     from vbuild.compose import load
     from vbuild.console import show
 
-    flags = {argument for argument in arguments if argument in ("--check", "--json")}
-    report = plan(load([argument for argument in arguments if argument not in flags]))
-    if "--json" in flags:
+    report = plan(load(_overrides(arguments, ("--check", "--json"))))
+    if "--json" in arguments:
         import dataclasses
 
         print(json.dumps(dataclasses.asdict(report), indent=1))
     else:
         show(report, planned=True)
-    return 3 if "--check" in flags and not report.up_to_date else 0
+    return 3 if "--check" in arguments and not report.up_to_date else 0
 
 
 def _query(arguments: Sequence[str]) -> int:
@@ -179,19 +195,23 @@ def _keep(verb: str) -> Callable[[Sequence[str]], int]:
 
 KEEPING = ("log", "diff", "restore", "gc", "verify")
 
-VERBS: dict[str, Callable[[Sequence[str]], int]] = {"plan": _plan, "query": _query, "ls": _ls, "failures": _failures}
+VERBS: dict[str, Callable[[Sequence[str]], int]] = {
+    "build": _build, "plan": _plan, "query": _query, "ls": _ls, "failures": _failures,
+}  # fmt: skip
 VERBS |= {verb: _keep(verb) for verb in KEEPING}
 
 
 def _hydra(arguments: Sequence[str]) -> int:
     """Hands over to Hydra's own command line, for what only it can do; under -m each job is a build."""
+    import os
+
     import hydra
     from hydra.core.hydra_config import HydraConfig
 
-    from vbuild.compose import CONF, ROOT, config_of, register, rewritten
+    from vbuild.compose import CONF, REFUSALS, ROOT, config_of, register, reworded, rewritten
 
     register()
-    codes = [0]
+    codes: list[int] = []
     sweep = any(argument in ("-m", "--multirun") for argument in arguments)
 
     @hydra.main(version_base="1.3", config_path=str(CONF), config_name=ROOT)
@@ -206,8 +226,14 @@ def _hydra(arguments: Sequence[str]) -> int:
             codes.append(error.exit_code)
 
     sys.argv = [sys.argv[0], *rewritten(arguments, sweep=sweep)]
-    job()
-    return max(codes)
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # or Hydra prints its errors itself, in its own way
+    try:
+        job()
+    except REFUSALS as error:
+        if codes and isinstance(error, ValueError):
+            raise  # a build ran already, so this is no refusal of Hydra's
+        raise UsageError(reworded(error)) from error
+    return max(codes, default=0)
 
 
 def _safe(text: str) -> str:

@@ -52,10 +52,14 @@ def join(where: str, key: Any) -> str:
 def hint(name: str, names: Any) -> str:
     """The nearest of some names, as the end of a message; all of them if none is near and they are few."""
     listed = [str(n) for n in names]
-    near = difflib.get_close_matches(name, listed, 1, 0.5)
-    if near:
-        return f"; did you mean {near[0]!r}?"
-    return f"; there are {', '.join(sorted(listed))}" if 0 < len(listed) <= 60 else ""
+    few = f"; there are {', '.join(sorted(listed))}" if 0 < len(listed) <= 60 else ""
+    return nearest(name, listed) or few
+
+
+def nearest(name: str, names: Any) -> str:
+    """The nearest of some names, as the end of a message; nothing if none is near."""
+    near = difflib.get_close_matches(name, [str(n) for n in names], 1, 0.5)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def convert(kind: Any, value: Any, path: str) -> Any:
@@ -67,7 +71,9 @@ def convert(kind: Any, value: Any, path: str) -> Any:
         return value
     if origin is Literal:
         if value not in args:
-            raise UsageError(f"{path}={value}: it must be one of {', '.join(map(str, args))}{_near(value, args)}")
+            raise UsageError(
+                f"{path}={value}: it must be one of {', '.join(map(str, args))}{nearest(str(value), args)}"
+            )
         return value
     if origin is tuple:
         items = value if isinstance(value, list | tuple) else [value]
@@ -83,11 +89,6 @@ def convert(kind: Any, value: Any, path: str) -> Any:
     if dataclasses.is_dataclass(kind):
         return into(typing.cast(type[Any], kind), value, path)
     return _scalar(kind, value, path)
-
-
-def _near(value: Any, args: tuple[Any, ...]) -> str:
-    near = difflib.get_close_matches(str(value), [str(a) for a in args], 1)
-    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _union(args: tuple[Any, ...], value: Any, path: str) -> Any:

@@ -28,6 +28,9 @@ ROOT = "config"
 TEXTS = re.compile(r"where\.\w+|.*\.keep")
 """Keys whose values are SQL, which Hydra's grammar would read as its own."""
 
+REFUSALS = (HydraException, OmegaConfBaseException, ValueError)
+"""What Hydra raises for a wrong command line; ValueError for a null group, and for flags that exclude others."""
+
 PATHS = frozenset({"source.path", "store", "output"})
 SCALARS = frozenset({"name", "store", "output"})
 
@@ -104,7 +107,7 @@ def _composed(overrides: Sequence[str]) -> DictConfig:
     try:
         with initialize_config_dir(str(CONF), version_base="1.3", job_name="vbuild"):
             return hydra_compose(ROOT, list(overrides), return_hydra_config=True)
-    except (HydraException, OmegaConfBaseException) as error:
+    except REFUSALS as error:
         raise UsageError(reworded(error)) from error
 
 
@@ -198,6 +201,8 @@ def reworded(error: Exception) -> str:
     if isinstance(error, OverrideParseException):
         key, _, value = error.override.partition("=")
         return f"{error.override}: it cannot be read; put the value in quotes of its own, as in '{key}=\"{value}\"'"
+    if text.startswith("Config group override must be"):
+        return "a group, such as split, cannot be null; name one of its files, or null the keys that it gave"
     if found := re.search(r"Could not override '([^']+)'", text):
         groups = [path.name for path in CONF.iterdir() if path.is_dir() and path.name != "dataset"]
         keys = [f.name for f in fields(Config) if f.name != "declared"]

@@ -78,14 +78,19 @@ def count(known: int, unknown: int, unsplit: int = 0) -> str:
     What is behind a split that is not known has no bound but the videos.
     """
     text = f"{known} + up to {unknown}" if unknown else str(known)
-    return f"{text} + clips of {unsplit} videos" if unsplit else text
+    return f"{text} + clips of {some(unsplit, 'video')}" if unsplit else text
+
+
+def some(n: int, what: str) -> str:
+    """A number of things."""
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
 def show(report: Report, *, planned: bool = False) -> None:
     """Prints a report on standard output."""
     if report.up_to_date:
-        what = f"{report.clips} clips, {report.kept} kept"
-        failed = f", {report.failures} failures" if report.failures else ""
+        what = f"{some(report.clips, 'clip')}, {report.kept} kept"
+        failed = f", {some(report.failures, 'failure')}" if report.failures else ""
         state = "needs no action; its tables may be written anew" if report.stale else "is up to date"
         print(f"{report.dataset} {state}: {what}{failed} ({report.seconds:.1f} s)")
         return
@@ -104,9 +109,10 @@ def show(report: Report, *, planned: bool = False) -> None:
         soft_wrap=not sys.stdout.isatty(), width=None if sys.stdout.isatty() else 160, highlight=False, markup=False
     )
     wide.print(table)
-    unsplit = f" (of {report.videos_unsplit} videos not known yet)" if report.videos_unsplit else ""
+    unsplit = f" (of {some(report.videos_unsplit, 'video')} not known yet)" if report.videos_unsplit else ""
     bad = f" ({report.videos_failed} cannot be used: see the table `videos`)" if report.videos_failed else ""
-    print(f"{report.videos} videos{bad}, {report.clips} clips{unsplit}, {report.kept} kept, {report.failures} failures")
+    held = f"{some(report.videos, 'video')}{bad}, {some(report.clips, 'clip')}{unsplit}, {report.kept} kept"
+    print(f"{held}, {some(report.failures, 'failure')}")
     for note in report.notes:
         print(f"note: {note}")
     if planned:
@@ -130,7 +136,7 @@ def _built(stage: StageCount) -> list[str]:
 
 
 def _planned(stage: StageCount) -> list[str]:
-    why = ", ".join(f"{reason} ({n} {'videos' if stage.of_videos else 'clips'})" for reason, n in _reasons(stage))
+    why = ", ".join(f"{reason} ({some(n, 'video' if stage.of_videos else 'clip')})" for reason, n in _reasons(stage))
     cost = ["", ""]
     if _work(stage):
         cost = [_upto(stage.seconds, stage.seconds_more, "{:.1f}".format), _upto(stage.bytes, stage.bytes_more, size)]
@@ -160,7 +166,7 @@ def _cost(report: Report) -> str:
     bytes_ = _upto(sum(s.bytes for s in known), sum(s.bytes_more for s in known), size) or "0 B"
     untold = [stage.name for stage in report.stages if _work(stage) and not stage.recorded]
     missing = f"; no record yet: {', '.join(untold)}" if untold else ""
-    open_ = f"; more for the clips of {report.videos_unsplit} videos" if report.videos_unsplit else ""
+    open_ = f"; more for the clips of {some(report.videos_unsplit, 'video')}" if report.videos_unsplit else ""
     return f"expected: {seconds} worker seconds, {bytes_}{open_}{missing}"
 
 

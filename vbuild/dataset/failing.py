@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vbuild.dataset import query
-from vbuild.dataset.show import drawn, output_of, parser_of, store_of
+from vbuild.dataset.show import drawn
 from vbuild.store.failures import Failures
+from vbuild.verbs import dataset_parser, output_of, parsed, store_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,10 +17,10 @@ if TYPE_CHECKING:
 
 def failures(arguments: Sequence[str]) -> str:
     """What `vbuild failures` prints: a line an action that failed, newest last. Raises DatasetError."""
-    parser = parser_of("failures")
+    parser = dataset_parser("failures", "What failed of a dataset, on which footage, and why.")
     parser.add_argument("name", help="the dataset")
     parser.add_argument("--json", action="store_true", help="for programs")
-    found = parser.parse_args(list(arguments))
+    found = parsed(parser, arguments)
     rows = failed(query.open(found.name, output=output_of(found)), store_of(found))
     if found.json:
         return json.dumps(rows, indent=1, default=str) + "\n"

@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 SCORES = ("_score", "_distance", "_relevance_score")
 """What a search adds to a clip: BM25, cosine distance, and for both together reciprocal ranks."""
 
+NOISE = re.compile(
+    r"Error resolving filter expression .*?: (?=Invalid)|(Invalid|invalid) (user input|input|SQL predicate)[,:] "
+    r"|,? ?/\S+\.rs:\d+(:\d+)?| at Line: \d+, Column: \d+"
+)
+"""What a database says that tells the person nothing: where in its own code and in our condition it stood."""
+
 
 def open(  # noqa: A001  the name that people expect: vbuild.open
     name: str, *, store: str | Path = "cache", output: str | Path | None = None, build: str | None = None
@@ -114,14 +120,22 @@ class Dataset:
         if condition:
             query = query.where(condition)
         try:
-            found = query.limit(limit + 1 if like else limit).to_arrow()
+            if text is None and not like:
+                found = self._in_order(query, limit)
+            else:
+                found = query.limit(limit + 1 if like else limit).to_arrow()
         except (ValueError, RuntimeError, OSError) as error:
             raise self._explained(error, where) from error
         if like:
             found = found.filter(pc.not_equal(found["clip_id"], whole)).slice(0, limit)
-        elif text is None:
-            found = found.sort_by([("uri", "ascending"), ("start_s", "ascending")])
         return found.drop_columns([name for name in (DIGESTS,) if name in found.column_names])
+
+    def _in_order(self, query: Any, limit: int) -> pa.Table:
+        """The first clips by video and time: only what tells the order is read of all of them."""
+        places = query.select(["uri", "start_s"]).with_row_id(True).limit(None).to_arrow()
+        first = places.sort_by([("uri", "ascending"), ("start_s", "ascending")]).slice(0, limit)
+        found: pa.Table = self.clips.take_row_ids(first["_rowid"].to_pylist()).to_arrow()
+        return found
 
     def _query(self, text: str | None, column: str, point: list[float]) -> Any:
         if not point:
@@ -164,8 +178,8 @@ class Dataset:
 
     def _explained(self, error: Exception, where: str | None) -> DatasetError:
         """What went wrong in a query, for people: most often a column that is not there."""
-        text = " ".join(str(error).split())
-        names = [f.name for f in self.clips.schema]
+        text = NOISE.sub("", " ".join(str(error).split()))
+        names = [f.name for f in self.clips.schema if f.name != DIGESTS]
         if found := re.search(r"[Nn]o field named \"?(\w+)", text):
             return DatasetError(f"--where {where!r}: {self.name} has no column {found[1]!r}{hint(found[1], names)}")
         return DatasetError(f"--where {where!r}: {text[:300]}" if where else text[:300])

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import csv
 import io
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +13,7 @@ import pyarrow as pa
 from vbuild.dataset import query
 from vbuild.dataset.listing import listing
 from vbuild.dataset.query import SCORES
+from vbuild.verbs import dataset_parser, output_of, parsed, positive
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,38 +21,26 @@ if TYPE_CHECKING:
 BRIEF = ("clip_id", "file", "start_s", "end_s", "dropped_by", *SCORES)
 """What a table on the screen shows, beside the captions."""
 
-
-def parser_of(verb: str) -> argparse.ArgumentParser:
-    """A parser with what every verb that reads a dataset takes."""
-    parser = argparse.ArgumentParser(prog=f"vbuild {verb}", allow_abbrev=False)
-    parser.add_argument("--store", default=None, help="the cache (default ./cache, or $VBUILD_STORE)")
-    parser.add_argument("--output", default=None, help="the folder of the databases (default STORE/datasets)")
-    return parser
-
-
-def store_of(found: argparse.Namespace) -> Path:
-    """The store that was asked for."""
-    return Path(found.store or os.environ.get("VBUILD_STORE", "cache"))
-
-
-def output_of(found: argparse.Namespace) -> Path:
-    """The folder of databases that was asked for."""
-    return Path(found.output) if found.output else store_of(found) / "datasets"
+SHORT = 12
+"""Characters of a clip id that a table shows: enough for --like, and one clip in a million has a namesake."""
 
 
 def search(arguments: Sequence[str]) -> str:
     """What `vbuild query` prints. Raises DatasetError."""
-    parser = parser_of("query")
+    parser = dataset_parser("query", "Finds clips by words in their captions, by likeness, by a condition.")
     parser.add_argument("name", help="the dataset")
-    parser.add_argument("text", nargs="?", help="words to look for in the captions")
-    parser.add_argument("--where", help="a condition in SQL, such as 'motion_mean > 0.01'")
-    parser.add_argument("--like", metavar="CLIP_ID", help="a clip; the nearest to it are shown")
-    parser.add_argument("--limit", type=int, default=20, help="rows (default 20)")
+    parser.add_argument("words", nargs="*", help="words to look for in the captions")
+    parser.add_argument("--where", metavar="SQL", help="a condition in SQL, such as 'motion_mean > 0.01'")
+    parser.add_argument(
+        "--like", metavar="CLIP_ID", help="a clip, of whose id the beginning is enough; the nearest to it are shown"
+    )
+    parser.add_argument("--limit", type=positive, default=20, metavar="N", help="rows (default 20)")
     parser.add_argument("--all", action="store_true", help="clips that were dropped, too")
     parser.add_argument("--format", choices=("table", "json", "csv"), default="table")
-    found = parser.parse_args(list(arguments))
+    found = parsed(parser, arguments)
     dataset = query.open(found.name, output=output_of(found))
-    rows = dataset.search(found.text, where=found.where, like=found.like, limit=found.limit, everything=found.all)
+    text = " ".join(found.words) or None
+    rows = dataset.search(text, where=found.where, like=found.like, limit=found.limit, everything=found.all)
     if found.format == "table":
         return as_table(rows)
     return as_json(rows) if found.format == "json" else as_csv(rows)
@@ -61,7 +48,7 @@ def search(arguments: Sequence[str]) -> str:
 
 def ls(arguments: Sequence[str]) -> str:
     """What `vbuild ls` prints."""
-    found = parser_of("ls").parse_args(list(arguments))
+    found = parsed(dataset_parser("ls", "The datasets that were built."), arguments)
     built = listing(output_of(found))
     if not built:
         return f"no dataset in {output_of(found)}; vbuild +dataset=NAME builds one\n"
@@ -102,7 +89,7 @@ def as_table(rows: pa.Table) -> str:
     if not flat:
         return "no clip\n"
     for row in flat:
-        row["file"] = Path(row["uri"]).name
+        row["file"], row["clip_id"] = Path(row["uri"]).name, row["clip_id"][:SHORT]
     dropped = any(row["dropped_by"] for row in flat)
     heads = [name for name in BRIEF if name in flat[0] and (name != "dropped_by" or dropped)]
     heads += [name for name in ("caption",) if name in flat[0]]

@@ -2,36 +2,23 @@
 
 from __future__ import annotations
 
-import argparse
-import os
 import re
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vbuild.errors import StoreError, UsageError
+from vbuild.verbs import store_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    import argparse
+    from pathlib import Path
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
-def parser(verb: str, about: str) -> argparse.ArgumentParser:
-    """A parser that knows where the store is."""
-    made = argparse.ArgumentParser(prog=f"vbuild {verb}", description=about, allow_abbrev=False)
-    made.add_argument("--store", default=None, help="the cache (default ./cache, or $VBUILD_STORE); store=PATH too")
-    return made
-
-
-def parsed(found: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.Namespace:
-    """Arguments read; `store=` and `output=` may be written as in a build."""
-    return found.parse_args([f"--{a}" if a.startswith(("store=", "output=")) else a for a in arguments])
-
-
 def store(found: argparse.Namespace) -> Path:
     """The store. Raises StoreError if there is none."""
-    path = Path(found.store or os.environ.get("VBUILD_STORE", "cache")).expanduser().absolute()
+    path = store_of(found)
     if not path.is_dir():
         raise StoreError(f"{path}: there is no store; build a dataset first, or give --store PATH")
     return path

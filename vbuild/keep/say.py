@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vbuild import verbs
 from vbuild.keep import ask
 
 if TYPE_CHECKING:
@@ -23,13 +24,13 @@ def gc(arguments: Sequence[str]) -> tuple[str, int]:
     from vbuild.keep.gc import gc as collect
     from vbuild.store import roots
 
-    parser = ask.parser("gc", "Takes out of the store what no kept build uses and what is old enough.")
+    parser = verbs.parser("gc", "Takes out of the store what no kept build uses and what is old enough.")
     parser.add_argument("--keep-builds", type=int, default=BUILDS_KEPT, metavar="N", help="of each dataset (default 3)")
     parser.add_argument("--older-than", type=ask.age, default=AGE, metavar="30d", help="nothing younger goes")
     parser.add_argument("--dry-run", action="store_true", help="say it, and take nothing")
     parser.add_argument("--forget", metavar="PATH", help="give up a dataset that will not come back")
     parser.add_argument("--json", action="store_true")
-    found = ask.parsed(parser, arguments)
+    found = verbs.parsed(parser, arguments)
     store = ask.store(found)
     if found.forget:
         roots.forget(store, Path(found.forget).absolute())
@@ -55,7 +56,7 @@ def verify(arguments: Sequence[str]) -> tuple[str, int]:
     from vbuild.keep.verify import SAMPLE
     from vbuild.keep.verify import verify as check
 
-    parser = ask.parser("verify", "Looks whether results, blobs and tables are what they say; drops what is not.")
+    parser = verbs.parser("verify", "Looks whether results, blobs and tables are what they say; drops what is not.")
     parser.add_argument(
         "--sample", type=ask.share, default=SAMPLE, metavar="1%", help="a share of each recipe's results"
     )
@@ -63,7 +64,7 @@ def verify(arguments: Sequence[str]) -> tuple[str, int]:
     parser.add_argument("--rerun", type=int, default=0, metavar="N", help="run N actions again and compare")
     parser.add_argument("--dry-run", action="store_true", help="say it, and drop nothing")
     parser.add_argument("--json", action="store_true")
-    found = ask.parsed(parser, arguments)
+    found = verbs.parsed(parser, arguments)
     store = ask.store(found)
     done = check(store, sample=1.0 if found.all else found.sample, repair=not found.dry_run)
     again, left = rerun(store, found.rerun) if found.rerun else ([], [])
@@ -87,7 +88,7 @@ def log(arguments: Sequence[str]) -> tuple[str, int]:
     from vbuild.keep import history
 
     parser = _of_dataset("log", "The builds of a dataset, the newest first: when, what changed, counts, seconds.")
-    found = ask.parsed(parser, arguments)
+    found = verbs.parsed(parser, arguments)
     entries = history.log(_folder(found))
     if found.json:
         return json.dumps([dataclasses.asdict(entry) for entry in entries], indent=1) + "\n", 0
@@ -111,7 +112,7 @@ def diff(arguments: Sequence[str]) -> tuple[str, int]:
     parser.add_argument("a", nargs="?", help="a build of vbuild log, or the end of its id (default: the last but one)")
     parser.add_argument("b", nargs="?", default="last", help="default: the last")
     parser.add_argument("--limit", type=int, default=10, help="clips that are listed of each kind (default 10)")
-    found = ask.parsed(parser, arguments)
+    found = verbs.parsed(parser, arguments)
     folder = _folder(found)
     there = history.builds(folder)
     a = history.named(folder, found.a) if found.a else there[-2 if len(there) > 1 else -1]
@@ -143,7 +144,7 @@ def restore(arguments: Sequence[str]) -> tuple[str, int]:
 
     parser = _of_dataset("restore", "Brings a dataset back to what a build left; the next build brings it up to date.")
     parser.add_argument("build", help="a build of vbuild log, or the end of its id")
-    found = ask.parsed(parser, arguments)
+    found = verbs.parsed(parser, arguments)
     folder = _folder(found)
     done = history.restore(ask.store(found), folder, found.build)
     if found.json:
@@ -154,10 +155,9 @@ def restore(arguments: Sequence[str]) -> tuple[str, int]:
     return text + "the next build brings it up to date again\n", 0
 
 
-def _of_dataset(verb: str, about: str) -> argparse.ArgumentParser:
-    parser = ask.parser(verb, about)
+def _of_dataset(verb: str, about: str) -> verbs.Parser:
+    parser = verbs.dataset_parser(verb, about)
     parser.add_argument("name", help="the dataset")
-    parser.add_argument("--output", default=None, help="the folder of the databases (default STORE/datasets)")
     parser.add_argument("--json", action="store_true")
     return parser
 
