@@ -23,7 +23,15 @@ class Source:
     """Where the videos come from."""
 
     path: tuple[str, ...]
-    """A folder (read to the bottom), a glob, a video, or a list file (.txt: a path a line); or several of these."""
+    """A folder (read to the bottom), a glob, a video, a list of videos (.txt, .csv, .json, .jsonl, .parquet) or a tar
+    archive of videos; or several of these. On this machine, or s3://, gs://, http(s):// and what else fsspec knows."""
+    column: str | None = None
+    """The column of a list that holds the paths; else the first of uri, path, video, file, url, filename. The others
+    become columns of `videos`."""
+    include: tuple[str, ...] = ()
+    """Patterns as of a shell, for the whole path or the name; with any, only videos that meet one are taken."""
+    exclude: tuple[str, ...] = ()
+    """Patterns of videos that are left out."""
     extensions: tuple[str, ...] = (
         "mp4", "mov", "avi", "mkv", "webm", "m4v", "ts", "mpg", "mpeg", "flv", "ogv", "3gp", "wmv",
     )  # fmt: skip

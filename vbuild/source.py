@@ -8,16 +8,17 @@ import time
 from array import array
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from vbuild import digest
+from vbuild import digest, lists, uris
 from vbuild.errors import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import numpy as np
+    import pyarrow as pa
 
     from vbuild.config import Source
     from vbuild.store.files import Files
@@ -25,8 +26,14 @@ if TYPE_CHECKING:
 YOUNG_NS = 2_000_000_000
 """A file may change without its mtime moving for as long as a clock tick; git and ccache wait as long."""
 
-LISTS = (".txt",)
-WILD = frozenset("*?[")
+WILD = (frozenset("*?["), frozenset("*"))
+"""What makes a pattern of a path; in an address of the web all but the star mean something else."""
+
+THREADS = 16
+"""Remote files that are looked at at once."""
+
+Found = tuple[str, uris.Seen | None]
+"""A uri and what it looks like; None for what a list or a source names and that is not there."""
 
 
 @dataclass
@@ -37,21 +44,42 @@ class Listing:
     sizes: array[int] = field(default_factory=lambda: array("q"))
     """Bytes; -1 for a file that a list names and that is not there."""
     mtimes: array[int] = field(default_factory=lambda: array("q"))
-    """Nanoseconds."""
+    """Nanoseconds; of a remote file as `uris.Seen` has it."""
     inodes: array[int] = field(default_factory=lambda: array("q"))
+    """Of a remote file what its etag makes."""
+    lists: dict[str, lists.Listed] = field(default_factory=dict)
+    """The lists that were read."""
 
     def __len__(self) -> int:
         return len(self.uris)
 
     def digest(self) -> str:
-        """One digest of all names, sizes, times and inodes."""
+        """One digest of all names, sizes, times and inodes, and of the lists."""
         numbers = (column.tobytes() for column in (self.sizes, self.mtimes, self.inodes))
         names = "\0".join(self.uris).encode(errors="surrogateescape")
-        return digest.of_all(digest.of_bytes(part) for part in (names, *numbers)).hex()
+        return digest.of_all(
+            digest.of_bytes(part) for part in (names, *numbers, *(listed.digest for listed in self.lists.values()))
+        ).hex()
 
     def youngest(self) -> int:
         """The newest mtime, in nanoseconds."""
         return max(self.mtimes, default=0)
+
+    def columns(self) -> pa.Table | None:
+        """What lists say beside the paths, a row a uri, null where they say nothing; None if no list says anything."""
+        import pyarrow as pa
+
+        tables = [
+            listed.columns.append_column("\0uri", pa.array(map(shown, listed.uris), pa.string()))
+            for listed in self.lists.values()
+            if listed.columns is not None
+        ]
+        if not tables:
+            return None
+        table = pa.concat_tables(tables, promote_options="permissive")
+        first = {uri: row for row, uri in reversed(list(enumerate(table["\0uri"].to_pylist())))}
+        rows = pa.array([first.get(shown(uri)) for uri in self.uris], pa.int64())
+        return table.drop_columns(["\0uri"]).take(rows)
 
 
 def listing(source: Source) -> Listing:
@@ -59,41 +87,61 @@ def listing(source: Source) -> Listing:
 
     Raises SourceError for a path that is not there and for a source that holds no video.
     """
-    found: dict[str, os.stat_result | None] = {}
+    result = Listing()
     endings = tuple(f".{extension.lower().lstrip('.')}" for extension in source.extensions)
-    for path in source.path:
-        found.update(_entries(path, endings))
+    found = {
+        uri: seen
+        for path in source.path
+        for uri, seen in _entries(path.removeprefix("file://"), endings, source, result)
+        if _wanted(uri, source)
+    }
     if not found:
         raise SourceError(
             f"source.path={_shown(source)}: no video in it; give another path, or other source.extensions "
             f"(now {', '.join(source.extensions)})"
         )
-    result = Listing()
     for uri in sorted(found)[: source.limit]:
-        stat = found[uri]
+        seen = found[uri]
         result.uris.append(uri)
-        result.sizes.append(stat.st_size if stat else -1)
-        result.mtimes.append(stat.st_mtime_ns if stat else 0)
-        result.inodes.append(_signed(stat.st_ino) if stat else 0)
+        result.sizes.append(seen.size if seen else -1)
+        result.mtimes.append(seen.mtime if seen else 0)
+        result.inodes.append(seen.mark if seen else 0)
     return result
 
 
-def _entries(path: str, endings: tuple[str, ...]) -> Iterator[tuple[str, os.stat_result | None]]:
-    """What one path of a source stands for: name → stat."""
-    full = os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111  pathlib costs more than the stat here
-    if os.path.isdir(full):  # noqa: PTH112
+def _wanted(uri: str, source: Source) -> bool:
+    """Whether the patterns let a uri in: they are for all of it, or for its name alone."""
+
+    def meets(patterns: tuple[str, ...]) -> bool:
+        return any(fnmatchcase(text, p) for p in patterns for text in (uri, uri.rpartition("/")[2]))
+
+    return (not source.include or meets(source.include)) and not meets(source.exclude)
+
+
+def _entries(path: str, endings: tuple[str, ...], source: Source, result: Listing) -> Iterator[Found]:
+    """What one path of a source stands for; a list that it names is put down in `result`."""
+    remote = uris.is_remote(path)
+    full = path if remote else os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111  pathlib costs more
+    name = full.partition("?")[0].lower() if remote else full.lower()
+    if not remote and os.path.isdir(full):  # noqa: PTH112
         yield from _walk(full, endings)
-    elif os.path.isfile(full):  # noqa: PTH113
-        yield from _listed(full) if full.lower().endswith(LISTS) else [(full, os.stat(full))]  # noqa: PTH116
-    elif WILD & set(path):
-        for name in glob.iglob(full, recursive=True):  # noqa: PTH207
-            if name.lower().endswith(endings) and os.path.isfile(name):  # noqa: PTH113
-                yield name, os.stat(name)  # noqa: PTH116
-    else:
+    elif WILD[path.startswith("http")] & set(path) and not os.path.exists(full):  # noqa: PTH110
+        for uri, seen in _globbed(full, endings):
+            yield from _members(uri, endings) if uri.lower().endswith(".tar") else [(uri, seen)]
+    elif not remote and not os.path.isfile(full):  # noqa: PTH113
         raise SourceError(f"source.path={path}: there is no such file or folder")
+    elif name.endswith(lists.ENDINGS):
+        listed = result.lists[full] = lists.read(full, source.column)
+        yield from _looked(listed.uris)
+    elif name.endswith(".tar"):
+        yield from _members(full, endings)
+    elif not remote or name.endswith(endings):
+        yield from _looked([full])
+    else:
+        yield from _remote(full, endings)
 
 
-def _walk(folder: str, endings: tuple[str, ...]) -> Iterator[tuple[str, os.stat_result]]:
+def _walk(folder: str, endings: tuple[str, ...]) -> Iterator[Found]:
     """Every video below a folder. Links to files are followed, links to folders are not, so there are no loops."""
     try:
         with os.scandir(folder) as entries:
@@ -101,28 +149,76 @@ def _walk(folder: str, endings: tuple[str, ...]) -> Iterator[tuple[str, os.stat_
                 if entry.is_dir(follow_symlinks=False):
                     yield from _walk(entry.path, endings)
                 elif entry.name.lower().endswith(endings) and entry.is_file():
-                    yield entry.path, entry.stat()
+                    yield entry.path, uris.seen_here(entry.stat())
     except PermissionError as error:
         raise SourceError(f"{folder}: the folder may not be read; give it read rights or leave it out") from error
 
 
-def _listed(path: str) -> Iterator[tuple[str, os.stat_result | None]]:
-    """The paths that a list file names, one a line, `#` before a comment; relative ones start at the list's folder."""
-    folder = os.path.dirname(path)  # noqa: PTH120
-    for line in Path(path).read_text(encoding="utf-8", errors="surrogateescape").splitlines():
-        name = line.strip()
-        if name and not name.startswith("#"):
-            full = os.path.normpath(os.path.join(folder, os.path.expanduser(name)))  # noqa: PTH111, PTH118
-            yield full, os.stat(full) if os.path.isfile(full) else None  # noqa: PTH113, PTH116
+def _globbed(pattern: str, endings: tuple[str, ...]) -> Iterator[Found]:
+    """Every video, and every tar archive, that a pattern names."""
+    wanted = (*endings, ".tar")
+    if not uris.is_remote(pattern):
+        names = glob.iglob(pattern, recursive=True)  # noqa: PTH207
+        found = [name for name in names if name.lower().endswith(wanted) and os.path.isfile(name)]  # noqa: PTH113
+        yield from _looked(found)
+        return
+    fs, path = uris.filesystem(pattern)
+    try:
+        for name, info in fs.glob(path, detail=True).items():
+            if name.lower().endswith(wanted):
+                yield fs.unstrip_protocol(name), uris.seen(info)
+    except uris.trouble() as error:
+        raise SourceError(f"source.path={pattern}: it cannot be listed ({uris.said(error)})") from error
+
+
+def _remote(folder: str, endings: tuple[str, ...]) -> Iterator[Found]:
+    """Every video below a remote folder; over http, those that its page links to."""
+    fs, path = uris.filesystem(folder)
+    try:
+        found = fs.find(path, detail=True)
+    except uris.trouble() as error:
+        raise SourceError(f"source.path={folder}: it cannot be listed ({uris.said(error)})") from error
+    videos = {fs.unstrip_protocol(name): info for name, info in found.items() if name.lower().endswith(endings)}
+    if all(info.get("size") is not None for info in videos.values()):
+        yield from ((uri, uris.seen(info)) for uri, info in videos.items())
+    else:
+        yield from _looked(list(videos))
+
+
+def _members(archive: str, endings: tuple[str, ...]) -> Iterator[Found]:
+    """Every video in a tar archive; it looks changed when the archive does."""
+    try:
+        seen, members = uris.look(archive), uris.members(archive)
+    except uris.trouble() as error:
+        raise SourceError(f"source.path={archive}: it cannot be read ({uris.said(error)})") from error
+    for name, info in members.items():
+        if name.lower().endswith(endings):
+            yield f"{archive}::{name}", uris.Seen(info.size, seen.mtime, seen.mark)
+
+
+def _looked(names: list[str]) -> Iterator[Found]:
+    """Files by name, with what they look like; remote ones many at once."""
+    far = [name for name in names if uris.is_remote(name)]
+    if far:
+        with ThreadPoolExecutor(THREADS) as pool:
+            seen = dict(zip(far, pool.map(_look, far), strict=True))
+    for name in names:
+        yield name, seen[name] if uris.is_remote(name) else _look(name)
+
+
+def _look(uri: str) -> uris.Seen | None:
+    file, member = uris.parts(uri)
+    try:
+        found = uris.look(file)
+        if member is None:
+            return found if uris.is_remote(file) or os.path.isfile(file) else None  # noqa: PTH113
+        return uris.Seen(uris.members(file)[member].size, found.mtime, found.mark)
+    except uris.trouble(KeyError):
+        return None
 
 
 def _shown(source: Source) -> str:
     return source.path[0] if len(source.path) == 1 else str(list(source.path))
-
-
-def _signed(inode: int) -> int:
-    """An inode as the 64-bit signed integer that the listing holds."""
-    return inode - (1 << 64) if inode >= 1 << 63 else inode
 
 
 @dataclass(frozen=True)
@@ -140,7 +236,8 @@ class Identified:
 def identify(files: Listing, memo: Files, *, dry: bool = False, threads: int = 4) -> Identified:
     """The video id of every file: from the memo where size, mtime and inode are as they were, else by its bytes.
 
-    `dry`: the memo learns nothing.
+    A remote file's bytes are streamed once, and no more for as long as its etag and size are as they were. `dry`: the
+    memo learns nothing.
     """
     import numpy as np
 
@@ -171,10 +268,10 @@ def _digest_file(uri: str) -> digest.Digest | str:
     if shown(uri) != uri:
         return "its name is no UTF-8, and no table could hold it; rename the file"
     try:
-        with Path(uri).open("rb", buffering=0) as stream:
+        with uris.opened(uri) as stream:
             return digest.of_stream(stream)
-    except OSError as error:
-        return f"cannot be read: {error.strerror or error}"
+    except uris.trouble(SourceError) as error:
+        return f"cannot be read: {uris.said(error)}"
 
 
 def settled(files: Listing, now_ns: int) -> bool:

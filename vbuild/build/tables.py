@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -278,7 +280,24 @@ def _videos(session: Session) -> Target:
         return pa.Table.from_pylist([rows[n] for n in wanted.tolist()], schema=schema)
 
     group = Group("video", schema, np.array(digests, "V16"), values)
-    return Target("videos", "uri", pa.array(map(shown, session.files.uris), pa.string()), (group,), {"uri": "scalar"})
+    groups = (group, *_listed(session))
+    return Target("videos", "uri", pa.array(map(shown, session.files.uris), pa.string()), groups, {"uri": "scalar"})
+
+
+def _listed(session: Session) -> Iterator[Group]:
+    """The columns that lists have beside the paths; one that is called as another of the table is `list_<name>`."""
+    table = session.files.columns()
+    if table is None:
+        return
+    names = [re.sub(r"\W+", "_", name) or "_" for name in table.column_names]
+    taken = {"uri", "row_digest", *VIDEOS.names, *(f.name for i in _kept(session) for f in columns_of(i))}
+    table = table.rename_columns([f"list_{name}" if name in taken else name for name in names])
+    for place, f in enumerate(table.schema):
+        if pa.types.is_null(f.type):
+            table = table.set_column(place, f.name, table[f.name].cast(pa.string()))
+    said = (json.dumps(row, default=str) for row in table.to_pylist())
+    digests = np.array([np.void(digest.of("listed", row)) for row in said], "V16")
+    yield Group("list", table.schema, digests, lambda rows: table.take(pa.array(rows)))
 
 
 def _probed(session: Session) -> list[dict[str, Any] | str]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import av
 from av.stream import Disposition
 
+from vbuild import uris
 from vbuild.errors import MediaError, NoVideoError
 
 if TYPE_CHECKING:
@@ -21,17 +22,22 @@ if TYPE_CHECKING:
 
 @contextmanager
 def opened(path: str, hardware: HWAccel | None = None) -> Iterator[InputContainer]:
-    """A file, open for reading; `hardware` decodes what it can. Raises MediaError if it is no media file."""
+    """A file that a path or a uri names, open for reading; `hardware` decodes what it can.
+
+    Raises MediaError if it is no media file.
+    """
     if Path(path).is_file() and not Path(path).stat().st_size:
         raise MediaError("the file is empty (0 bytes)")
-    try:
-        container = av.open(path, metadata_errors="replace", hwaccel=hardware)
-    except FileNotFoundError as error:
-        raise MediaError("the file is gone") from error
-    except (av.FFmpegError, ValueError) as error:
-        raise MediaError(f"it is no video that can be opened ({said(error)})") from error
-    with container:
-        yield container
+    with ExitStack() as stack:
+        try:
+            file = path if uris.is_path(path) else stack.enter_context(uris.opened(path))
+            container = av.open(file, "r", metadata_errors="replace", hwaccel=hardware)
+        except FileNotFoundError as error:
+            raise MediaError("the file is gone") from error
+        except uris.trouble(av.FFmpegError) as error:
+            raise MediaError(f"it is no video that can be opened ({said(error)})") from error
+        with container:
+            yield container
 
 
 def picture(container: InputContainer) -> VideoStream:
