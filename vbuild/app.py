@@ -163,7 +163,7 @@ def _plan(arguments: Sequence[str]) -> int:
         print(json.dumps(dataclasses.asdict(report), indent=1))
     else:
         show(report, planned=True)
-    return 3 if "--check" in arguments and not report.up_to_date else 0
+    return 3 if "--check" in arguments and (report.stale or not report.up_to_date) else 0
 
 
 def _query(arguments: Sequence[str]) -> int:

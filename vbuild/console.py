@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from vbuild.keep.ask import size
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
@@ -68,10 +72,13 @@ class Watcher:
             print(f"vbuild: {progress.stage}: {progress.done} of {progress.known}{failed}", file=sys.stderr)
 
 
-def count(known: int, unknown: int, *, unsplit: bool = False) -> str:
-    """A count that may not be known to the end; `?` stands for clips that no split has made yet."""
-    more = [f"up to {unknown}"] * bool(unknown) + ["?"] * unsplit
-    return " + ".join([str(known), *more])
+def count(known: int, unknown: int, unsplit: int = 0) -> str:
+    """A count that may not be known to the end: `unknown` more at most, and any number from videos that are not split.
+
+    What is behind a split that is not known has no bound but the videos.
+    """
+    text = f"{known} + up to {unknown}" if unknown else str(known)
+    return f"{text} + clips of {some(unsplit, 'video')}" if unsplit else text
 
 
 def some(n: int, what: str) -> str:
@@ -84,41 +91,81 @@ def show(report: Report, *, planned: bool = False) -> None:
     if report.up_to_date:
         what = f"{some(report.clips, 'clip')}, {report.kept} kept"
         failed = f", {some(report.failures, 'failure')}" if report.failures else ""
-        print(f"{report.dataset} is up to date: {what}{failed} ({report.seconds:.1f} s)")
+        state = "needs no action; its tables may be written anew" if report.stale else "is up to date"
+        print(f"{report.dataset} {state}: {what}{failed} ({report.seconds:.1f} s)")
         return
     from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, header_style="bold", pad_edge=False)
-    heads = ["stage", "hits", "to run" if planned else "ran", "failed", "seconds", "saved", "why"]
-    for head in heads:
+    for head in PLAN if planned else BUILT:
         table.add_column(head, justify="left" if head in ("stage", "why") else "right")
-    names = [stage.name for stage in report.stages]
-    of_clips = names[names.index("split") + 1 :] if report.videos_unsplit else []
     for stage in report.stages:
-        table.add_row(*_row(stage, unsplit=stage.name in of_clips))
+        table.add_row(*(_planned(stage) if planned else _built(stage)))
     for decision in report.decisions:
         unknown = f" (of {decision.unknown} not known yet)" if decision.unknown else ""
         table.add_row(decision.name, "", "", "", "", "", f"dropped {decision.dropped}{unknown}")
-    wide = Console(soft_wrap=not sys.stdout.isatty(), width=None if sys.stdout.isatty() else 160)
+    wide = Console(
+        soft_wrap=not sys.stdout.isatty(), width=None if sys.stdout.isatty() else 160, highlight=False, markup=False
+    )
     wide.print(table)
     unsplit = f" (of {some(report.videos_unsplit, 'video')} not known yet)" if report.videos_unsplit else ""
     bad = f" ({report.videos_failed} cannot be used: see the table `videos`)" if report.videos_failed else ""
     held = f"{some(report.videos, 'video')}{bad}, {some(report.clips, 'clip')}{unsplit}, {report.kept} kept"
     print(f"{held}, {some(report.failures, 'failure')}")
-    if not planned:
+    if planned:
+        print(_cost(report))
+    else:
         changed = ", ".join(f"{name} {_changed(rows)}" for name, rows in report.changed.items()) or "nothing"
         print(f"changed: {changed}")
         print(f"{report.folder} ({report.seconds:.1f} s)")
         print(f'next: vbuild query {report.dataset} "words"')
 
 
-def _row(stage: StageCount, *, unsplit: bool) -> list[str]:
-    why = ", ".join(f"{reason} ({n})" for reason, n in sorted(stage.reasons.items(), key=lambda r: -r[1]))
+BUILT = ("stage", "hits", "ran", "failed", "seconds", "saved", "why")
+PLAN = ("stage", "hits", "to run", "failed before", "seconds", "bytes", "why")
+
+
+def _built(stage: StageCount) -> list[str]:
+    why = ", ".join(f"{reason} ({n})" for reason, n in _reasons(stage))
     seconds = f"{stage.seconds:.1f}" if stage.seconds else ""
     saved = f"{stage.saved:.1f}" if stage.saved else ""
-    ran = count(stage.ran, stage.unknown, unsplit=unsplit)
-    return [stage.name, str(stage.hits), ran, str(stage.failed or ""), seconds, saved, why]
+    return [stage.name, str(stage.hits), str(stage.ran), str(stage.failed or ""), seconds, saved, why]
+
+
+def _planned(stage: StageCount) -> list[str]:
+    why = ", ".join(f"{reason} ({some(n, 'video' if stage.of_videos else 'clip')})" for reason, n in _reasons(stage))
+    cost = ["", ""]
+    if _work(stage):
+        cost = [_upto(stage.seconds, stage.seconds_more, "{:.1f}".format), _upto(stage.bytes, stage.bytes_more, size)]
+        cost = cost if stage.recorded else ["no record yet", ""]
+    runs = count(stage.ran, stage.unknown, stage.unsplit)
+    return [stage.name, str(stage.hits), runs, str(stage.failed or ""), *cost, why]
+
+
+def _reasons(stage: StageCount) -> list[tuple[str, int]]:
+    return sorted(stage.reasons.items(), key=lambda reason: -reason[1])
+
+
+def _work(stage: StageCount) -> bool:
+    return bool(stage.ran or stage.unknown or stage.unsplit)
+
+
+def _upto(known: Any, more: Any, text: Callable[[Any], str]) -> str:
+    """An amount, and how much more there may be; empty for none."""
+    both = f"{text(known)} + up to {text(more)}" if more else text(known)
+    return both if known or more else ""
+
+
+def _cost(report: Report) -> str:
+    """What a plan costs in all, as far as it is recorded."""
+    known = [stage for stage in report.stages if stage.recorded]
+    seconds = _upto(sum(s.seconds for s in known), sum(s.seconds_more for s in known), "{:.1f}".format) or "0"
+    bytes_ = _upto(sum(s.bytes for s in known), sum(s.bytes_more for s in known), size) or "0 B"
+    untold = [stage.name for stage in report.stages if _work(stage) and not stage.recorded]
+    missing = f"; no record yet: {', '.join(untold)}" if untold else ""
+    open_ = f"; more for the clips of {some(report.videos_unsplit, 'video')}" if report.videos_unsplit else ""
+    return f"expected: {seconds} worker seconds, {bytes_}{open_}{missing}"
 
 
 def _changed(rows: dict[str, int]) -> str:

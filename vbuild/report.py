@@ -23,8 +23,18 @@ class StageCount:
     saved: float = 0.0
     """Worker seconds that the hits once cost."""
     reasons: dict[str, int] = field(default_factory=dict)
-    """Why actions missed: `new input`, `parameters: crf 23 → 28`, `new version 1 → 2`, `first build`, …
-    With how many."""
+    """Why actions missed: `new input`, `crf 23 → 28`, `new version 1 → 2`, `first build`, …; with how many."""
+    of_videos: bool = False
+    """It counts videos; else clips."""
+    unsplit: int = 0
+    """In a plan: videos whose clips are not known yet; any number of their clips may be wanted."""
+    recorded: bool = False
+    """In a plan: whether there is a record of what the stage's actions cost."""
+    bytes: int = 0
+    """In a plan: bytes of blobs that are expected."""
+    seconds_more: float = 0.0
+    """In a plan: as `seconds`, of the actions that are unknown."""
+    bytes_more: int = 0
 
 
 @dataclass
@@ -47,6 +57,9 @@ class Report:
     """The build's id; None for a plan and for an up-to-date dataset."""
     up_to_date: bool = False
     """No action ran and no table changed."""
+    stale: bool = False
+    """In a plan without actions: the tables may have to be written anew, for the configuration, the source or the
+    tables are not as the last build left them."""
     stages: list[StageCount] = field(default_factory=list)
     """In the order in which they stand, probe and split first."""
     decisions: list[Decided] = field(default_factory=list)

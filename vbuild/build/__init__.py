@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +49,10 @@ def build(config: Config, *, watch: Callable[[Progress], None] = lambda _: None)
 
 
 def plan(config: Config) -> Report:
-    """What a build would run, by the same walk with nothing run. What cannot be known yet is counted as unknown."""
+    """What a build would run, by the same walk with nothing run. What cannot be known yet is counted as unknown.
+
+    It writes nothing.
+    """
     from vbuild.build.finish import summary
     from vbuild.build.session import Session
 
@@ -56,8 +60,20 @@ def plan(config: Config) -> Report:
     session = Session(config, None)
     session.walk(lambda _: None)
     report = summary(session, time.perf_counter() - began)
-    report.up_to_date = not any(stage.ran or stage.unknown for stage in report.stages)
+    report.up_to_date = not any(stage.ran or stage.unknown or stage.unsplit for stage in report.stages)
+    report.stale = report.up_to_date and _stale(config, session.files)
     return report
+
+
+def _stale(config: Config, files: source.Listing) -> bool:
+    """Whether something is other than the last build left it. It leaves no stamp where a file is too young."""
+    stamp = stamps.read(config.store, config.name)
+    if stamp is not None:
+        return bool(stamp["state"] != _state(config, files))
+    from vbuild.dataset.commit import last_build
+
+    last = last_build(config.output / config.name)
+    return last is None or last["config"] != json.loads(json.dumps(settled(config)))
 
 
 def _check(config: Config) -> None:

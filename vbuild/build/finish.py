@@ -109,7 +109,14 @@ class Run:
 def summary(session: Session, seconds: float) -> Report:
     """Adds up what a plan or a build found."""
     clips = [shard.clips for shard in session.shards if shard.clips is not None]
+    unsplit = sum(shard.unsplit for shard in session.shards)
     counts = [session.lookup.count(i.name) for i in (*session.order.video_stages, *session.order.clip_stages)]
+    for instance in session.order.video_stages:
+        session.lookup.count(instance.name).of_videos = True
+    for instance in session.order.clip_stages:
+        session.lookup.count(instance.name).unsplit = unsplit
+    for instance in session.shelf.instances.values() if session.build is None else ():
+        session.lookup.costs.expect(instance, session.lookup.count(instance.name), session.lookup.reasons)
     probed = [shard.videos.states("probe") for shard in session.shards]
     return Report(
         dataset=session.config.name,
@@ -117,7 +124,7 @@ def summary(session: Session, seconds: float) -> Report:
         stages=counts,
         decisions=list(session.decided.values()),
         videos=len(session.files),
-        videos_unsplit=sum(shard.unsplit for shard in session.shards),
+        videos_unsplit=unsplit,
         videos_failed=len(session.identified.errors) + sum(int((state == State.FAILED).sum()) for state in probed),
         clips=sum(map(len, clips)),
         kept=sum(int(c.kept.sum()) for c in clips),

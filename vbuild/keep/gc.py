@@ -161,7 +161,10 @@ def _mark_build(folder: Path, build: Mapping[str, Any], needed: Needed) -> None:
 
 
 def _sweep_recipes(store: Path, needed: Needed, cutoff: float, swept: Swept) -> dict[str, str]:
-    """Takes out recipes that are not needed, and rows without use; the blobs that rows name now: blob → stage."""
+    """Takes out recipes that are not needed, and rows without use; the blobs that rows name now: blob → stage.
+
+    The note beside a recipe stays: it tells a later plan that results were there.
+    """
     named: dict[str, str] = {}
     for path in sorted((store / "actions").glob("*/*.lance")):
         stage, recipe = path.parent.name, path.stem
@@ -173,8 +176,6 @@ def _sweep_recipes(store: Path, needed: Needed, cutoff: float, swept: Swept) -> 
         if keep:
             for uri in _sweep_rows(path, needed, cutoff, swept):
                 named.setdefault(uri, stage)
-        elif not swept.dry:
-            path.with_suffix(".json").unlink(missing_ok=True)
     return named
 
 

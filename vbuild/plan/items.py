@@ -241,6 +241,15 @@ def hexed(digests: np.ndarray | pa.ChunkedArray) -> pa.ChunkedArray:
     return pa.chunked_array([pa.array([None if d is None else d.hex() for d in digests.to_pylist()], pa.string())])
 
 
+def seconds_of(items: Items, shelf: Shelf, rows: np.ndarray) -> np.ndarray:
+    """Seconds of footage of clips, or of videos; NaN where they are not known."""
+    if items.parent is None:
+        return np.asarray(shelf.take(items, "probe", ["duration"], rows)["duration"].to_numpy(), np.float64)
+    probed = shelf.take(items, "probe", ["time_base_num", "time_base_den"], rows)
+    tick = probed["time_base_num"].to_numpy() / probed["time_base_den"].to_numpy()
+    return np.asarray((items.end_pts[rows] - items.start_pts[rows]) * tick, np.float64)
+
+
 PROBED = ("width", "height", "fps", "time_base_num", "time_base_den", "start_pts", "stream")
 """What the clips take from the probe of their video."""
 

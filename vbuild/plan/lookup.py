@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vbuild.plan.costs import Costs
 from vbuild.plan.items import Found, State
-from vbuild.plan.reasons import Why, why
+from vbuild.plan.reasons import Reasons
 from vbuild.report import StageCount
 from vbuild.store.actions import value_column
 from vbuild.store.blobs import Present
@@ -35,10 +35,13 @@ class Lookup:
     counts: dict[str, StageCount] = field(default_factory=dict)
     asked: dict[str, set[bytes]] = field(default_factory=dict)
     """Recipe → the keys of actions that had to run."""
+    reasons: Reasons = field(init=False)
+    costs: Costs = field(init=False)
     present: Present = field(init=False)
 
     def __post_init__(self) -> None:
         self.present = Present(self.blobs.folder)
+        self.reasons, self.costs = Reasons(self.shelf, self.failures), Costs(self.shelf)
 
     def count(self, instance: str) -> StageCount:
         """The count of one instance, made when it is first asked for."""
@@ -52,7 +55,13 @@ class Lookup:
         found = items.found[instance.name] = Found(keys, state, np.zeros(len(items), bool))
         count = self.count(instance.name)
         ready = np.flatnonzero(state == State.MISSING)
-        stored, gone = self.stored(instance, keys[ready])
+        places, gone = self.stored(instance, keys[ready])
+        stored = places >= 0
+        results = self.shelf.results(instance.name)
+        if stored.any():
+            count.saved += float(np.nansum(results.take(places[stored], ["seconds"])["seconds"]))
+        if gone.any() and not self.dry:
+            results.delete(keys[ready[gone]])
         found.state[ready[stored]] = State.DONE
         missing = ready[~stored]
         failed = self._failed(instance, keys[missing])
@@ -66,11 +75,16 @@ class Lookup:
         count.failed += int(failed.sum())
         count.unknown += int((found.state == State.UNKNOWN).sum())
         own = run[found.own[run]]
-        evicted = np.isin(own, ready[gone])
-        count.reasons = dict(Counter(count.reasons) + self.why(instance, keys[own], evicted).counts())
+        matches = list(self.reasons.of(items, instance, own, np.isin(own, ready[gone])))
+        for match in matches:
+            text = match.reason.text
+            count.reasons[text] = count.reasons.get(text, 0) + len(match.rows)
         if self.dry:
-            count.ran += int(found.own.sum())
-            count.hits += len(run) - int(found.own.sum())
+            count.ran += len(own)
+            count.hits += len(run) - len(own)
+            if len(own) or count.unknown:
+                self.costs.see(items, instance, ready[stored], matches)
+                self.costs.want(items, instance, own, np.flatnonzero(found.state == State.UNKNOWN))
         return run
 
     def settle(self, items: Items, instance: Instance) -> None:
@@ -94,10 +108,7 @@ class Lookup:
         return new
 
     def stored(self, instance: Instance, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Which keys have a result whose blobs are all there, and which had one whose blob is gone.
-
-        A result without its blob is no result: its row is deleted before the action runs again.
-        """
+        """The places of results whose blobs are all there, -1 for none; and which keys had one whose blob is gone."""
         results = self.shelf.results(instance.name)
         places = results.lookup(keys)
         gone = np.zeros(len(keys), bool)
@@ -107,17 +118,8 @@ class Lookup:
             for name in names:
                 uris = table[name].to_pylist()
                 gone |= np.array([uri is not None for uri in uris]) & self.present.missing(uris)
-        stored = (places >= 0) & ~gone
-        if stored.any():
-            self.count(instance.name).saved += float(np.nansum(results.take(places[stored], ["seconds"])["seconds"]))
-        if gone.any() and not self.dry:
-            results.delete(keys[gone])
-        return stored, gone
+        return np.where(gone, -1, places), gone
 
     def _failed(self, instance: Instance, keys: np.ndarray) -> np.ndarray:
         """Which keys failed before and are not tried again."""
         return self.failures.known(instance.recipe.id, keys, self.retry)
-
-    def why(self, instance: Instance, keys: np.ndarray, gone: np.ndarray) -> Why:
-        """Why actions have to run; `gone` (n,) bool says which had a result whose blob is gone."""
-        return why(self.shelf, self.failures, instance, keys, gone)

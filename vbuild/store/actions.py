@@ -217,8 +217,8 @@ class Actions:
         return self.open[recipe.id]
 
     def recipes(self, stage: str) -> list[Recipe]:
-        """Every recipe of a stage that has results."""
-        found = sorted((self.folder / stage).glob("*.json"))
+        """Every recipe of a stage that has, or had, results; the newest first."""
+        found = sorted((self.folder / stage).glob("*.json"), key=lambda path: (-path.stat().st_mtime_ns, path.name))
         return [Recipe.from_json(path.read_text(encoding="utf-8")) for path in found]
 
 
@@ -253,10 +253,14 @@ class Results:
         if new := [name for name in dict.fromkeys(names) if name not in self.cached]:
             assert self.dataset is not None
             if not self.cached and len(self) <= FEW:
-                new = [f.name for f in self.schema if _fixed(f)]
+                new = [f.name for f in self.schema if _fixed(f) and f.name in self.dataset.schema.names]
             table = self.dataset.to_table(columns=new)
             self.cached |= {name: table[name] for name in new}
         return [self.cached[name] for name in names]
+
+    def holds(self, columns: Sequence[str]) -> bool:
+        """Whether there are such columns; a former version of a stage may have written others."""
+        return self.dataset is not None and set(columns) <= set(self.dataset.schema.names)
 
     def lookup(self, keys: np.ndarray) -> np.ndarray:
         """The place of each key (n,) V16, int64 (n,); -1 where there is none. Of rows with one key the first wins.
