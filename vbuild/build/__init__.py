@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from vbuild.config import Config
+    from vbuild.plan.explain import Explanation
     from vbuild.report import Progress
 
 
@@ -63,6 +64,31 @@ def plan(config: Config) -> Report:
     report.up_to_date = not any(stage.ran or stage.unknown or stage.unsplit for stage in report.stages)
     report.stale = report.up_to_date and _stale(config, session.files)
     return report
+
+
+def explain(
+    config: Config, *, clip: str | None = None, video: str | None = None, stage: str | None = None
+) -> Explanation:
+    """What keys are made of, what they were compared with, and why actions hit or missed, from the walk of a plan.
+
+    Of one clip or one video, or of stages. Raises UsageError for a clip, a video or a stage that is not there.
+    """
+    from vbuild.build.session import Session
+    from vbuild.plan.explain import Walked
+
+    session = Session(config, None)
+    session.walk(lambda _: None)
+    files, found = session.files.uris, session.identified
+    walked = Walked(
+        session.order,
+        session.lookup,
+        [shard.videos for shard in session.shards],
+        [shard.clips for shard in session.shards if shard.clips is not None],
+        {uri: found.ids[row].item() for row, uri in enumerate(files) if row not in found.errors},
+        {files[row]: error for row, error in found.errors.items()},
+        sum(shard.unsplit for shard in session.shards),
+    )
+    return walked.explain(clip=clip, video=video, stage=stage)
 
 
 def _stale(config: Config, files: source.Listing) -> bool:
