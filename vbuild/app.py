@@ -23,6 +23,8 @@ vbuild: make for video datasets
   vbuild                              the datasets that can be built
   vbuild +dataset=NAME [KEY=VALUE …]  build one, or bring it up to date
   vbuild plan +dataset=NAME [KEY=…]   what would run, and why; --check: exit 3 if there is work; --json
+  vbuild explain +dataset=NAME [--clip ID | --video URI] [--stage NAME] [--json]
+                                      what keys are made of, and why actions hit or miss
   vbuild query NAME ["words"]         search a built dataset
       [--where SQL] [--like CLIP_ID] [--limit N] [--all] [--format table|json|csv]
   vbuild ls                           the datasets that were built
@@ -163,7 +165,31 @@ def _plan(arguments: Sequence[str]) -> int:
         print(json.dumps(dataclasses.asdict(report), indent=1))
     else:
         show(report, planned=True)
-    return 3 if "--check" in arguments and not report.up_to_date else 0
+    return 3 if "--check" in arguments and (report.stale or not report.up_to_date) else 0
+
+
+def _explain(arguments: Sequence[str]) -> int:
+    import argparse
+
+    parser = argparse.ArgumentParser(prog="vbuild explain", allow_abbrev=False)
+    for name, what in (("clip", "an id, or its beginning"), ("video", "a path, or its end"), ("stage", "its name")):
+        parser.add_argument(f"--{name}", help=what)
+    parser.add_argument("--json", action="store_true")
+    found, rest = parser.parse_known_args(list(arguments))
+
+    from vbuild.build import explain
+    from vbuild.compose import load
+
+    explanation = explain(load(rest), clip=found.clip, video=found.video, stage=found.stage)
+    if found.json:
+        import dataclasses
+
+        print(json.dumps(dataclasses.asdict(explanation), indent=1))
+    else:
+        from vbuild.console import explained
+
+        print(explained(explanation))
+    return 0
 
 
 def _query(arguments: Sequence[str]) -> int:
@@ -196,7 +222,7 @@ def _keep(verb: str) -> Callable[[Sequence[str]], int]:
 KEEPING = ("log", "diff", "restore", "gc", "verify")
 
 VERBS: dict[str, Callable[[Sequence[str]], int]] = {
-    "build": _build, "plan": _plan, "query": _query, "ls": _ls, "failures": _failures,
+    "build": _build, "plan": _plan, "explain": _explain, "query": _query, "ls": _ls, "failures": _failures,
 }  # fmt: skip
 VERBS |= {verb: _keep(verb) for verb in KEEPING}
 

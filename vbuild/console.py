@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 from vbuild.keep.ask import size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
+    from vbuild.plan.explain import Action, Explanation, Stands
     from vbuild.report import Progress, Report, StageCount
 
 EVERY = 5.0
@@ -173,3 +174,42 @@ def _cost(report: Report) -> str:
 def _changed(rows: dict[str, int]) -> str:
     signs = {"added": "+", "updated": "~", "deleted": "-"}
     return " ".join(f"{signs[kind]}{n}" for kind, n in rows.items() if n) or "anew"
+
+
+def explained(explanation: Explanation) -> str:
+    """What people read of an explanation."""
+    lines = [explanation.subject] if explanation.subject else []
+    for stage in explanation.stages:
+        lines += _stage_lines(stage)
+    for action in explanation.actions:
+        lines += _action_lines(action)
+    return "\n".join(lines)
+
+
+def _stage_lines(stage: Stands) -> list[str]:
+    made = {name: value for name, value in stage.manifest.items() if not isinstance(value, dict)}
+    fields = [f"{name} {value}" for name, value in made.items()]
+    for name, values in stage.manifest.items():
+        fields += [f"{name}: {_values(values)}"] if isinstance(values, dict) and values else []
+    counts = f"{stage.hits} hit, {stage.to_run} to run, {stage.unknown} not known yet, {stage.failed} failed before"
+    lines = [f"{stage.stage}: {counts}", f"  recipe {stage.recipe}: {', '.join(fields)}"]
+    lines += [f"  by default, so left out: {_values(stage.defaults)}"] if stage.defaults else []
+    lines += [f"  in no key: {_values(stage.unkeyed)}"] if stage.unkeyed else []
+    lines.append(f"  input: {', '.join(stage.inputs)}")
+    lines += [f"  since recipe {former[:8]}: {what}" for former, what in stage.former]
+    return lines + [f"  to run: {reason} ({n})" for reason, n in sorted(stage.reasons.items(), key=lambda r: -r[1])]
+
+
+def _action_lines(action: Action) -> list[str]:
+    lines = [f"{action.stage}: {action.state}: {action.text}"]
+    lines.append(f"  key {action.key or 'not known yet'} under recipe {action.recipe}")
+    for part in action.inputs:
+        was = f", was {part.was}" if part.was else ""
+        lines.append(f"  {part.name} ({part.source}) {part.digest or 'not known yet'}{was}")
+    return lines + ([f"  compared with the result under recipe {action.former}"] if action.former else [])
+
+
+def _values(values: Mapping[str, Any]) -> str:
+    from vbuild.plan.reasons import shown
+
+    return ", ".join(f"{name} {shown(value)}" for name, value in values.items())

@@ -111,10 +111,10 @@ def test_reasons_tell_versions_models_and_failures(project, monkeypatch):
     monkeypatch.setattr(made.Pack, "models", lambda _: {"net": "0123456789"})
     assert reasons(project)["tone"] == {"new version 1 → 2"}
     monkeypatch.setattr(made.Tone, "version", 1)
-    assert reasons(project)["pack"] == {"new model net none → 01234567"}
+    assert reasons(project)["pack"] == {"new model net null → 01234567"}
     monkeypatch.setattr(made.Pack, "models", lambda _: {})
     monkeypatch.setattr(made.Pack, "uses", {"passes": 3})
-    assert reasons(project)["pack"] == {"new passes none → 3"}
+    assert reasons(project)["pack"] == {"new version of passes null → 3"}
 
 
 def reasons(project, **changes):

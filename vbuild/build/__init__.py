@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from vbuild.config import Config
+    from vbuild.plan.explain import Explanation
     from vbuild.report import Progress
 
 
@@ -51,7 +53,7 @@ def build(config: Config, *, watch: Callable[[Progress], None] = lambda _: None)
 def plan(config: Config) -> Report:
     """What a build would run, by the same walk with nothing run. What cannot be known yet is counted as unknown.
 
-    Writes nothing but the memo of file digests, as `git status` does: what was read of new files is not read twice.
+    It writes nothing.
     """
     from vbuild.build.finish import summary
     from vbuild.build.session import Session
@@ -61,9 +63,44 @@ def plan(config: Config) -> Report:
     session.walk(lambda _: None)
     report = summary(session, time.perf_counter() - began)
     report.up_to_date = not any(stage.ran or stage.unknown or stage.unsplit for stage in report.stages)
-    stamp = stamps.read(config.store, config.name)
-    report.stale = report.up_to_date and (stamp is None or stamp["state"] != _state(config, session.files))
+    report.stale = report.up_to_date and _stale(config, session.files)
     return report
+
+
+def explain(
+    config: Config, *, clip: str | None = None, video: str | None = None, stage: str | None = None
+) -> Explanation:
+    """What keys are made of, what they were compared with, and why actions hit or missed, from the walk of a plan.
+
+    Of one clip or one video, or of stages. Raises UsageError for a clip, a video or a stage that is not there.
+    """
+    from vbuild.build.session import Session
+    from vbuild.plan.explain import Walked
+
+    session = Session(config, None)
+    session.walk(lambda _: None)
+    files, found = session.files.uris, session.identified
+    walked = Walked(
+        session.order,
+        session.lookup,
+        [shard.videos for shard in session.shards],
+        [shard.clips for shard in session.shards if shard.clips is not None],
+        {uri: found.ids[row].item() for row, uri in enumerate(files) if row not in found.errors},
+        {files[row]: error for row, error in found.errors.items()},
+        sum(shard.unsplit for shard in session.shards),
+    )
+    return walked.explain(clip=clip, video=video, stage=stage)
+
+
+def _stale(config: Config, files: source.Listing) -> bool:
+    """Whether something is other than the last build left it. It leaves no stamp where a file is too young."""
+    stamp = stamps.read(config.store, config.name)
+    if stamp is not None:
+        return bool(stamp["state"] != _state(config, files))
+    from vbuild.dataset.commit import last_build
+
+    last = last_build(config.output / config.name)
+    return last is None or last["config"] != json.loads(json.dumps(settled(config)))
 
 
 def _notes(config: Config) -> list[str]:

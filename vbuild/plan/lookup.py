@@ -35,9 +35,9 @@ class Lookup:
     counts: dict[str, StageCount] = field(default_factory=dict)
     asked: dict[str, set[bytes]] = field(default_factory=dict)
     """Recipe → the keys of actions that had to run."""
-    present: Present = field(init=False)
     reasons: Reasons = field(init=False)
     costs: Costs = field(init=False)
+    present: Present = field(init=False)
 
     def __post_init__(self) -> None:
         self.present = Present(self.blobs.folder)
@@ -55,11 +55,13 @@ class Lookup:
         found = items.found[instance.name] = Found(keys, state, np.zeros(len(items), bool))
         count = self.count(instance.name)
         ready = np.flatnonzero(state == State.MISSING)
-        places, gone = self.places(instance, keys[ready])
+        places, gone = self.stored(instance, keys[ready])
         stored = places >= 0
-        self._saved(instance, places[stored])
+        results = self.shelf.results(instance.name)
+        if stored.any():
+            count.saved += float(np.nansum(results.take(places[stored], ["seconds"])["seconds"]))
         if gone.any() and not self.dry:
-            self.shelf.results(instance.name).delete(keys[ready[gone]])
+            results.delete(keys[ready[gone]])
         found.state[ready[stored]] = State.DONE
         missing = ready[~stored]
         failed = self._failed(instance, keys[missing])
@@ -105,11 +107,8 @@ class Lookup:
             asked.add(key)
         return new
 
-    def places(self, instance: Instance, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Where the results of keys are whose blobs are all there (-1: nowhere), and which had one whose blob is gone.
-
-        A result without its blob is no result.
-        """
+    def stored(self, instance: Instance, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The places of results whose blobs are all there, -1 for none; and which keys had one whose blob is gone."""
         results = self.shelf.results(instance.name)
         places = results.lookup(keys)
         gone = np.zeros(len(keys), bool)
@@ -121,12 +120,6 @@ class Lookup:
                 rows = np.repeat(np.arange(len(cells)), list(map(len, cells)))
                 gone[rows[self.present.missing([uri for cell in cells for uri in cell])]] = True
         return np.where(gone, -1, places), gone
-
-    def _saved(self, instance: Instance, places: np.ndarray) -> None:
-        """Counts what hits once cost."""
-        if len(places):
-            seconds = self.shelf.results(instance.name).take(places, ["seconds"])["seconds"]
-            self.count(instance.name).saved += float(np.nansum(seconds))
 
     def _failed(self, instance: Instance, keys: np.ndarray) -> np.ndarray:
         """Which keys failed before and are not tried again."""

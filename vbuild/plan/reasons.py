@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -117,7 +118,7 @@ class Reasons:
         for recipe, results in before.former:
             held = results.lookup(keys[left]) >= 0
             if held.any():
-                kind, text = difference(recipe, instance.recipe, defaults(instance.stage))
+                kind, text = difference(recipe, instance.recipe, given(instance))
                 yield Match(Reason(kind, text, recipe.id), left[held], results, keys[left[held]])
                 left = left[~held]
         if before.own or before.former:
@@ -178,6 +179,11 @@ class Reasons:
                 yield text, [digest.keys_of(table[name].fill_null(blank)) for name in names]
 
 
+def given(instance: Instance) -> dict[str, Any]:
+    """What the parameters of an instance are where nothing is said."""
+    return {name: value for name, value in defaults(type(instance.stage)).items() if value is not dataclasses.MISSING}
+
+
 def distance(a: Recipe, b: Recipe) -> int:
     """In how many places two recipes of a stage differ."""
     return sum(
@@ -188,8 +194,10 @@ def distance(a: Recipe, b: Recipe) -> int:
 def difference(old: Recipe, new: Recipe, default: Mapping[str, Any]) -> tuple[Kind, str]:
     """What changed from one recipe of a stage to another. `default`: the new one's parameters that it leaves out."""
     versions = [] if old.version == new.version else [f"new version {old.version} → {new.version}"]
-    versions += [f"new {name} {_plain(a)} → {_plain(b)}" for name, a, b in _changed(old.uses, new.uses)]
-    models = [f"new model {name} {_plain(a)[:8]} → {_plain(b)[:8]}" for name, a, b in _changed(old.models, new.models)]
+    versions += [f"new version of {name} {shown(a)} → {shown(b)}" for name, a, b in _changed(old.uses, new.uses)]
+    models = [
+        f"new model {name} {(a or 'null')[:8]} → {(b or 'null')[:8]}" for name, a, b in _changed(old.models, new.models)
+    ]
     # what a parameter was by default is known under one version only
     past = default if old.version == new.version else {}
     params = []
@@ -203,7 +211,7 @@ def difference(old: Recipe, new: Recipe, default: Mapping[str, Any]) -> tuple[Ki
 
 
 def _text(recipe: Recipe, instance: Instance) -> str:
-    return difference(recipe, instance.recipe, defaults(instance.stage))[1]
+    return difference(recipe, instance.recipe, given(instance))[1]
 
 
 class _Word(str):
@@ -217,10 +225,6 @@ def _changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[s
     for name in sorted(old.keys() | new.keys()):
         if old.get(name) != new.get(name):
             yield name, old.get(name), new.get(name)
-
-
-def _plain(value: Any) -> str:
-    return "none" if value is None else str(value)
 
 
 def _pair(a: Any, b: Any) -> tuple[str, str]:
