@@ -233,6 +233,6 @@ def test_a_recipe_that_cannot_be_read_is_said(tmp_path):
     path = tmp_path / "x.lance"
     lances.append(path, pa.table({"a": [1]}))
     for manifest in (path / "_versions").iterdir():
-        manifest.write_bytes(b"rubbish")
+        manifest.write_bytes(b"rubbish, and yet its endLANC")
     with pytest.raises(StoreError, match=r"x\.lance: it cannot be read .*move it away"):
         lances.opened(path)

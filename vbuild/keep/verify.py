@@ -78,7 +78,7 @@ def _verify_recipe(store: Path, path: Path, sample: float, repair: bool, done: V
     name = f"{path.parent.name}/{path.stem[:8]}"
     _verify_note(path, name, repair, done)
     try:
-        dataset = lances.opened(path) or lance.dataset(str(path))
+        dataset = lance.dataset(str(path))
         rows = _sampled(dataset.count_rows(), sample)
         table = dataset.take(rows) if rows else dataset.schema.empty_table()
     except (StoreError, *BROKEN) as error:

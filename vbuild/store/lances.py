@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import lance
 
 from vbuild.errors import StoreError
+from vbuild.store import mend
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,13 +25,28 @@ FRAGMENTS = 64
 
 
 def opened(path: Path) -> Any | None:
-    """The newest version of a dataset; None if there is none. Raises StoreError for one that cannot be read."""
+    """The newest version of a dataset that can be read; None if there is none.
+
+    What was torn by a power cut is put aside and said (`mend`). Raises StoreError for a dataset that may not be read,
+    or that is none of this Lance's.
+    """
     if not (path / "_versions").is_dir():
         return None
     try:
-        return lance.dataset(str(path))
+        if mend.torn(path) and not mend.roll_back(path):
+            return None
+        dataset = lance.dataset(str(path))
+        fragments = mend.lost(path, dataset)
+        return mend.without(path, dataset, fragments) if fragments else dataset
     except (OSError, ValueError) as error:
         raise StoreError(f"{path}: it cannot be read ({_line(error)}); move it away and build again") from error
+
+
+def damaged(path: Path) -> bool:
+    """Whether `opened` would lose rows."""
+    if not (path / "_versions").is_dir():
+        return False
+    return mend.torn(path) or bool(mend.lost(path, lance.dataset(str(path))))
 
 
 def append(path: Path, rows: pa.Table | pa.RecordBatchReader) -> Any:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
 from vbuild.digest import SIZE, column_of, keys_of
-from vbuild.store import lances
+from vbuild.store import lances, mend
 from vbuild.store.locks import locked
 
 if TYPE_CHECKING:
@@ -44,9 +44,16 @@ class Pairs:
         with locked(self.folder):
             yield Pairs(self.folder)
 
+    def _opened(self, name: str) -> Any | None:
+        """A dataset of the two. Where pairs were lost to damage, no vector counts as compared any more."""
+        compared = self.folder / "compared.lance"
+        if lances.damaged(self.folder / "edges.lance") and compared.is_dir():
+            mend.set_aside(compared)
+        return lances.opened(self.folder / f"{name}.lance")
+
     def compared(self, reach: float) -> np.ndarray:
         """The vectors (n,) V16, unique, among which every pair within `reach` is known."""
-        dataset = lances.opened(self.folder / "compared.lance")
+        dataset = self._opened("compared")
         if dataset is None:
             return np.empty(0, "V16")
         table = dataset.to_table()
@@ -55,7 +62,7 @@ class Pairs:
 
     def edges(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """All known pairs, each once: a and b (n,) V16, similarity (n,) float64."""
-        dataset = lances.opened(self.folder / "edges.lance")
+        dataset = self._opened("edges")
         tables = [EDGES.empty_table() if dataset is None else dataset.to_table(), *self.fresh]
         table = pa.concat_tables(tables)
         a, b = keys_of(table["a"]), keys_of(table["b"])
@@ -79,7 +86,7 @@ class Pairs:
 
     def forget(self, vectors: np.ndarray) -> None:
         """Takes vectors (n,) V16 out of those that were compared."""
-        dataset = None if self.dry or not len(vectors) else lances.opened(self.folder / "compared.lance")
+        dataset = None if self.dry or not len(vectors) else self._opened("compared")
         if dataset is not None:
             lances.delete_keys(dataset, vectors, column="vector")
 
