@@ -89,10 +89,15 @@ class Project:
         return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
+def _named(uri):
+    """A blob's name in its store, or those of a list."""
+    return list(map(_named, uri)) if isinstance(uri, list) else uri and uri.rpartition("/blobs/")[2]
+
+
 def relative(tables):
     """Tables in which a blob is told by its name, wherever its store lies."""
     for row in tables["clips"].values():
-        row |= {c: v and v.rpartition("/blobs/")[2] for c, v in row.items() if c.endswith("_uri")}
+        row |= {c: _named(v) for c, v in row.items() if c.endswith("_uri")}
     return tables
 
 

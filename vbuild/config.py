@@ -6,6 +6,7 @@ import dataclasses
 import importlib
 import re
 import sys
+import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any, Literal
 
 from vbuild.check import hint, into, join
 from vbuild.errors import UsageError
-from vbuild.stage import Stage, knob
+from vbuild.stage import Stage, Windows, knob
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,15 +37,6 @@ class Source:
     )  # fmt: skip
     limit: int | None = None
     """The first so many videos, in order of their paths."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Windows:
-    """How a clip is cut into spans that get one caption each, in frames."""
-
-    frames: int = 256
-    remainder: int = 128
-    min: int = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +120,8 @@ class Config:
     """The folder of the LanceDB databases."""
 
 
+NONE: Mapping[str, Any] = MappingProxyType({})
+
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 """What a stage or a predicate may be called: it becomes a column, or a value of `dropped_by`."""
 
@@ -146,12 +140,14 @@ FOLDER = re.compile(r"[\w.,=+@-]+")
 
 def checked(data: Mapping[str, Any], *, declared: str) -> Config:
     """The configuration of a dataset from composed plain data. Raises UsageError with the path of the key at fault."""
-    stages = _group(data, "stages")
+    stages, windows = _group(data, "stages"), _group(data, "windows")
     known: dict[str, Any] = {
         "declared": declared,
         "name": _name(data.get("name") or declared),
         "stages": {
-            name: _stage(value, f"stages.{name}", stages) for name, value in stages.items() if value is not None
+            name: _stage(value, f"stages.{name}", stages, windows)
+            for name, value in stages.items()
+            if value is not None
         },
         "where": {
             name: _sql(value, f"where.{name}") for name, value in _group(data, "where").items() if value is not None
@@ -199,8 +195,11 @@ def _sql(value: Any, path: str) -> str:
     return value
 
 
-def _stage(value: Any, path: str, others: Mapping[str, Any] = MappingProxyType({})) -> Stage:
-    """A stage from its keys; `_target_` is the path of its class."""
+def _stage(value: Any, path: str, others: Mapping[str, Any] = NONE, windows: Mapping[str, Any] = NONE) -> Stage:
+    """A stage from its keys; `_target_` is the path of its class.
+
+    Of the section `windows`, a stage's own field of that type takes what it does not say itself.
+    """
     if isinstance(value, Mapping) and "_target_" not in value and others:
         name = path.rpartition(".")[2]
         known = [n for n, other in others.items() if other is not value]
@@ -208,7 +207,12 @@ def _stage(value: Any, path: str, others: Mapping[str, Any] = MappingProxyType({
     if not isinstance(value, Mapping) or not isinstance(value.get("_target_"), str):
         raise UsageError(f"{path}={value!r}: a stage is expected: a group of keys with _target_: the path of its class")
     cls = _class(value["_target_"], path)
-    return into(cls, {key: item for key, item in value.items() if key != "_target_"}, path)
+    keys = {key: item for key, item in value.items() if key != "_target_"}
+    for name, kind in typing.get_type_hints(cls).items():
+        own = keys.get(name)
+        if kind is Windows and windows and (own is None or isinstance(own, Mapping)):
+            keys[name] = {**windows, **(own or {})}
+    return into(cls, keys, path)
 
 
 def _class(target: str, path: str) -> type[Stage]:

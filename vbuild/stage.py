@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, get_args
 
 from vbuild.digest import Recipe
+from vbuild.errors import UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -97,6 +98,38 @@ class Sampled:
     """float64 (n,): seconds from the clip's start, of each frame or each pair's first."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Windows:
+    """How a clip is cut into windows, each of which gets a preview, a caption and answers of its own; in frames.
+
+    The rule is NeMo Curator's: none for a clip shorter than `min`, one for a clip up to `frames`, else as many full
+    ones as there are; what is left is a window of its own from `remainder` on, and else belongs to the last. A stage
+    that has a field of this type takes the dataset's section `windows` by default.
+    """
+
+    frames: int | None = 256
+    """None: one window, however long the clip."""
+    remainder: int = 128
+    min: int = 4
+
+    def __post_init__(self) -> None:
+        """Refuses windows of nothing."""
+        for name in ("frames", "remainder", "min"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UsageError(f"{name}={value}: a number of frames, 1 or more, is needed")
+
+    def spans(self, count: int) -> list[tuple[int, int]]:
+        """The windows of a clip of so many frames: the first frame of each and the one behind its last."""
+        if count < self.min:
+            return []
+        full = max(1, count // self.frames) if self.frames else 1
+        starts = [n * (self.frames or 0) for n in range(full)]
+        if self.frames and full * self.frames < count and count - full * self.frames >= self.remainder:
+            starts.append(full * self.frames)
+        return list(zip(starts, [*starts[1:], count], strict=True))
+
+
 @dataclass(frozen=True)
 class Window:
     """One caption: what was said of a stretch of a clip. The whole clip if start and end are None (seconds)."""
@@ -165,7 +198,8 @@ class Stage:
     phase: ClassVar[Phase]
     writes: ClassVar[Mapping[str, str]]
     """Field → type: an Arrow alias (`float32`, `int64`, `string`, `bool`), `vector[n]`, `list[float64]`, `caption`
-    (a list of `Window`) or `blob` (expands to uri, bytes and digest). The field "" takes the instance's own name."""
+    (a list of `Window`), `blob` or `blobs` (a list; both expand to uri, bytes and digest). The field "" takes the
+    instance's own name."""
     reads: ClassVar[Mapping[str, Sequence[str]]] = {}
     """Port → the fields it reads of the instance wired to it by `of`. A port that ends in "?" may stay unwired."""
     scope: ClassVar[Literal["video", "clip"]] = "clip"
@@ -249,4 +283,7 @@ def _plain(value: Any) -> Any:
             return [_plain(item) for item in value]
         case Mapping():
             return {_plain(key): _plain(item) for key, item in value.items()}
+    if dataclasses.is_dataclass(value):
+        fields = dataclasses.fields(value)
+        return {f.name: _plain(item) for f in fields if (item := getattr(value, f.name)) != _default(f)}
     return value

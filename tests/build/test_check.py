@@ -22,12 +22,13 @@ class Absent(made.Pack):
 
     def check(self):
         CHECKS.append("checked")
-        if made.CALLS or len(CHECKS) > 1:
+        if len(CHECKS) > 1:
             raise UsageError("tool: it is not installed")
 
 
 def test_an_encoder_that_is_not_there_stops_a_build_before_its_first_action(tmp_path, pool):
     """A build that would run it ends with one line that names the key and what would do; nothing has run."""
+    made.CALLS.clear()
     project = Project(tmp_path, {"tone": made.Tone(), "transcode": Transcode(codec="h264_nvenc")})
     project.put("2.mp4", pool[2])
     try:

@@ -10,16 +10,27 @@ from PIL import Image, ImageSequence
 from vbuild.errors import UsageError
 from vbuild.media.passes import Cut, footage
 from vbuild.media.probe import probe
-from vbuild.stage import Clip
+from vbuild.stage import Clip, Windows
 from vbuild.stages.preview import Preview
 
 
-def preview(path, **params):
+def previewed(path, **params):
+    """The row of a whole video."""
     stage, found = Preview(**params), probe(str(path))
     sink = stage.open(Clip(duration=found.duration), stage.load())
     cut = Cut(found.start_pts, found.end_pts, sinks={"": (stage.asks(), sink)})
-    list(footage(str(path), found.stream, [cut]))
-    return sink.close()[""]
+    (row,) = [sink.close() for _ in footage(str(path), found.stream, [cut])]
+    return row
+
+
+def preview(path, **params):
+    (blob,) = previewed(path, **params)[""]
+    return blob
+
+
+def numbers(blob):
+    with Image.open(io.BytesIO(blob.data)) as image:
+        return [number_of(np.asarray(picture.convert("RGB"))) for picture in ImageSequence.Iterator(image)]
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +58,38 @@ def test_small_footage_is_not_enlarged(source):
 def test_quality_reaches_the_encoder(source):
     """Lower quality makes a smaller file."""
     assert len(preview(source, quality=5).data) < 0.7 * len(preview(source, quality=95).data)
+
+
+@pytest.mark.parametrize(
+    ("windows", "shown", "starts"),
+    [
+        (Windows(), [[0, 10, 20]], [0.0]),
+        (Windows(frames=None), [[0, 10, 20]], [0.0]),
+        (Windows(frames=10), [[0], [10], [20]], [0.0, 1.0, 2.0]),
+        (Windows(frames=14, remainder=3), [[0, 10], [20]], [0.0, 1.4]),
+        (Windows(frames=14, remainder=2), [[0, 10], [20], [28]], [0.0, 1.4, 2.8]),
+        (Windows(frames=25, remainder=6), [[0, 10, 20]], [0.0]),
+        (Windows(frames=25, remainder=5), [[0, 10, 20], [25]], [0.0, 2.5]),
+        (Windows(frames=20, remainder=40), [[0, 10, 20]], [0.0]),
+        (Windows(min=31), [], []),
+    ],
+)
+def test_each_window_has_its_own(source, windows, shown, starts):
+    """Full windows, a remainder of its own or with the last, at least a picture in each, and their times."""
+    row = previewed(source, windows=windows)
+    assert [numbers(blob) for blob in row[""]] == shown
+    assert row["start"] == pytest.approx(starts)
+    assert row["end"] == pytest.approx([*starts[1:], 3.0] if starts else [])
+    assert len(starts) == len(windows.spans(30))
+    assert [round(start * 10) for start in starts] == [first for first, _ in windows.spans(30)]
+
+
+def test_the_poster_is_the_middle(source):
+    """The still is a jpeg of the frame in the middle, at its own height."""
+    poster = previewed(source, poster_height=120)["poster"]
+    with Image.open(io.BytesIO(poster.data)) as image:
+        assert (image.format, image.size) == ("JPEG", (160, 120))
+        assert number_of(np.asarray(image)) == 15
 
 
 @pytest.mark.parametrize("params", [{"quality": 101}, {"level": 7}, {"fps": 0.0}, {"height": 0}])

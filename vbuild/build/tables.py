@@ -22,16 +22,18 @@ from vbuild.plan.items import (
     State,
     base_columns,
     hexed,
-    joined,
+    readable,
 )
-from vbuild.plan.order import SPLIT, Instance, column
+from vbuild.plan.order import SPLIT, Instance, column, parts
 from vbuild.plan.predicate import Predicate
 from vbuild.source import shown
+from vbuild.store.actions import BLOBS, arrow_type, value_column
 from vbuild.store.actions import fields as stored_fields
-from vbuild.store.actions import value_column
+from vbuild.store.blobs import cited
 
 if TYPE_CHECKING:
     from vbuild.build.session import Session
+    from vbuild.store.blobs import Blobs
 
 Fetch = Callable[[np.ndarray], pa.Table]
 
@@ -124,9 +126,8 @@ def _instance(clips: Everything, instance: Instance) -> Group:
     """What one stage wrote. Blobs are shown as paths, so the store's place is part of the digest."""
     shelf, root = clips.session.shelf, str(clips.session.config.store)
     writes = instance.stage.writes
-    schema = pa.schema([f for name, kind in writes.items() for f in dataset_fields(column(instance.name, name), kind)])
-    stored = [f.name for name, kind in writes.items() for f in stored_fields(name, kind)]
-    head = (root, *writes) if "blob" in writes.values() else tuple(writes)
+    schema = pa.schema(columns_of(instance))
+    head = tuple(writes) if BLOBS.isdisjoint(writes.values()) else (root, *writes)
 
     def digests(c: Items) -> np.ndarray:
         found = digest.inputs(head, shelf.digests(c, instance.name, writes)).copy()
@@ -134,32 +135,43 @@ def _instance(clips: Everything, instance: Instance) -> Group:
         return found
 
     def values(c: Items, rows: np.ndarray) -> pa.Table:
-        table = shelf.take(c, instance.name, stored, rows)
-        return pa.table([_shown(table[s], s, clips.session) for s in stored], names=schema.names)
-
-    kinds = {f.name: kind for name, kind in writes.items() for f in stored_fields(name, kind)}
-
-    def _shown(values: pa.ChunkedArray, name: str, session: Session) -> pa.ChunkedArray:
-        if kinds[name] == "caption":
-            return joined(values)
-        if kinds[name] == "blob" and name.endswith("_uri"):
-            paths = [None if u is None else str(session.blobs.path(u)) for u in values.to_pylist()]
-            return pa.chunked_array([pa.array(paths, pa.string())])
-        return hexed(values) if kinds[name] == "blob" and name.endswith("_digest") else values
+        return written(clips.session, c, instance, rows)
 
     return Group(instance.name, schema, clips.column(digests, "V16"), lambda rows: clips.gather(rows, schema, values))
+
+
+def columns_of(instance: Instance) -> list[pa.Field]:
+    """The columns of the dataset for what a stage wrote."""
+    writes = instance.stage.writes.items()
+    return [f for name, kind in writes for f in dataset_fields(column(instance.name, name), kind)]
+
+
+def written(session: Session, items: Items, instance: Instance, rows: np.ndarray | None = None) -> pa.Table:
+    """What a stage wrote for items, as the dataset shows it."""
+    stored = {f.name: kind for name, kind in instance.stage.writes.items() for f in stored_fields(name, kind)}
+    table = session.shelf.take(items, instance.name, list(stored), rows)
+    columns = []
+    for name, kind in stored.items():
+        part = name[name.rfind("_") :] if kind in BLOBS else ""
+        values = table[name]
+        columns.append(located(values, session.blobs) if part == "_uri" else readable(values, kind, part))
+    return pa.table(columns, names=[f.name for f in columns_of(instance)])
+
+
+def located(uris: pa.ChunkedArray, blobs: Blobs) -> pa.ChunkedArray:
+    """Blobs as the paths of their files."""
+    cells = [None if cell is None else [str(blobs.path(uri)) for uri in cited(cell)] for cell in uris.to_pylist()]
+    if pa.types.is_list(uris.type):
+        return pa.chunked_array([pa.array(cells, uris.type)])
+    return pa.chunked_array([pa.array([cell and cell[0] for cell in cells], uris.type)])
 
 
 def dataset_fields(name: str, kind: str) -> list[pa.Field]:
     """The columns of the dataset for a field of a stage."""
     if kind == "caption":
         return [pa.field(name, pa.string())]
-    if kind == "blob":
-        return [
-            pa.field(f"{name}_uri", pa.string()),
-            pa.field(f"{name}_bytes", pa.int64()),
-            pa.field(f"{name}_digest", pa.string()),
-        ]
+    if kind in BLOBS:
+        return [pa.field(name + part, arrow_type(of)) for part, of in parts(kind).items()]
     return [pa.field(name, stored_fields("", kind)[0].type)]
 
 
@@ -254,14 +266,20 @@ SAME = ("container", "codec", "pixel_format", "rotation", "fps", "vfr", "duratio
 """Columns that are the probe's own fields."""
 
 
+def _kept(session: Session) -> list[Instance]:
+    """The stages of whole videos that keep files: their columns stand in `videos`."""
+    return [i for w in session.order.video for i in w.stages if not BLOBS.isdisjoint(i.stage.writes.values())]
+
+
 def _videos(session: Session) -> Target:
+    schema = pa.schema([*VIDEOS, *(f for i in _kept(session) for f in columns_of(i))])
     rows = [_video(session, n, found) for n, found in enumerate(_probed(session))]
     digests = [np.void(digest.of("video", row)) for row in rows]
 
     def values(wanted: np.ndarray) -> pa.Table:
-        return pa.Table.from_pylist([rows[n] for n in wanted.tolist()], schema=VIDEOS)
+        return pa.Table.from_pylist([rows[n] for n in wanted.tolist()], schema=schema)
 
-    group = Group("video", VIDEOS, np.array(digests, "V16"), values)
+    group = Group("video", schema, np.array(digests, "V16"), values)
     groups = (group, *_listed(session))
     return Target("videos", "uri", pa.array(map(shown, session.files.uris), pa.string()), groups, {"uri": "scalar"})
 
@@ -272,7 +290,7 @@ def _listed(session: Session) -> Iterator[Group]:
     if table is None:
         return
     names = [re.sub(r"\W+", "_", name) or "_" for name in table.column_names]
-    taken = {"uri", "row_digest", *VIDEOS.names}
+    taken = {"uri", "row_digest", *VIDEOS.names, *(f.name for i in _kept(session) for f in columns_of(i))}
     table = table.rename_columns([f"list_{name}" if name in taken else name for name in names])
     for place, f in enumerate(table.schema):
         if pa.types.is_null(f.type):
@@ -291,6 +309,9 @@ def _probed(session: Session) -> list[dict[str, Any] | str]:
         table = session.shelf.take(videos, "probe", [value_column(n) for n in names])
         clips = np.bincount(shard.clips.place, minlength=len(videos)) if shard.clips else np.zeros(len(videos))
         split = videos.states(session.order.split.name) == State.DONE
+        for instance in _kept(session):
+            kept = written(session, videos, instance)
+            table = pa.table([*table.columns, *kept.columns], names=[*table.column_names, *kept.column_names])
         for n, row in enumerate(table.to_pylist()):
             why = _failure(session, videos, n)
             found = {**row, "remark": row["remark"] or why, "clips": int(clips[n])}
@@ -319,7 +340,7 @@ def _video(session: Session, n: int, found: dict[str, Any] | str) -> dict[str, A
         row["video_id"] = bytes(session.identified.ids[n].item()).hex()
     if isinstance(found, str):
         return {**row, "clips": 0, "status": "failed", "error": found}
-    row |= {name: found[name] for name in SAME}
+    row |= {name: found[name] for name in (*SAME, *(f.name for i in _kept(session) for f in columns_of(i)))}
     row |= {"w": found["width"], "h": found["height"], "clips": found["clips"], "error": found["remark"]}
     row["status"] = "warning" if found["remark"] else "ok"
     if not found["clips"]:

@@ -209,7 +209,13 @@ def _decode(work: Work, runners: Sequence[_Runner]) -> None:
 
 def _put_away(row: Row, blobs: Blobs) -> Row:
     """A row with its blobs in the store."""
-    return {f: blobs.put(v.data, v.suffix) if isinstance(v, Blob) else v for f, v in row.items()}
+    return {f: _put(value, blobs) for f, value in row.items()}
+
+
+def _put(value: Any, blobs: Blobs) -> Any:
+    if isinstance(value, list) and any(isinstance(item, Blob) for item in value):
+        return [_put(item, blobs) for item in value]
+    return blobs.put(value.data, value.suffix) if isinstance(value, Blob) else value
 
 
 class _Runner:

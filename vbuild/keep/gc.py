@@ -18,6 +18,7 @@ from vbuild.errors import StoreError
 from vbuild.plan.order import column
 from vbuild.store import lances, roots, stamps
 from vbuild.store.actions import blob_fields
+from vbuild.store.blobs import cited
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -146,7 +147,7 @@ def _mark_build(folder: Path, build: Mapping[str, Any], needed: Needed) -> None:
     }
     for name in shown:
         uris = clips.to_table(columns=[name], filter=f"`{name}` IS NOT NULL")[name].to_pylist()
-        needed.blobs.update("/".join(uri.rsplit("/", 2)[1:]) for uri in uris)
+        needed.blobs.update("/".join(uri.rsplit("/", 2)[1:]) for cell in uris for uri in cited(cell))
     for instance, recipe in build["recipes"].items():
         needed.recipes.add(recipe["id"])
         told = {name for name in shown if name == f"{instance}_uri" or name.startswith(f"{instance}_")}
@@ -191,7 +192,7 @@ def _sweep_rows(path: Path, needed: Needed, cutoff: float, swept: Swept) -> list
     stays: list[str] = []
     doomed = []
     for row, parts in enumerate(zip(*uris, strict=True)):
-        blobs = [uri for uri in parts if uri is not None]
+        blobs = [uri for cell in parts for uri in cited(cell)]
         if told and old[row] and blobs and needed.blobs.isdisjoint(blobs):
             doomed.append(row)
         else:

@@ -114,9 +114,8 @@ def _verify_blobs(blobs: Blobs, table: pa.Table, f: str, name: str, repair: bool
     """(n,) bool: the rows whose blob of one field is not what they say."""
     doomed = np.zeros(len(table), bool)
     columns = (table[f"{f}_{part}"].to_pylist() for part in ("uri", "bytes", "digest"))
-    for row, (uri, size, said) in enumerate(zip(*columns, strict=True)):
-        if uri is None:
-            continue
+    cells = enumerate(zip(*(map(_several, column) for column in columns), strict=True))
+    for row, (uri, size, said) in ((row, one) for row, cell in cells for one in zip(*cell, strict=True)):
         done.blobs += 1
         path = blobs.path(uri)
         why = _wrong(path, size, said)
@@ -126,6 +125,13 @@ def _verify_blobs(blobs: Blobs, table: pa.Table, f: str, name: str, repair: bool
             if repair:
                 path.unlink(missing_ok=True)
     return doomed
+
+
+def _several(cell: Any) -> list[Any]:
+    """What a cell of a column of blobs holds: one, a list, or nothing."""
+    if cell is None:
+        return []
+    return cell if isinstance(cell, list) else [cell]
 
 
 def _wrong(path: Path, size: int, said: bytes) -> str | None:

@@ -81,6 +81,11 @@ class Limits:
     short_side: int | None = None
     frames: int | None = None
 
+    def bind(self, width: int, height: int) -> bool:
+        """Whether a picture of that size is beyond the limits."""
+        long, short = max(width, height), min(width, height)
+        return long > (self.long_side or long) or short > (self.short_side or short)
+
     def size(self, width: int, height: int) -> tuple[int, int]:
         """Width and height, both even as 4:2:0 wants them, of a picture of that size within the limits."""
         scale = min(

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 import av
 from av.codec.context import Flags
 
-from vbuild.errors import MediaError
-
 if TYPE_CHECKING:
     import numpy as np
     from av.container import OutputContainer
@@ -20,7 +18,9 @@ if TYPE_CHECKING:
 class Animation:
     """An animated webp that is shown over and over, a picture every 1/fps seconds."""
 
-    def __init__(self, *, fps: float, quality: int, level: int) -> None:
+    def __init__(self, *, fps: float, quality: int, level: int, otherwise: np.ndarray) -> None:
+        """`otherwise` is the picture, uint8 (h, w, 3), that is shown if no other comes."""
+        self.otherwise = otherwise
         self.rate = Fraction(fps).limit_denominator(1000)
         self.options = {"quality": str(quality), "compression_level": str(level)}
         self.buffer = io.BytesIO()
@@ -45,9 +45,11 @@ class Animation:
         self.container.mux(self.stream.encode(frame.reformat(format="yuv420p")))
 
     def close(self) -> bytes:
-        """The file. Raises MediaError if there was no picture."""
-        if self.container is None or self.stream is None:
-            raise MediaError("no frame came for the preview")
+        """The file."""
+        if self.stream is None:
+            self.add(self.otherwise)
+        assert self.container is not None
+        assert self.stream is not None
         self.container.mux(self.stream.encode(None))
         self.container.close()
         return self.buffer.getvalue()

@@ -12,5 +12,8 @@ PASSES = 1
 ENCODE = 1
 """What the encoder does beyond the options that it is given: timing, pixel format, sound, container."""
 
+STILLS = 1
+"""Which frames are chosen to be kept, how they are shrunk, and how image files are made of them."""
+
 PREVIEW = 1
 """How an animation is made of pictures."""

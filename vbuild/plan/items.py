@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from vbuild import digest
-from vbuild.plan.order import BASE, BLOB_PARTS, SOURCE, owner
+from vbuild.plan.order import BASE, SOURCE, owner, parts
 from vbuild.store.actions import digest_column, value_column
 
 if TYPE_CHECKING:
@@ -210,8 +210,7 @@ class Shelf:
 def stored_column(instance: Instance, name: str) -> tuple[str, str, str]:
     """For a column of the dataset: the stored column, and what part of which type it is."""
     for written, (f, kind) in instance.columns.items():
-        parts = BLOB_PARTS if kind == "blob" else ("",)
-        for part in parts:
+        for part in parts(kind):
             if name == written + part:
                 return value_column(f) + part, part, kind
     raise KeyError(name)
@@ -221,7 +220,12 @@ def readable(values: pa.ChunkedArray, kind: str, part: str) -> pa.ChunkedArray:
     """Stored values as the dataset shows them: captions joined, digests in hex."""
     if kind == "caption":
         return joined(values)
-    return hexed(values) if part == "_digest" else values
+    if part != "_digest":
+        return values
+    if kind == "blob":
+        return hexed(values)
+    cells = [None if cell is None else [one.hex() for one in cell] for cell in values.to_pylist()]
+    return pa.chunked_array([pa.array(cells, pa.list_(pa.string()))])
 
 
 def joined(captions: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -11,8 +11,8 @@ from vbuild.plan.costs import Costs
 from vbuild.plan.items import Found, State
 from vbuild.plan.reasons import Reasons
 from vbuild.report import StageCount
-from vbuild.store.actions import value_column
-from vbuild.store.blobs import Present
+from vbuild.store.actions import BLOBS, value_column
+from vbuild.store.blobs import Present, cited
 
 if TYPE_CHECKING:
     from vbuild.plan.items import Items, Shelf
@@ -112,12 +112,13 @@ class Lookup:
         results = self.shelf.results(instance.name)
         places = results.lookup(keys)
         gone = np.zeros(len(keys), bool)
-        names = [f"{value_column(f)}_uri" for f, kind in instance.stage.writes.items() if kind == "blob"]
+        names = [f"{value_column(f)}_uri" for f, kind in instance.stage.writes.items() if kind in BLOBS]
         if names and (places >= 0).any():
             table = results.take(places, names)
             for name in names:
-                uris = table[name].to_pylist()
-                gone |= np.array([uri is not None for uri in uris]) & self.present.missing(uris)
+                cells = list(map(cited, table[name].to_pylist()))
+                rows = np.repeat(np.arange(len(cells)), list(map(len, cells)))
+                gone[rows[self.present.missing([uri for cell in cells for uri in cell])]] = True
         return np.where(gone, -1, places), gone
 
     def _failed(self, instance: Instance, keys: np.ndarray) -> np.ndarray:

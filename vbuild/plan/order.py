@@ -43,6 +43,13 @@ BLOB_PARTS: Mapping[str, str] = {"_uri": "string", "_bytes": "int64", "_digest":
 """What is added to the name of a blob, with the types of the columns that this makes."""
 
 
+def parts(kind: str) -> Mapping[str, str]:
+    """What is added to a field's name for its columns in the dataset, with their types."""
+    if kind == "blobs":
+        return {part: f"list[{of}]" for part, of in BLOB_PARTS.items()}
+    return BLOB_PARTS if kind == "blob" else {"": kind}
+
+
 @dataclass(frozen=True)
 class Port:
     """What one instance reads of another."""
@@ -197,7 +204,7 @@ def _types(instances: Iterable[Instance]) -> dict[str, str]:
     types = dict(BASE)
     for instance in instances:
         for name, (_, kind) in instance.columns.items():
-            types |= {name + part: t for part, t in BLOB_PARTS.items()} if kind == "blob" else {name: kind}
+            types |= {name + part: t for part, t in parts(kind).items()}
     return types
 
 
@@ -205,7 +212,7 @@ def owner(name: str, instances: Iterable[Instance]) -> Instance | None:
     """The instance that writes a column; None for a column that every clip has."""
     for instance in instances:
         for written, (_, kind) in instance.columns.items():
-            if name in ({written + part for part in BLOB_PARTS} if kind == "blob" else {written}):
+            if name in {written + part for part in parts(kind)}:
                 return instance
     return None
 

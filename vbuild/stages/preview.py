@@ -1,32 +1,43 @@
-"""A small moving picture of each clip, to look at."""
+"""Small moving pictures of each clip, and a still, to look at."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, cast
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from vbuild.errors import UsageError
-from vbuild.media.versions import PASSES, PREVIEW
-from vbuild.stage import Blob, Clip, Frames, Phase, Row, Stage
+from vbuild.media.versions import PASSES, PREVIEW, STILLS
+from vbuild.stage import Blob, Clip, Media, Phase, Row, Stage, Windows
 
 if TYPE_CHECKING:
     import av
     import numpy as np
 
     from vbuild.media.preview import Animation
+    from vbuild.media.stills import Chooser, Shrinker, Still
 
 
 @dataclass(frozen=True, kw_only=True)
 class Preview(Stage):
-    """An animated webp of each clip, which browsers and notebooks show."""
+    """An animated webp of each window of a clip, as NeMo Curator makes, and a still of its middle as jpeg.
+
+    Pictures stand at 0, 1/fps, 2/fps … seconds from the clip's start, in the window in which they lie, at least the
+    first frame of each. `start` and `end`: seconds of each window from the clip's start. A clip without a window has an
+    empty list. `poster`: the frame nearest to the clip's middle.
+    """
 
     version: ClassVar[int] = 1
     phase: ClassVar[Phase] = "produce"
     dear: ClassVar[bool] = True
     sink: ClassVar[bool] = True
-    writes: ClassVar[Mapping[str, str]] = {"": "blob"}
-    uses: ClassVar[Mapping[str, int]] = {"passes": PASSES, "preview": PREVIEW}
+    writes: ClassVar[Mapping[str, str]] = {
+        "": "blobs",
+        "start": "list[float64]",
+        "end": "list[float64]",
+        "poster": "blob",
+    }
+    uses: ClassVar[Mapping[str, int]] = {"passes": PASSES, "stills": STILLS, "preview": PREVIEW}
 
     fps: float = 1.0
     """Pictures a second."""
@@ -34,42 +45,120 @@ class Preview(Stage):
     """Pixels; smaller footage is not enlarged."""
     quality: int = 50
     """Of the pictures, 0 to 100."""
-    level: int = 5
-    """Effort of compression, 0 to 6; 6 takes ten times as long as 5 and saves 4 % of the bytes."""
+    level: int = 6
+    """Effort of compression, 0 to 6."""
+    poster_height: int = 480
+    """Pixels; smaller footage is not enlarged."""
+    poster_quality: int = 85
+    windows: Windows = Windows()
 
     def __post_init__(self) -> None:
         """Refuses what the encoder would refuse of every clip."""
-        for name in ("fps", "height"):
-            if not getattr(self, name) > 0:
-                raise UsageError(f"{name}={getattr(self, name)}: must be more than 0")
-        for name, most in (("quality", 100), ("level", 6)):
+        for name, least in (("fps", 0), ("height", 1), ("poster_height", 1)):
+            if not getattr(self, name) > least:
+                raise UsageError(f"{name}={getattr(self, name)}: must be more than {least}")
+        for name, most in (("quality", 100), ("level", 6), ("poster_quality", 100)):
             if not 0 <= getattr(self, name) <= most:
                 raise UsageError(f"{name}={getattr(self, name)}: must be from 0 to {most}")
 
-    def asks(self) -> Frames:
-        """Small pictures at the animation's rate."""
-        return Frames(fps=self.fps, height=self.height)
+    def asks(self) -> Media:
+        """Every frame as decoded, for windows are counted in frames; those that are not shown are not converted."""
+        return Media(sound=False)
 
-    def open(self, clip: Clip, model: None) -> Moving:  # noqa: ARG002
-        """An animation for one clip."""
-        from vbuild.media.preview import Animation
+    def open(self, clip: Clip, model: None) -> Showing:  # noqa: ARG002
+        """The preview of one clip."""
+        from vbuild.media.stills import Chooser, Shrinker
 
-        return Moving(Animation(fps=self.fps, quality=self.quality, level=self.level))
+        return Showing(
+            self,
+            clip.duration,
+            Chooser(clip.duration, (self.fps,), middle=True),
+            Shrinker(height=self.height),
+            Shrinker(format="bgr24", height=self.poster_height),
+        )
 
 
-@dataclass(frozen=True)
-class Moving:
-    """A preview while it is made."""
+@dataclass
+class Showing:
+    """A preview while it is made.
 
-    animation: Animation
+    Whether the frames behind the last full window are one of their own is known only when enough of them have come, or
+    at the end: until then their few small pictures wait.
+    """
 
-    def frame(self, frame: av.VideoFrame | np.ndarray, time: float) -> None:  # noqa: ARG002
-        """One picture, uint8 (h, w, 3)."""
-        self.animation.add(cast("np.ndarray", frame))
+    stage: Preview
+    duration: float
+    chooser: Chooser
+    small: Shrinker
+    large: Shrinker
+    poster: Blob | None = None
+    made: list[Blob] = field(default_factory=list)
+    starts: list[float] = field(default_factory=list)
+    """Seconds at which windows begin."""
+    animation: Animation | None = None
+    """That of the last window that is sure."""
+    ahead: tuple[float, np.ndarray] | None = None
+    """Time and picture of the first frame behind it; None where there is none."""
+    waiting: list[np.ndarray] = field(default_factory=list)
 
-    def packet(self, packet: av.Packet[av.AudioStream]) -> None:
+    def frame(self, frame: av.VideoFrame | np.ndarray, time: float) -> None:
+        """One frame, as decoded."""
+        whole, number, windows = cast("av.VideoFrame", frame), self.chooser.count, self.stage.windows
+        self._show(self.chooser.see(whole, time))
+        place = number % windows.frames if windows.frames else number
+        if place == 0:
+            self._sure()
+            self.ahead = (time, self.small.array(whole))
+        if number == 0 or place + 1 >= min(windows.remainder, windows.frames or 1):
+            self._sure()
+
+    def packet(self, packet: av.Packet[Any]) -> None:
         """Sound is not asked for, and never comes."""
 
+    def _show(self, still: Still | None) -> None:
+        """A picture of the window that goes on, or of what may become one."""
+        from vbuild.media.images import image
+
+        if still is None:
+            return
+        if "middle" in still.roles:
+            picture = image(self.large.array(still.frame), "jpeg", self.stage.poster_quality)
+            self.poster = Blob(picture, ".jpg")
+        if still.roles != ("middle",):
+            self.waiting.append(self.small.array(still.frame))
+        if self.ahead is None:
+            self._flush()
+
+    def _flush(self) -> None:
+        assert self.animation is not None
+        for picture in self.waiting:
+            self.animation.add(picture)
+        self.waiting.clear()
+
+    def _sure(self) -> None:
+        """What is ahead is a window of its own."""
+        from vbuild.media.preview import Animation
+
+        if self.ahead is not None:
+            self._end()
+            time, first = self.ahead
+            self.starts.append(time)
+            self.animation = Animation(
+                fps=self.stage.fps, quality=self.stage.quality, level=self.stage.level, otherwise=first
+            )
+            self.ahead = None
+            self._flush()
+
+    def _end(self) -> None:
+        """The last window is over."""
+        if self.animation is not None:
+            self.made.append(Blob(self.animation.close(), ".webp"))
+
     def close(self) -> Row:
-        """The animation."""
-        return {"": Blob(self.animation.close(), ".webp")}
+        """The animations and the poster."""
+        self._show(self.chooser.close())
+        if self.chooser.count < self.stage.windows.min:
+            return {"": [], "start": [], "end": [], "poster": self.poster}
+        self._flush()
+        self._end()
+        return {"": self.made, "start": self.starts, "end": [*self.starts[1:], self.duration], "poster": self.poster}

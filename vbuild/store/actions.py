@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 KEY = pa.binary(SIZE)
 
+BLOBS = frozenset(("blob", "blobs"))
+"""Types of `Stage.writes` whose bytes are in the store; a row holds their names."""
+
 WINDOWS = pa.list_(
     pa.struct(
         [
@@ -64,17 +67,14 @@ def digest_column(f: str) -> str:
 def fields(f: str, kind: str) -> list[pa.Field]:
     """The columns that hold a field of one of the types of `Stage.writes`."""
     name = value_column(f)
-    if kind == "blob":
-        return [
-            pa.field(f"{name}_uri", pa.string()),
-            pa.field(f"{name}_bytes", pa.int64()),
-            pa.field(f"{name}_digest", KEY),
-        ]
+    if kind in BLOBS:
+        parts = {"uri": pa.string(), "bytes": pa.int64(), "digest": KEY}
+        return [pa.field(f"{name}_{p}", t if kind == "blob" else pa.list_(t)) for p, t in parts.items()]
     return [pa.field(name, arrow_type(kind))]
 
 
 def arrow_type(kind: str) -> pa.DataType:
-    """The Arrow type of a type of `Stage.writes` other than `blob`."""
+    """The Arrow type of a type of `Stage.writes` other than `blob` and `blobs`."""
     if kind == "caption":
         return WINDOWS
     if kind.startswith("vector["):
@@ -90,7 +90,7 @@ def schema(writes: Mapping[str, str]) -> pa.Schema:
 
 
 def blob_fields(results: pa.Schema) -> list[str]:
-    """The columns of results that stand for a blob: each has `_uri`, `_bytes` and `_digest`, and a digest."""
+    """The columns of results that stand for blobs: each has `_uri`, `_bytes` and `_digest`, and a digest."""
     named = [name.removeprefix("digest__") for name in results.names if name.startswith("digest__")]
     return [name for name in named if name not in results.names and f"{name}_uri" in results.names]
 
@@ -112,12 +112,10 @@ def encode(
     for f, kind in stage.writes.items():
         what = f"{stage.title()}.{f}" if f else stage.title()
         values = [_value(what, f, kind, row) for row in rows]
-        stored = _blob_columns(f, values) if kind == "blob" else {value_column(f): values}
+        stored = _blob_columns(f, values) if kind in BLOBS else {value_column(f): values}
         array = {name: _array(what, column, name, f, kind) for name, column in stored.items()}
         columns |= array
-        columns[digest_column(f)] = digests_of(
-            array[f"{value_column(f)}_digest" if kind == "blob" else value_column(f)]
-        )
+        columns[digest_column(f)] = digests_of(array[f"{value_column(f)}_digest" if kind in BLOBS else value_column(f)])
     for row in rows:
         if extra := row.keys() - stage.writes.keys():
             raise StageError(
@@ -150,6 +148,10 @@ def _value(what: str, f: str, kind: str, row: Row) -> Any:
         if not isinstance(value, Stored):
             raise StageError(f"{what}: a blob is wanted, not {type(value).__name__}")
         return value
+    if kind == "blobs":
+        if not isinstance(value, list) or not all(isinstance(item, Stored) for item in value):
+            raise StageError(f"{what}: a list of blobs is wanted")
+        return value
     if kind.startswith("vector["):
         return _vector(what, int(kind[7:-1]), value)
     if isinstance(value, np.generic):
@@ -168,12 +170,15 @@ def _vector(what: str, size: int, value: Any) -> np.ndarray:
     return vector
 
 
-def _blob_columns(f: str, values: Sequence[Stored | None]) -> dict[str, list[Any]]:
+def _part(value: Stored | Sequence[Stored] | None, part: str) -> Any:
+    if value is None or isinstance(value, Stored):
+        return None if value is None else getattr(value, part)
+    return [getattr(item, part) for item in value]
+
+
+def _blob_columns(f: str, values: Sequence[Stored | Sequence[Stored] | None]) -> dict[str, list[Any]]:
     name = value_column(f)
-    return {
-        f"{name}_{part}": [None if v is None else getattr(v, part) for v in values]
-        for part in ("uri", "bytes", "digest")
-    }
+    return {f"{name}_{part}": [_part(value, part) for value in values] for part in ("uri", "bytes", "digest")}
 
 
 def _array(what: str, values: list[Any], name: str, f: str, kind: str) -> pa.Array:

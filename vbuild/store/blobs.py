@@ -29,6 +29,11 @@ class Stored:
     digest: Digest
 
 
+def cited(cell: str | Sequence[str] | None) -> list[str]:
+    """The blobs that a value of a `_uri` column names: one, a list of them, or none."""
+    return [cell] if isinstance(cell, str) else list(cell or ())
+
+
 @dataclass(frozen=True)
 class Blobs:
     """The blobs of a store; cheap to make, and to send to a worker."""

@@ -1,0 +1,44 @@
+"""Stages are whole: each has its file, its configuration and its test."""
+
+from pathlib import Path
+
+import pytest
+
+from vbuild.compose import CONF
+from vbuild.config import _stage
+from vbuild.stage import Stage
+
+ROOT = Path(__file__).parents[2]
+
+UNNAMED = frozenset(("__init__", "probe"))
+"""Modules of `stages/` that no dataset names: every build begins with the probe."""
+
+
+def names(folder: Path, suffix: str, start: str = "") -> set[str]:
+    return {path.stem.removeprefix(start) for path in folder.glob(f"{start}*{suffix}")}
+
+
+def test_every_stage_has_a_configuration_and_a_test():
+    """The names in `vbuild/stages`, `conf/stage` and `tests/stages` are the same."""
+    stages = names(ROOT / "vbuild" / "stages", ".py") - UNNAMED
+    assert names(CONF / "stage", ".yaml") == stages
+    assert names(ROOT / "tests" / "stages", ".py", "test_") - {"complete", "probe"} == stages
+
+
+@pytest.mark.parametrize("name", sorted(names(CONF / "stage", ".yaml")))
+def test_a_configuration_tells_all_there_is_to_set(name):
+    """Each names a stage of its own module, which says what it is, and a comment for each of its parameters."""
+    from omegaconf import OmegaConf
+
+    path = CONF / "stage" / f"{name}.yaml"
+    data = OmegaConf.to_container(OmegaConf.load(path))
+    module, _, cls = data["_target_"].rpartition(".")
+    assert module == f"vbuild.stages.{name}"
+    stage = _stage(data, f"stages.{name}")
+    assert isinstance(stage, Stage)
+    assert type(stage).__doc__
+    assert type(stage).title() == name
+    comments = "".join(line for line in path.read_text(encoding="utf-8").splitlines(True) if line.startswith("#"))
+    own = set(type(stage).__annotations__) | (set(type(stage).__mro__[1].__annotations__) - set(Stage.__annotations__))
+    for parameter in own & set(vars(stage)):
+        assert parameter in comments, f"{path.name} does not tell of {parameter}"
