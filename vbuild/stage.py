@@ -285,5 +285,5 @@ def _plain(value: Any) -> Any:
             return {_plain(key): _plain(item) for key, item in value.items()}
     if dataclasses.is_dataclass(value):
         fields = dataclasses.fields(value)
-        return {f.name: _plain(item) for f in fields if (item := getattr(value, f.name)) != _default(f)}
+        return {f.name: _plain(item) for f in fields if (item := getattr(value, f.name)) != f.default}
     return value
