@@ -32,7 +32,7 @@ def test_a_configuration_tells_all_there_is_to_set(name):
 
     path = CONF / "stage" / f"{name}.yaml"
     data = OmegaConf.to_container(OmegaConf.load(path))
-    module, _, _ = data["_target_"].rpartition(".")
+    module = data["_target_"].rpartition(".")[0]
     assert module == f"vbuild.stages.{name}"
     stage = _stage(data, f"stages.{name}")
     assert isinstance(stage, Stage)

@@ -23,7 +23,7 @@ def clips(video: Path, out: Path, threads: str) -> None:
         x264 = ["-c:v", "libx264", "-preset", "veryfast", "-crf", "23", *decoder]
         run([*start, *x264, f"{name}.mp4"])
         run([*start, "-vf", f"fps=8/{LENGTH},scale=224:224", f"{name}-%d.jpg"])
-        webp = ["-c:v", "libwebp_anim", "-quality", "50", "-compression_level", "6", "-loop", "0"]
+        webp = ["-c:v", "libwebp", "-quality", "50", "-compression_level", "6", "-loop", "0"]
         run([*start, "-vf", "fps=1,scale=-2:240", *webp, f"{name}.webp"])
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from vbuild import digest, source
 from vbuild.config import settled
 from vbuild.dataset.versions import fingerprint
-from vbuild.errors import UsageError
+from vbuild.errors import StoreError, UsageError
 from vbuild.report import Report
 from vbuild.stage import recipe
 from vbuild.store import stamps
@@ -40,9 +40,15 @@ def build(config: Config, *, watch: Callable[[Progress], None] = lambda _: None)
     from vbuild.build.finish import Run
 
     _check(config)
-    with Run.begin(config) as run:
-        run.walk(watch)
-        report = run.finish(began)
+    try:
+        with Run.begin(config) as run:
+            run.walk(watch)
+            report = run.finish(began)
+    except OSError as error:
+        raise StoreError(
+            f"{config.store}: {' '.join(str(error).split())[:200]}; free space or fix its rights, and build again: "
+            "what was done is kept"
+        ) from error
     report.over = config.failures.exceeded(report.failures, report.actions)
     report.notes += _notes(config)
     if source.settled(run.session.files, now):

@@ -89,7 +89,7 @@ def commit(folder: Path, targets: Sequence[Target], build: Mapping[str, Any]) ->
     for target in targets:
         path = folder / f"{target.table}.lance"
         done = _bring(path, target)
-        dataset = lance.dataset(str(path))
+        dataset = lances.whole(path, lance.dataset(str(path)))
         if bring_indexes(dataset, target.indexes) or done is not None:
             changed[target.table] = done or {"added": 0, "updated": 0, "deleted": 0}
         versions[target.table] = dataset.version

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from vbuild.errors import StageError, VbuildError
+from vbuild.errors import StageError, StoreError, VbuildError
 from vbuild.media.passes import Cut, footage
 from vbuild.stage import Blob, Clip, Decode, Request, Row, Sampled, Sink, Sound, Stage
 from vbuild.store.actions import encode
@@ -110,12 +111,30 @@ class Failure:
     message: str
 
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+"""What the system says when there is no room to write."""
+
+
 def attempt(call: Callable[[], T]) -> T | Failure:
-    """What a call returns, or its failure: the one place where anything that a stage may raise is caught."""
+    """What a call returns, or its failure: the one place where anything that a stage may raise is caught.
+
+    Raises StoreError where there is no room: no item is to blame for that, and none would fare better.
+    """
     try:
         return call()
     except Exception as error:  # noqa: BLE001  the isolation boundary: one bad item must not end a build
+        if _full(error):
+            raise StoreError(f"{describe(error)}; free space, and build again: what was done is kept") from None
         return Failure(type(error).__name__, describe(error))
+
+
+def _full(error: BaseException | None) -> bool:
+    """Whether an error, or what it came of, is that there is no room."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in FULL:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def describe(error: Exception) -> str:

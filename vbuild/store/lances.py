@@ -7,6 +7,7 @@ import os
 import secrets
 import shutil
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import lance
@@ -15,8 +16,6 @@ from vbuild.errors import StoreError
 from vbuild.store import mend
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import numpy as np
     import pyarrow as pa
 
@@ -57,7 +56,9 @@ def append(path: Path, rows: pa.Table | pa.RecordBatchReader) -> Any:
     """
     try:
         dataset = opened(path)
-        return _created(path, rows) if dataset is None else lance.write_dataset(rows, dataset, mode="append")
+        if dataset is None:
+            return _created(path, rows)
+        return whole(path, lance.write_dataset(rows, dataset, mode="append"))
     except OSError as error:
         raise StoreError(f"{path}: it cannot be written ({_line(error)}); free space or fix its rights") from error
 
@@ -65,16 +66,26 @@ def append(path: Path, rows: pa.Table | pa.RecordBatchReader) -> Any:
 def _created(path: Path, rows: pa.Table | pa.RecordBatchReader) -> Any:
     path.parent.mkdir(parents=True, exist_ok=True)
     private = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    made = lance.write_dataset(rows, str(private), mode="create")
     try:
+        made = whole(private, lance.write_dataset(rows, str(private), mode="create"))
         private.rename(path)
     except OSError as error:
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
             raise
-        return lance.write_dataset(made.scanner().to_reader(), str(path), mode="append")
+        return whole(path, lance.write_dataset(made.scanner().to_reader(), str(path), mode="append"))
     finally:
         shutil.rmtree(private, ignore_errors=True)
     return lance.dataset(str(path))
+
+
+def whole(path: Path, dataset: Any) -> Any:
+    """The dataset that was written. Raises StoreError if a data file was cut short.
+
+    Lance commits such a file without a word when a disk is full; the next to open the dataset takes its rows out.
+    """
+    if mend.lost(path, dataset):
+        raise StoreError(f"{path}: it cannot be written (a file was cut short: the disk is full); free space")
+    return dataset
 
 
 def compact(dataset: Any, *, forget: bool = True) -> bool:
@@ -84,8 +95,12 @@ def compact(dataset: Any, *, forget: bool = True) -> bool:
     """
     if len(dataset.get_fragments()) <= FRAGMENTS:
         return False
+    before = dataset.version
     try:
         dataset.optimize.compact_files()
+        if mend.lost(Path(dataset.uri), dataset):
+            dataset.checkout_version(before).restore()
+            return False
         if forget:
             dataset.cleanup_old_versions(older_than=timedelta(hours=1))
     except OSError as error:
