@@ -18,5 +18,8 @@ ENCODE = 1
 STILLS = 1
 """Which frames are chosen to be kept, how they are shrunk, and how image files are made of them."""
 
+LOUDNESS = 1
+"""How loudness is measured."""
+
 PREVIEW = 1
 """How an animation is made of pictures."""

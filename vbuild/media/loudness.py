@@ -1,0 +1,82 @@
+"""How loud sound is, by EBU R128."""
+
+from __future__ import annotations
+
+import gc
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import av
+import numpy as np
+from av.error import BlockingIOError as NotYet
+from av.filter import Graph
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PART = 1 << 14
+"""Samples that are handed to the filter at once."""
+
+FLOOR = -70.0
+"""LUFS of the absolute gate: what is below it counts as silence, and has no loudness."""
+
+SAID = re.compile(r"^\s*(I|LRA|Peak):\s+(-?[\d.]+|-?inf|nan)\s", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Loudness:
+    """What FFmpeg's ebur128 says; None where all is silent."""
+
+    integrated: float | None
+    """LUFS."""
+    spread: float | None
+    """Loudness range in LU (EBU Tech 3342)."""
+    peak: float | None
+    """True peak in dB below full scale."""
+
+
+def loudness(samples: np.ndarray, rate: int) -> Loudness:
+    """The loudness of float32 samples (2, n), left and right, at `rate` a second."""
+    level = av.logging.get_level()
+    # the filter gives its summary to the log alone, when it ends
+    av.logging.set_level(av.logging.INFO)
+    try:
+        with av.logging.Capture() as said:
+            _filter(samples, rate)
+            gc.collect()
+    finally:
+        av.logging.set_level(level)
+    found = {name: float(value) for name, value in SAID.findall("".join(text for _, _, text in said))}
+    integrated = found["I"] if np.isfinite(found["I"]) and found["I"] > FLOOR else None
+    peak = found["Peak"] if np.isfinite(found["Peak"]) else None
+    return Loudness(integrated, None if integrated is None else found["LRA"], peak)
+
+
+def _filter(samples: np.ndarray, rate: int) -> None:
+    graph = Graph()
+    source = graph.add_abuffer(sample_rate=rate, format="fltp", layout="stereo", time_base=Fraction(1, rate))
+    meter, sink = graph.add("ebur128", "framelog=quiet:peak=true"), graph.add("abuffersink")
+    source.link_to(meter)
+    meter.link_to(sink)
+    graph.configure()
+    for frame in _frames(samples, rate):
+        graph.push(frame)
+        _drain(graph)
+
+
+def _frames(samples: np.ndarray, rate: int) -> Iterator[av.AudioFrame]:
+    for start in range(0, samples.shape[1], PART):
+        part = np.ascontiguousarray(samples[:, start : start + PART])
+        frame = av.AudioFrame.from_ndarray(part, "fltp", "stereo")
+        frame.sample_rate, frame.pts, frame.time_base = rate, start, Fraction(1, rate)
+        yield frame
+
+
+def _drain(graph: Graph) -> None:
+    try:
+        while True:
+            graph.pull()
+    except NotYet:
+        return
