@@ -48,6 +48,7 @@ Keys, as in the dataset's yaml:
   failures.retry=always               tries again what failed before (or: changed, transient)
   limits.seconds=600                  what one clip may take of a worker; more fails it alone
   store=/big/disk                     the cache (default ./cache, or $VBUILD_STORE)
+  upstream=/shared/cache              a store that is only read; what it has is copied in (also s3://, gs://)
 
 Hydra's own: --cfg job, --info, -m for sweeps, -sc install=bash for completion, --hydra-help.
 Exit codes: 0 built or up to date, 1 failed, 2 wrong usage, 3 plan --check found work.

@@ -31,8 +31,8 @@ TEXTS = re.compile(r"where\.\w+|.*\.keep")
 REFUSALS = (HydraException, OmegaConfBaseException, ValueError)
 """What Hydra raises for a wrong command line; ValueError for a null group, and for flags that exclude others."""
 
-PATHS = frozenset({"source.path", "store", "output"})
-SCALARS = frozenset({"name", "store", "output"})
+PATHS = frozenset({"source.path", "store", "output", "upstream"})
+SCALARS = frozenset({"name", "store", "output", "upstream"})
 
 
 def user_conf() -> Path | None:

@@ -119,6 +119,8 @@ class Config:
     store: Path = Path("cache")
     output: Path = Path("cache/datasets")
     """The folder of the LanceDB databases."""
+    upstream: str | None = knob(None)
+    """Another store, a folder or a url, that is read where this one has no result."""
 
 
 NONE: Mapping[str, Any] = MappingProxyType({})

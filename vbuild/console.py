@@ -133,7 +133,7 @@ def _built(stage: StageCount) -> list[str]:
     why = ", ".join(f"{reason} ({n})" for reason, n in _reasons(stage))
     seconds = f"{stage.seconds:.1f}" if stage.seconds else ""
     saved = f"{stage.saved:.1f}" if stage.saved else ""
-    return [stage.name, str(stage.hits), str(stage.ran), str(stage.failed or ""), seconds, saved, why]
+    return [stage.name, _hits(stage), str(stage.ran), str(stage.failed or ""), seconds, saved, why]
 
 
 def _planned(stage: StageCount) -> list[str]:
@@ -143,7 +143,7 @@ def _planned(stage: StageCount) -> list[str]:
         cost = [_upto(stage.seconds, stage.seconds_more, "{:.1f}".format), _upto(stage.bytes, stage.bytes_more, size)]
         cost = cost if stage.recorded else ["no record yet", ""]
     runs = count(stage.ran, stage.unknown, stage.unsplit)
-    return [stage.name, str(stage.hits), runs, str(stage.failed or ""), *cost, why]
+    return [stage.name, _hits(stage), runs, str(stage.failed or ""), *cost, why]
 
 
 def _reasons(stage: StageCount) -> list[tuple[str, int]]:
@@ -169,6 +169,10 @@ def _cost(report: Report) -> str:
     missing = f"; no record yet: {', '.join(untold)}" if untold else ""
     open_ = f"; more for the clips of {some(report.videos_unsplit, 'video')}" if report.videos_unsplit else ""
     return f"expected: {seconds} worker seconds, {bytes_}{open_}{missing}"
+
+
+def _hits(stage: StageCount) -> str:
+    return f"{stage.hits} ({stage.fetched} fetched)" if stage.fetched else str(stage.hits)
 
 
 def _changed(rows: dict[str, int]) -> str:

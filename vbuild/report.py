@@ -12,6 +12,8 @@ class StageCount:
     name: str
     hits: int = 0
     """Videos or clips whose result was in the store, or came of an action that another of them asked for."""
+    fetched: int = 0
+    """Results of these that came from the upstream."""
     ran: int = 0
     """Actions that ran (in a plan: that would run)."""
     failed: int = 0

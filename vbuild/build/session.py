@@ -27,6 +27,7 @@ from vbuild.store.actions import Actions, value_column
 from vbuild.store.blobs import Blobs
 from vbuild.store.failures import Failures
 from vbuild.store.files import Files
+from vbuild.store.upstream import upstream
 
 if TYPE_CHECKING:
     from vbuild.config import Config
@@ -78,6 +79,7 @@ class Session:
         self.shelf = Shelf(Actions(root), instances, self.config.decode)
         self.blobs, self.failures = Blobs(root), Failures(root)
         self.lookup = Lookup(self.shelf, self.blobs, self.failures, self.config.failures.retry, self.build is None)
+        self.lookup.upstream = upstream(self.config.upstream) if self.config.upstream else None
         self.decided = {d.name: Decided(d.name) for d in self.order.decisions}
 
     def walk(self, watch: Watch) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from vbuild.plan.order import Instance
     from vbuild.store.blobs import Blobs
     from vbuild.store.failures import Failures
+    from vbuild.store.upstream import Upstream
 
 
 @dataclass
@@ -38,6 +39,8 @@ class Lookup:
     reasons: Reasons = field(init=False)
     costs: Costs = field(init=False)
     present: Present = field(init=False)
+    upstream: Upstream | None = None
+    """Where results are looked for that the store does not have."""
 
     def __post_init__(self) -> None:
         self.present = Present(self.blobs.folder)
@@ -55,6 +58,7 @@ class Lookup:
         found = items.found[instance.name] = Found(keys, state, np.zeros(len(items), bool))
         count = self.count(instance.name)
         ready = np.flatnonzero(state == State.MISSING)
+        self._pull(instance, keys[ready])
         places, gone = self.stored(instance, keys[ready])
         stored = places >= 0
         results = self.shelf.results(instance.name)
@@ -97,6 +101,30 @@ class Lookup:
         count.ran += int((stored & found.own[rows]).sum())
         count.hits += int((stored & ~found.own[rows]).sum())
         count.failed += int((~stored).sum())
+
+    def _pull(self, instance: Instance, keys: np.ndarray) -> None:
+        """Copies what the upstream has of these actions: rows, and, unless this is a plan, the blobs of all of them.
+
+        What cannot be copied is missing, as if there were no upstream.
+        """
+        if self.upstream is None:
+            return
+        results, writes = self.shelf.results(instance.name), instance.stage.writes
+        table = self.upstream.results(instance.recipe, writes, keys[results.lookup(keys) < 0])
+        if table is not None:
+            results.append(table)
+            self.count(instance.name).fetched += len(table)
+        places = results.lookup(keys)
+        for name in (value_column(f) for f, kind in writes.items() if kind == "blob"):
+            rows = results.take(places[places >= 0], [f"{name}_uri", f"{name}_digest"])
+            uris, digests = (column.to_pylist() for column in rows.columns)
+            here = [row for row in np.flatnonzero(self.present.missing(uris)).tolist() if uris[row] is not None]
+            wanted = [uris[row] for row in here]
+            if self.dry:
+                found = self.upstream.have(wanted)
+            else:
+                found = self.upstream.fetch(wanted, [digests[row] for row in here], self.blobs)
+            self.present.there.update(uri for uri, came in zip(wanted, found, strict=True) if came)
 
     def _unasked(self, instance: Instance, keys: np.ndarray) -> np.ndarray:
         """Which keys stand for an action that has not been asked for before, in this build; notes that it has now."""

@@ -17,7 +17,7 @@ from vbuild.store import lances
 from vbuild.store.blobs import Stored
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from vbuild.stage import Row, Stage
@@ -233,9 +233,16 @@ class Results:
     Places of rows count in the order of the dataset, and hold until the next `append`, `delete` or `compact`.
     """
 
-    def __init__(self, path: Path, recipe: Recipe, writes: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        recipe: Recipe,
+        writes: Mapping[str, str],
+        *,
+        opened: Callable[[Path], Any | None] = lances.opened,
+    ) -> None:
         self.path, self.recipe, self.schema = path, recipe, schema(writes)
-        self._take_over(lances.opened(self.path))
+        self._take_over(opened(self.path))
 
     def refresh(self) -> None:
         """Takes the newest version, with what other builds have added."""
