@@ -23,3 +23,25 @@ LOUDNESS = 1
 
 PREVIEW = 1
 """How an animation is made of pictures."""
+
+COVERS = {
+    "probe": ("probe", "files"),
+    "passes": (
+        "passes",
+        "pixels",
+        "sampling",
+        "sound",
+        "soundtrack",
+        "copying",
+        "encode",
+        "options",
+        "files",
+        "probe",
+    ),
+    "encode": ("encode", "options", "soundtrack", "sound", "copying", "files"),
+    "preview": ("preview",),
+}
+"""The modules of `vbuild.media` whose code each number stands for, by its name in `uses`.
+
+A network's number stands for the module of `vbuild.models` of the same name.
+"""
