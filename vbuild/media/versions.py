@@ -37,9 +37,15 @@ COVERS = {
         "options",
         "files",
         "probe",
+        "graphs",
+        "light",
+        "hardware",
     ),
+    "deinterlace": ("passes", "graphs"),
     "encode": ("encode", "options", "soundtrack", "sound", "copying", "files"),
     "preview": ("preview",),
+    "stills": ("stills", "images"),
+    "loudness": ("loudness",),
 }
 """The modules of `vbuild.media` whose code each number stands for, by its name in `uses`.
 
