@@ -207,12 +207,12 @@ def running(pid):
         return False
 
 
-@pytest.mark.parametrize("size", [100, 1500, 6000, 12_000])
-def test_a_full_disk_ends_a_build_in_one_line(clean, tmp_path, size):
+@pytest.mark.parametrize(("size", "workers"), [(100, 0), (1500, 0), (6000, 0), (12_000, 0), (12_000, 1)])
+def test_a_full_disk_ends_a_build_in_one_line(clean, tmp_path, size, workers):
     """No file may grow larger, wherever that is met; nothing is put down as failed, and with room it goes on."""
     project, _ = clean
     store = tmp_path / "store"
-    process = builder(project.videos.parent, store, size=size)
+    process = builder(project.videos.parent, store, workers, size)
     go(process)
     _, said = process.communicate(timeout=100)
     assert process.returncode == 1, said

@@ -153,6 +153,9 @@ class Processes:
 
     def close(self) -> None:
         """Ends the workers."""
+        # Told to kill, loky's own thread stumbles over works that it has not taken up; it takes up as many as fly.
+        while not all(future.running() or future.done() for future in self.flying):
+            time.sleep(0.001)
         self.pool.shutdown(wait=True, kill_workers=True)
 
 
