@@ -272,7 +272,7 @@ def restore(store: Path, folder: Path, name: str) -> Restored:
 
     The next build brings it up to date again. Raises DatasetError if there is no such build, or its tables are gone.
     """
-    with roots.gate(store, alone=False), locked(folder):
+    with roots.gate(store, alone=False):
         build = named(folder, name)
         clips = _at(folder, build)
         with locked(folder):
