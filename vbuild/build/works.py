@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vbuild.executor.work import Job, Span, Work
+from vbuild.media.passes import UNTIMED
 from vbuild.plan.items import NOBODY
 
 if TYPE_CHECKING:
@@ -15,8 +16,11 @@ if TYPE_CHECKING:
     from vbuild.plan.items import Items, Shelf
     from vbuild.plan.order import Instance
 
-CLIPS_A_PASS = 32
-"""Clips of one video that are decoded by one worker in one go: a long video thus keeps all cores busy."""
+SECONDS_A_PASS = 60.0
+"""Seconds of one video that a worker decodes in one go at least: a long video thus keeps all cores busy."""
+
+GOPS_A_PASS = 6
+"""Keyframes' distances in a pass at least: it decodes from the keyframe before it, which costs 3 % of six."""
 
 ROWS_A_WORK = 512
 """Actions without footage that travel together."""
@@ -33,7 +37,7 @@ def works(items: Items, missing: Mapping[str, np.ndarray], wave: Sequence[Instan
         if instance.stage.asks() is None:
             yield from _columns(items, instance, missing[instance.name], shelf)
     rows = _union([missing[i.name] for i in footage])
-    for part in _passes(items, rows):
+    for part in _passes(items, rows, shelf):
         uri, stream, bitrate = _video(items, part[:1], shelf)
         jobs = []
         for instance in footage:
@@ -64,16 +68,31 @@ def _union(columns: Sequence[np.ndarray]) -> np.ndarray:
     return np.unique(np.concatenate([np.empty(0, np.int64), *columns])).astype(np.int64)
 
 
-def _passes(items: Items, rows: np.ndarray) -> Iterator[np.ndarray]:
-    """Rows in groups of one video each, in order of time, no group larger than a pass may be."""
+def _passes(items: Items, rows: np.ndarray, shelf: Shelf) -> Iterator[np.ndarray]:
+    """Rows in groups of one video each, in order of time, each of as much footage as a pass is worth."""
+    if not len(rows):
+        return
     if items.parent is None:
-        yield from np.split(rows, len(rows)) if len(rows) else ()
+        yield from np.split(rows, len(rows))
         return
     order = np.lexsort((items.end_pts[rows], items.start_pts[rows], items.place[rows]))
     rows = rows[order]
     borders = np.flatnonzero(np.diff(items.place[rows])) + 1
     for group in np.split(rows, borders):
-        yield from (group[i : i + CLIPS_A_PASS] for i in range(0, len(group), CLIPS_A_PASS))
+        starts = items.start_pts[group]
+        ticks = _ticks_a_pass(items, group[:1], shelf)
+        yield from np.split(group, np.flatnonzero(np.diff((starts - starts[0]) // ticks)) + 1) if ticks else [group]
+
+
+def _ticks_a_pass(items: Items, row: np.ndarray, shelf: Shelf) -> int | None:
+    """How long a pass over a row's video is, in ticks; None for one that is read through, wherever a pass begins."""
+    fields = ["container", "keyframes", "duration", "time_base_num", "time_base_den"]
+    (probed,) = shelf.take(items, "probe", fields, row).to_pylist()
+    if probed["container"] in UNTIMED:
+        return None
+    seconds = max(SECONDS_A_PASS, GOPS_A_PASS * probed["duration"] / max(probed["keyframes"], 1))
+    ticks: int = round(seconds * probed["time_base_den"] / probed["time_base_num"])
+    return max(1, ticks)
 
 
 def _columns(items: Items, instance: Instance, rows: np.ndarray, shelf: Shelf) -> Iterator[Work]:

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import TYPE_CHECKING
 
 import av
 from av.codec.hwaccel import HWAccel
+
+if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
+
+PLANAR = {"nv12": "yuv420p", "p010le": "yuv420p10le", "nv16": "yuv422p", "nv24": "yuv444p"}
+"""How a card lays pixels out → the layout of the same values that the processor's decoders use."""
 
 
 @cache
@@ -21,3 +28,13 @@ def cuda() -> bool:
 def accelerator(device: str) -> HWAccel | None:
     """What decodes on a device (auto, cpu or cuda); None for the processor, which also takes what the device cannot."""
     return HWAccel("cuda", allow_software_fallback=True) if device != "cpu" and cuda() else None
+
+
+def planar(frame: VideoFrame) -> VideoFrame:
+    """A frame in the processor's layout: from another, the same values would be shrunk to other pixels."""
+    wanted = PLANAR.get(frame.format.name)
+    if wanted is None:
+        return frame
+    made = frame.reformat(format=wanted)
+    made.pts, made.time_base = frame.pts, frame.time_base
+    return made

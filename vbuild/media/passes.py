@@ -17,7 +17,7 @@ import numpy as np
 from vbuild.media.copying import Extract, Extraction
 from vbuild.media.files import opened
 from vbuild.media.graphs import graph
-from vbuild.media.hardware import accelerator
+from vbuild.media.hardware import accelerator, planar
 from vbuild.media.light import Light
 from vbuild.media.pixels import Picture, Upright
 from vbuild.media.sampling import Collected, Sampler
@@ -137,17 +137,13 @@ class _Event:
 def deinterlaced(events: Iterator[_Event]) -> Iterator[_Event]:
     """Frames that are marked as interlaced made whole, a frame for a frame; all others as they are.
 
-    The filter looks at the frames before and behind, so it holds one back.
+    The filter looks at the frames before and behind, so it holds one back, and sees all frames from the first.
     """
     filters: Graph | None = None
     base = Fraction(1)
     for event in chain(events, [None]):
         frame = None if event is None else event.frame
         if event is not None and frame is None:
-            yield event
-            continue
-        if frame is not None and filters is None and not frame.interlaced_frame:
-            assert event is not None
             yield event
             continue
         if filters is None:
@@ -200,7 +196,8 @@ class _Reader:
         """Puts the file to a frame at or before `pts`; where a seek lands behind it, further back, or to the start."""
         if self.container.format.name in UNTIMED:
             return
-        early = (1.0 if self.sound else 0.0, *EARLIER)
+        before = self.sound is not None or self.decode.deinterlace
+        early = (1.0 if before else 0.0, *EARLIER)
         for seconds in early:
             self.container.seek(pts - round(seconds / self.base), stream=self.stream, backward=True)
             events: list[_Event] = []
@@ -254,7 +251,7 @@ class _Reader:
                 yield _Event(None, None, 0.0 if pts is None else self.seconds(pts), pts or 0, lost=True)
                 continue
             for frame in frames:
-                yield _Event(frame, None, 0.0, 0)
+                yield _Event(planar(frame), None, 0.0, 0)
 
     def _packets(self) -> Iterator[Packet[Any]]:
         """Packets of picture and sound, and at the end what flushes the decoder, also where reading breaks off."""

@@ -61,7 +61,10 @@ class Upright:
         if not turns and size == (frame.width, frame.height):
             return frame
         steps = [*TURNS[turns], ("scale", f"{size[0]}:{size[1]}"), ("setsar", "1")]
-        return self.filters.pass_through(frame, steps)
+        made = self.filters.pass_through(frame, steps)
+        made.colorspace, made.color_range = frame.colorspace, frame.color_range
+        made.color_primaries, made.color_trc = frame.color_primaries, frame.color_trc
+        return made
 
 
 class Picture:
