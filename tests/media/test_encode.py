@@ -139,3 +139,19 @@ def test_an_encoder_that_does_not_open_is_named_with_those_that_do():
     with pytest.raises(UsageError, match=r"^codec=h264_nope: it does not open on this machine \(.+\); libx264,.* do"):
         encode.check("h264_nope")
     encode.check("libx264")
+
+
+def test_the_same_frames_give_the_same_bytes_at_any_width(tmp_path):
+    """Ten encodes of one clip are one file, also where the width is no multiple of what wide instructions take."""
+    source = video(tmp_path / "a.mkv", seconds=2, size=(320, 180), seed=3)
+    files = set()
+    for n in range(10):
+        encoder = encode.ClipEncoder(
+            tmp_path / f"{n}.mp4", codec="libx264", options={"preset": "medium", "crf": "23"}, duration=2.0
+        )
+        with av.open(str(source)) as container:
+            for frame in container.decode(video=0):
+                encoder.frame(frame, float(frame.pts * frame.time_base))
+            encoder.close()
+        files.add((tmp_path / f"{n}.mp4").read_bytes())
+    assert len(files) == 1

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import av
@@ -19,7 +21,6 @@ from vbuild.media.soundtrack import soundtrack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from av.packet import Packet
     from av.video.frame import VideoFrame
@@ -46,6 +47,31 @@ class Encoded:
     codec: str
     audio: str | None
     """The codec of its sound; None if the clip has none."""
+
+
+STEADY = "MMX2,SSE,SSE2,SSE2Fast,LZCNT,SSSE3,SSE4.2,AVX,FMA3,BMI2,AVX2"
+"""What of a processor x264 may use: all but AVX-512."""
+
+
+def steady(codec: str, options: Mapping[str, str]) -> dict[str, str]:
+    """Options with which the same frames give the same bytes each time.
+
+    With AVX-512 x264's macroblock tree reads beyond pictures whose width is no multiple of 128, and picks its
+    quantizers by what lies there; the narrower instructions agree among each other.
+    """
+    if codec != "libx264" or not _avx512():
+        return dict(options)
+    given = options.get("x264-params")
+    return {**options, "x264-params": f"{given}:asm={STEADY}" if given else f"asm={STEADY}"}
+
+
+@cache
+def _avx512() -> bool:
+    """Whether this processor has AVX-512."""
+    try:
+        return "avx512" in Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
 
 
 class ClipEncoder:
@@ -109,7 +135,7 @@ class ClipEncoder:
         base = _base(first)
         rate = Fraction(1 / (step * base)).limit_denominator(100_000)
         try:
-            stream = self.container.add_stream(self.codec, rate=rate, options=dict(self.options))
+            stream = self.container.add_stream(self.codec, rate=rate, options=steady(self.codec, self.options))
         except (av.FFmpegError, ValueError) as error:
             raise MediaError(f"{self.codec}: this encoder is not in the installed av ({said(error)})") from error
         assert isinstance(stream, av.VideoStream)
