@@ -52,7 +52,7 @@ def test_a_video_without_a_transition_is_whole_or_nothing():
 
 def test_a_threshold_that_is_no_probability_is_refused():
     """It is named."""
-    with pytest.raises(UsageError, match=r"split\.threshold=40"):
+    with pytest.raises(UsageError, match=r"^threshold=40"):
         TransNetV2(threshold=40)
 
 

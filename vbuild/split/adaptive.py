@@ -45,7 +45,7 @@ class Adaptive(Lengths, Stage):
         """Refuses a window without neighbours."""
         super().__post_init__()
         if self.window_width < 1:
-            raise UsageError(f"split.window_width={self.window_width}: must be 1 or more frames")
+            raise UsageError(f"window_width={self.window_width}: must be 1 or more frames")
 
     def run(self, clips: Sequence[Clip], model: None) -> Iterable[Row]:  # noqa: ARG002
         """The bounds of each video's clips, in order of time."""

@@ -41,15 +41,15 @@ class Lengths:
     def __post_init__(self) -> None:
         """Refuses lengths that leave nothing."""
         if self.max is not None and not self.max > 0:
-            raise UsageError(f"split.max={self.max}: must be more than 0 seconds, or null for no limit")
+            raise UsageError(f"max={self.max}: must be more than 0 seconds, or null for no limit")
         for name in ("crop", "min", "min_frames"):
             if getattr(self, name) < 0:
-                raise UsageError(f"split.{name}={getattr(self, name)}: must be 0 or more")
+                raise UsageError(f"{name}={getattr(self, name)}: must be 0 or more")
         if self.max is not None and self.max - 2 * self.crop < self.min:
             most = self.max - 2 * self.crop
-            raise UsageError(f"split.min={self.min}: must be at most max - 2 * crop = {most:g}, or no clip is left")
+            raise UsageError(f"min={self.min}: must be at most max - 2 * crop = {most:g}, or no clip is left")
         if self.limit is not None and self.limit < 1:
-            raise UsageError(f"split.limit={self.limit}: must be 1 or more clips, or null for all")
+            raise UsageError(f"limit={self.limit}: must be 1 or more clips, or null for all")
 
     def clips(self, scenes: Iterable[tuple[int, int]], pts: Sequence[int], base: Fraction) -> Row:
         """The clips of a video: `start_pts` and `end_pts`, in the order of its scenes.

@@ -42,7 +42,7 @@ class TransNetV2(Lengths, Stage):
         """Refuses a threshold that is no probability."""
         super().__post_init__()
         if not 0 < self.threshold < 1:
-            raise UsageError(f"split.threshold={self.threshold}: must be between 0 and 1")
+            raise UsageError(f"threshold={self.threshold}: must be between 0 and 1")
 
     def run(self, clips: Sequence[Clip], model: None) -> Iterable[Row]:  # noqa: ARG002
         """The bounds of each video's clips, in order of time."""
