@@ -1,5 +1,10 @@
 """An executor can be closed at any time, as a person's Ctrl-C does."""
 
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 from vbuild.config import Limits
 from vbuild.executor.local import Processes
 from vbuild.executor.work import Work
@@ -15,3 +20,38 @@ def test_workers_end_without_a_word_though_works_wait(tmp_path):
         for ticket in (1, 2):
             processes.submit(ticket, Work("u", 0, (), ()))
         processes.close()
+
+
+CODE = """
+import os, sys, time
+from pathlib import Path
+from vbuild.config import Limits
+from vbuild.executor.local import Processes
+from vbuild.executor.work import Work
+from vbuild.store.blobs import Blobs
+processes = Processes(2, Blobs(Path(sys.argv[1])), "b", Limits())
+processes.submit(0, Work("u", 0, (), ()))
+processes.next()
+print(*Path(f"/proc/self/task/{os.getpid()}/children").read_text().split(), flush=True)
+time.sleep(100)
+"""
+
+
+def running(pid):
+    """Whether a process is there, and no mere zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_idle_workers_end_with_a_build_that_is_killed(tmp_path):
+    """Though nothing comes for them to do, and nothing tells them."""
+    with subprocess.Popen([sys.executable, "-c", CODE, str(tmp_path)], stdout=subprocess.PIPE, text=True) as process:
+        workers = process.stdout.readline().split()
+        assert len(workers) >= 2
+        process.kill()
+    end = time.monotonic() + 30
+    while any(map(running, workers)):
+        assert time.monotonic() < end, "they are still there"
+        time.sleep(0.1)

@@ -11,6 +11,7 @@ import time
 import warnings
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, wait
+from threading import Thread
 from typing import TYPE_CHECKING, Protocol
 
 from joblib.externals.loky import ProcessPoolExecutor
@@ -81,7 +82,7 @@ class Processes:
     def _pool(self, workers: int) -> ProcessPoolExecutor:
         # loky replaces a worker that has grown by 300 MB, as one does that decodes large frames; nobody need know.
         warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
-        return ProcessPoolExecutor(max_workers=workers, initializer=_begin, initargs=(self.limits.memory,))
+        return ProcessPoolExecutor(max_workers=workers, initializer=_begin, initargs=(os.getpid(), self.limits.memory))
 
     def submit(self, ticket: int, work: Work) -> None:
         """Takes one work under a ticket."""
@@ -159,12 +160,20 @@ class Processes:
         self.pool.shutdown(wait=True, kill_workers=True)
 
 
-def _begin(memory: float | None) -> None:
+def _begin(build: int, memory: float | None) -> None:
     """A worker leaves Ctrl-C to the build's process, and keeps to its memory: what asks for more gets a MemoryError."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=_follow, args=(build,), daemon=True).start()
     if memory is not None and sys.platform == "linux":
         size = round(memory * (1 << 30))
         resource.setrlimit(resource.RLIMIT_DATA, (size, resource.getrlimit(resource.RLIMIT_DATA)[1]))
+
+
+def _follow(build: int) -> None:
+    """Ends a worker whose build's process is gone: it holds both ends of its queue, and would wait for ever."""
+    while os.getppid() == build:
+        time.sleep(1.0)
+    os._exit(1)
 
 
 def _limited(work: Work, blobs: Blobs, build: str, seconds: float | None) -> Done:
