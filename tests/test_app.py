@@ -235,3 +235,19 @@ def test_ctrl_c_ends_a_build_that_goes_on_from_there(tmp_path):
     done = vbuild(*command[3:], cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert lancedb.connect(tmp_path / "cache" / "datasets" / "x").open_table("clips").count_rows() == 24
+
+
+def test_lock_writes_a_file_that_a_locked_build_holds_to(place, tmp_path):
+    """One line for what it holds, one for what is refused; exit code 2."""
+    (tmp_path / "conf" / "dataset").mkdir(parents=True)
+    (tmp_path / "conf" / "dataset" / "films.yaml").write_text((place / "conf/dataset/films.yaml").read_text())
+    source = f"source.path={place / 'videos'}"
+    made = vbuild("lock", "+dataset=films", source, cwd=tmp_path)
+    assert (made.returncode, made.stdout) == (0, f"{tmp_path / 'conf/dataset/films.lock.yaml'}: 3 videos\n")
+    assert vbuild("plan", "+dataset=films", source, "locked=true", cwd=tmp_path).returncode == 0
+    refused = vbuild("+dataset=films", source, "source.limit=2", "locked=true", cwd=tmp_path)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr == (
+        "vbuild: locked=true: source: 2 videos, and the lock holds 3 (films.lock.yaml); "
+        "vbuild lock +dataset=films takes what is there now\n"
+    )

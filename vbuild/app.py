@@ -25,6 +25,7 @@ vbuild: make for video datasets
   vbuild plan +dataset=NAME [KEY=…]   what would run, and why; --check: exit 3 if there is work; --json
   vbuild explain +dataset=NAME [--clip ID | --video URI] [--stage NAME] [--json]
                                       what keys are made of, and why actions hit or miss
+  vbuild lock +dataset=NAME [KEY=…]   writes down its models, encoders and videos; locked=true refuses others
   vbuild query NAME ["words"]         search a built dataset
       [--where SQL] [--like CLIP_ID] [--limit N] [--all] [--format table|json|csv]
   vbuild ls                           the datasets that were built
@@ -193,6 +194,19 @@ def _explain(arguments: Sequence[str]) -> int:
     return 0
 
 
+def _lock(arguments: Sequence[str]) -> int:
+    from vbuild import lock
+    from vbuild.compose import load
+    from vbuild.console import some
+
+    path, held, changed = lock.make(load(_overrides(arguments)))
+    roles = [*(r for roles in (held.models, held.encoders) for stage in roles.values() for r in stage)]
+    print(f"{path}: {', '.join([some(held.videos.count, 'video'), *roles])}")
+    for difference in changed:
+        print(f"  {difference.replace('the lock holds', 'it held')}")
+    return 0
+
+
 def _query(arguments: Sequence[str]) -> int:
     from vbuild.dataset.show import search
 
@@ -224,6 +238,7 @@ KEEPING = ("log", "diff", "restore", "gc", "verify")
 
 VERBS: dict[str, Callable[[Sequence[str]], int]] = {
     "build": _build, "plan": _plan, "explain": _explain, "query": _query, "ls": _ls, "failures": _failures,
+    "lock": _lock,
 }  # fmt: skip
 VERBS |= {verb: _keep(verb) for verb in KEEPING}
 

@@ -32,7 +32,7 @@ REFUSALS = (HydraException, OmegaConfBaseException, ValueError)
 """What Hydra raises for a wrong command line; ValueError for a null group, and for flags that exclude others."""
 
 PATHS = frozenset({"source.path", "store", "output", "upstream"})
-SCALARS = frozenset({"name", "store", "output", "upstream"})
+SCALARS = frozenset({"name", "store", "output", "upstream", "locked"})
 
 
 def user_conf() -> Path | None:
@@ -75,11 +75,16 @@ class Declared:
 
 def datasets() -> list[Declared]:
     """Every dataset, the packaged ones first."""
-    packaged = {path.stem: path for path in sorted((CONF / "dataset").glob("*.yaml"))}
+    packaged = {path.stem: path for path in _files(CONF)}
     found = [Declared(name, _about(path), own=False, hidden=False) for name, path in packaged.items()]
     own = user_conf()
-    files = sorted((own / "dataset").glob("*.yaml")) if own else ()
+    files = _files(own) if own else ()
     return found + [Declared(p.stem, _about(p), own=True, hidden=p.stem in packaged) for p in files]
+
+
+def _files(conf: Path) -> list[Path]:
+    """The files of datasets; their locks stand beside them."""
+    return [path for path in sorted((conf / "dataset").glob("*.yaml")) if not path.name.endswith(".lock.yaml")]
 
 
 def _about(path: Path) -> str:

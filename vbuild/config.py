@@ -121,6 +121,12 @@ class Config:
     """The folder of the LanceDB databases."""
     upstream: str | None = knob(None)
     """Another store, a folder or a url, that is read where this one has no result."""
+    locked: bool = knob(False)
+    """Whether models, encoders and videos must be those that the dataset's lock holds."""
+
+    def by_path(self) -> dict[str, Stage]:
+        """The splitter and every stage, by the path of its keys."""
+        return {"split": self.split, **{f"stages.{name}": stage for name, stage in self.stages.items()}}
 
 
 NONE: Mapping[str, Any] = MappingProxyType({})

@@ -238,6 +238,10 @@ class Stage:
         """Identities of the models it loads, by role."""
         return {}
 
+    def encoders(self) -> Mapping[str, str]:
+        """The encoders that make its files, each with what tells one build of it from another: for locks, in no key."""
+        return {}
+
     def check(self) -> None:
         """Raises UsageError, in a message that begins with a field's name, if it cannot run on this machine.
 

@@ -6,7 +6,7 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
-from vbuild import digest, source
+from vbuild import digest, lock, source
 from vbuild.config import settled
 from vbuild.dataset.versions import fingerprint
 from vbuild.errors import StoreError, UsageError
@@ -42,6 +42,7 @@ def build(config: Config, *, watch: Callable[[Progress], None] = lambda _: None)
     _check(config)
     try:
         with Run.begin(config) as run:
+            notes = [*_locked(config, run.session.identified), *_notes(config)]
             run.walk(watch)
             report = run.finish(began)
     except OSError as error:
@@ -50,7 +51,7 @@ def build(config: Config, *, watch: Callable[[Progress], None] = lambda _: None)
             "what was done is kept"
         ) from error
     report.over = config.failures.exceeded(report.failures, report.actions)
-    report.notes += _notes(config)
+    report.notes += notes
     if source.settled(run.session.files, now):
         stamps.write(config.store, config.name, {"state": _state(config, run.session.files), **_counts(report)})
     return report
@@ -66,8 +67,10 @@ def plan(config: Config) -> Report:
 
     began = time.perf_counter()
     session = Session(config, None)
+    notes = _locked(config, session.identified)
     session.walk(lambda _: None)
     report = summary(session, time.perf_counter() - began)
+    report.notes += notes
     report.up_to_date = not any(stage.ran or stage.unknown or stage.unsplit for stage in report.stages)
     report.stale = report.up_to_date and _stale(config, session.files)
     return report
@@ -109,6 +112,20 @@ def _stale(config: Config, files: source.Listing) -> bool:
     return last is None or last["config"] != json.loads(json.dumps(settled(config)))
 
 
+def _locked(config: Config, identified: source.Identified) -> list[str]:
+    """What is not as the dataset's lock holds it. Raises UsageError for it if the dataset must be as locked."""
+    held = lock.read(config)
+    if held is None:
+        return []
+    found = lock.differences(held, lock.found(config, identified))
+    file = lock.place(config.declared).name
+    if found and config.locked:
+        raise UsageError(
+            f"locked=true: {'; '.join(found)} ({file}); vbuild lock +dataset={config.declared} takes what is there now"
+        )
+    return [f"{file}: {difference}" for difference in found]
+
+
 def _notes(config: Config) -> list[str]:
     """What is done otherwise than a person may think."""
     if config.decode.device != "cuda":
@@ -120,7 +137,7 @@ def _notes(config: Config) -> list[str]:
 
 def _check(config: Config) -> None:
     """Raises UsageError for a stage that cannot run on this machine, if there may be anything for it to run."""
-    for name, stage in {"split": config.split, **{f"stages.{n}": s for n, s in config.stages.items()}}.items():
+    for name, stage in config.by_path().items():
         try:
             stage.check()
         except UsageError as error:
@@ -149,10 +166,15 @@ def up_to_date(config: Config) -> Report | None:
 
 
 def _state(config: Config, files: source.Listing) -> str:
-    """One digest of the configuration less its knobs, its recipes, the listing, the store's epoch and the tables."""
+    """One digest of the configuration less its knobs, its recipes, the listing, the store's epoch and the tables.
+
+    And of the lock, where the dataset must be as locked.
+    """
     recipes = {name: recipe(stage).id for name, stage in config.stages.items()} | {"/split": recipe(config.split).id}
     tables = fingerprint(config.output / config.name)
+    held = lock.read(config) if config.locked else None
     parts: list[Any] = [settled(config), recipes, files.digest(), stamps.epoch(config.store), tables]
+    parts += [held.digest()] if held else []
     return digest.of("stamp", *parts).hex()
 
 

@@ -117,7 +117,7 @@ def summary(session: Session, seconds: float) -> Report:
         session.lookup.count(instance.name).unsplit = unsplit
     for instance in session.shelf.instances.values() if session.build is None else ():
         session.lookup.costs.expect(instance, session.lookup.count(instance.name), session.lookup.reasons)
-    probed = [shard.videos.states("probe") for shard in session.shards]
+    probed = [shard.videos.states("probe") for shard in session.shards if "probe" in shard.videos.found]
     return Report(
         dataset=session.config.name,
         folder=str(session.config.output / session.config.name),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -61,8 +62,6 @@ class Session:
     blobs: Blobs = field(init=False)
     failures: Failures = field(init=False)
     lookup: Lookup = field(init=False)
-    files: source.Listing = field(init=False)
-    identified: source.Identified = field(init=False)
     shards: list[Shard] = field(default_factory=list)
     decided: dict[str, Decided] = field(default_factory=dict)
     duplicates: dict[str, pa.Table] = field(default_factory=dict)
@@ -82,10 +81,18 @@ class Session:
         self.lookup.upstream = upstream(self.config.upstream) if self.config.upstream else None
         self.decided = {d.name: Decided(d.name) for d in self.order.decisions}
 
+    @cached_property
+    def files(self) -> source.Listing:
+        """The source, listed once."""
+        return source.listing(self.config.source)
+
+    @cached_property
+    def identified(self) -> source.Identified:
+        """The content of its files, digested where they are not known."""
+        return source.identify(self.files, Files(self.config.store), dry=self.build is None)
+
     def walk(self, watch: Watch) -> None:
         """Source → split → waves: everything but the dataset. `watch` is told whenever results come in."""
-        self.files = source.listing(self.config.source)
-        self.identified = source.identify(self.files, Files(self.config.store), dry=self.build is None)
         self.shards = self._shards()
         workers = (
             None

@@ -14,6 +14,7 @@ from av.codec.context import CodecContext, Flags
 from av.video.frame import PictureType
 from av.video.reformatter import Interpolation, VideoReformatter
 
+from vbuild import digest
 from vbuild.errors import MediaError, UsageError
 from vbuild.media.files import said
 from vbuild.media.options import ENCODERS, Limits
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from av.packet import Packet
+    from av.video.codeccontext import VideoCodecContext
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
@@ -227,11 +229,33 @@ def check(codec: str) -> None:
 def _refusal(codec: str) -> str | None:
     """Why an encoder does not open; None if it does."""
     try:
-        context = CodecContext.create(codec, "w")
-        assert isinstance(context, av.VideoCodecContext)
-        context.width, context.height, context.pix_fmt = 320, 240, "yuv420p"
-        context.time_base, context.thread_count = Fraction(1, 25), 1
-        context.open()
+        _small(codec).open()
     except (av.FFmpegError, ValueError) as error:
         return f"{said(error) or type(error).__name__}"
     return None
+
+
+@cache
+def build_of(codec: str) -> str:
+    """What tells one build of an encoder from another: versions, and a digest of what it makes of a fixed picture."""
+    if _refusal(codec) is not None:
+        return "none that opens"
+    context = _small(codec)
+    context.options = steady(codec, {})
+    context.flags |= Flags.bitexact
+    frame = av.VideoFrame(context.width, context.height, "yuv420p")
+    for number, plane in enumerate(frame.planes):
+        wave = (x * x * (number + 1) // 64 % 256 for x in range(plane.buffer_size))
+        plane.update(bytes(wave))
+    frame.pts = 0
+    made = [bytes(packet) for packet in [*context.encode(frame), *context.encode(None)]]
+    return f"PyAV {av.__version__}, FFmpeg {av.ffmpeg_version_info}, {digest.of_bytes(b''.join(made)).hex()}"
+
+
+def _small(codec: str) -> VideoCodecContext:
+    """An encoder for pictures of a size that all take, not opened yet."""
+    context = CodecContext.create(codec, "w")
+    assert isinstance(context, av.VideoCodecContext)
+    context.width, context.height, context.pix_fmt = 320, 240, "yuv420p"
+    context.time_base, context.thread_count = Fraction(1, 25), 1
+    return context

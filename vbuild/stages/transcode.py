@@ -98,6 +98,12 @@ class Transcode(Stage):
         if self.codec != "copy":
             check(self.codec)
 
+    def encoders(self) -> Mapping[str, str]:
+        """The encoder of its pictures; a copy needs none."""
+        from vbuild.media.encode import build_of
+
+        return {} if self.codec == "copy" else {self.codec: build_of(self.codec)}
+
     def open(self, clip: Clip, model: None) -> Encoding | Copying:  # noqa: ARG002
         """An encoder for one clip."""
         from vbuild.media.copying import ClipCopier
