@@ -27,7 +27,7 @@ def commands() -> list[tuple[str, list[str]]]:
 
 def shape(line: str) -> str:
     """A line without what differs from run to run: seconds, ids, dates, paths, widths of columns."""
-    line = re.sub(r"\b[0-9a-f]{12}\b", "ID", line)
+    line = re.sub(r"\b([0-9a-f]{12}|\d{8}T\d{6}-[0-9a-f]{6})\b", "ID", line)
     line = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?", "WHEN", line)
     line = re.sub(r"/\S*/", "", line)
     line = re.sub(r"\d+\.\d+", "#", line)

@@ -32,7 +32,7 @@ vbuild: make for video datasets
   vbuild failures NAME [--json]       what failed in a dataset, and why
   vbuild log NAME                     its builds: when, what changed, counts, seconds
   vbuild diff NAME [A [B]]            clips that came, went, changed, or are kept now and were not, and why
-  vbuild restore NAME BUILD           brings it back to what a build left
+  vbuild restore NAME BUILD           brings it back to what a build left (an id of the log, or previous)
   vbuild gc [--keep-builds N] [--older-than 30d] [--dry-run]
                                       takes out of the store what no kept build uses
   vbuild verify [--sample 1%|--all] [--rerun N]

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pytest
 from made import Tone
 
+from vbuild.build import plan
 from vbuild.keep.rerun import rerun
 from vbuild.keep.verify import verify
 
@@ -49,6 +50,7 @@ def test_a_damaged_blob_is_found_and_made_again(shop, harm, why):
     (line,) = said(done)
     assert why in line
     assert not victim.exists()
+    assert [s.reasons for s in plan(shop.config).stages if s.ran] == [{"evicted": 1}]
     assert shop.ran() == {"transcode": 1}
     assert victim.read_bytes() == before
     assert said(verify(shop.store, sample=1.0)) == []

@@ -17,7 +17,7 @@ from vbuild.digest import keys_of
 from vbuild.errors import StoreError
 from vbuild.plan.order import column
 from vbuild.store import lances, roots, stamps
-from vbuild.store.actions import blob_fields
+from vbuild.store.actions import blob_fields, evict
 from vbuild.store.blobs import cited
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ def _sweep_rows(path: Path, needed: Needed, cutoff: float, swept: Swept) -> list
     swept.part(f"{path.parent.name} rows").add(0, keep=False, count=len(doomed))
     swept.part(f"{path.parent.name} rows").add(0, keep=True, count=len(table) - len(doomed))
     if doomed and not swept.dry:
-        lances.delete_keys(results, keys_of(table["key"].take(doomed)))
+        evict(path, results, keys_of(table["key"].take(doomed)))
         results.optimize.compact_files()
         results.cleanup_old_versions(older_than=timedelta(0))
     return stays

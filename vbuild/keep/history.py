@@ -37,10 +37,11 @@ def builds(folder: Path) -> list[dict[str, Any]]:
 
 
 def named(folder: Path, name: str) -> dict[str, Any]:
-    """The build of an id, or of the beginning or the end of one; `last` is the newest. Raises DatasetError."""
+    """The build of an id, or of the beginning or the end of one; `last` and `previous` too. Raises DatasetError."""
     there = builds(folder)
-    if name == "last" and there:
-        return there[-1]
+    back = {"last": 1, "previous": 2}.get(name, 0)
+    if 0 < back <= len(there):
+        return there[-back]
     found = [b for b in there if b["id"].startswith(name) or b["id"].endswith(name)]
     if len(found) != 1:
         what = "no build" if not found else f"{len(found)} builds"

@@ -109,14 +109,13 @@ def diff(arguments: Sequence[str]) -> tuple[str, int]:
     from vbuild.keep import history
 
     parser = _of_dataset("diff", "Which clips came, went, changed and flipped between two builds, and why.")
-    parser.add_argument("a", nargs="?", help="a build of vbuild log, or the end of its id (default: the last but one)")
+    parser.add_argument("a", nargs="?", help="a build of vbuild log, or the end of its id (default: previous)")
     parser.add_argument("b", nargs="?", default="last", help="default: the last")
     parser.add_argument("--limit", type=int, default=10, help="clips that are listed of each kind (default 10)")
     found = verbs.parsed(parser, arguments)
     folder = _folder(found)
-    there = history.builds(folder)
-    a = history.named(folder, found.a) if found.a else there[-2 if len(there) > 1 else -1]
-    difference = history.diff(folder, a, history.named(folder, found.b))
+    a = found.a or ("previous" if len(history.builds(folder)) > 1 else "last")
+    difference = history.diff(folder, history.named(folder, a), history.named(folder, found.b))
     if found.json:
         return json.dumps(dataclasses.asdict(difference), indent=1) + "\n", 0
     return _difference(difference, found.limit), 0
@@ -143,7 +142,7 @@ def restore(arguments: Sequence[str]) -> tuple[str, int]:
     from vbuild.keep import history
 
     parser = _of_dataset("restore", "Brings a dataset back to what a build left; the next build brings it up to date.")
-    parser.add_argument("build", help="a build of vbuild log, or the end of its id")
+    parser.add_argument("build", help="a build of vbuild log, or the end of its id; previous: the last but one")
     found = verbs.parsed(parser, arguments)
     folder = _folder(found)
     done = history.restore(ask.store(found), folder, found.build)

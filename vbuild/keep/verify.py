@@ -16,7 +16,7 @@ from vbuild.digest import Recipe, keys_of
 from vbuild.errors import StoreError
 from vbuild.media.whole import SUFFIXES, flaw
 from vbuild.store import lances, roots, stamps
-from vbuild.store.actions import blob_fields, mistaken
+from vbuild.store.actions import blob_fields, evict, mistaken
 from vbuild.store.blobs import Blobs
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def _verify_recipe(store: Path, path: Path, sample: float, repair: bool, done: V
     for f in blob_fields(table.schema):
         doomed |= _verify_blobs(Blobs(store), table, f, name, repair, done)
     if repair and doomed.any():
-        lances.delete_keys(dataset, keys_of(table["key"])[doomed])
+        evict(path, dataset, keys_of(table["key"])[doomed])
 
 
 def _verify_note(path: Path, name: str, repair: bool, done: Verified) -> None:

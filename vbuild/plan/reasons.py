@@ -107,7 +107,7 @@ class Reasons:
             return
         before, keys = self.before(instance), items.found[instance.name].keys
         own = self.shelf.results(instance.name)
-        evicted = gone | before.evicted
+        evicted = gone | before.evicted | own.evicted(keys[rows])
         if evicted.any():
             yield Match(Reason("evicted", "evicted"), rows[evicted], own, keys[rows[evicted]])
         left = rows[~evicted]

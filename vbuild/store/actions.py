@@ -50,6 +50,9 @@ RECORD = [
 """What every result says of itself: what was lost of the footage, worker seconds, when, and in which build."""
 
 
+EVICTED = ".evicted"
+"""Ending of the file, beside a recipe's folder, of the keys whose results were taken out."""
+
 FEW = 10_000
 """Rows of which it costs nothing to read a column more."""
 
@@ -208,6 +211,13 @@ def mistaken(results: pa.Table) -> np.ndarray:
     return wrong
 
 
+def evict(path: Path, dataset: Any, keys: np.ndarray) -> None:
+    """Takes results (n,) V16 out of a recipe's folder; a plan can tell them from what never was."""
+    lances.delete_keys(dataset, keys)
+    with path.with_suffix(EVICTED).open("ab") as gone:
+        gone.write(keys.tobytes())
+
+
 class Actions:
     """The results of a store, by stage and recipe."""
 
@@ -327,6 +337,15 @@ class Results:
             note.parent.mkdir(parents=True, exist_ok=True)
             note.write_text(self.recipe.to_json(), encoding="utf-8")
         self._take_over(lances.append(self.path, table.take(pa.array(rows)).cast(self.schema)))
+
+    def evicted(self, keys: np.ndarray) -> np.ndarray:
+        """(n,) bool: the keys whose results were taken out."""
+        try:
+            gone = np.fromfile(self.path.with_suffix(EVICTED), "V16")
+        except FileNotFoundError:
+            return np.zeros(len(keys), bool)
+        known = set(gone.tolist())
+        return np.array([key in known for key in keys.tolist()], bool)
 
     def delete(self, keys: np.ndarray) -> None:
         """Takes the results of some keys out, so that their actions can run again."""
