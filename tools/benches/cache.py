@@ -324,8 +324,8 @@ def fast_path(root: Path) -> Iterator[Measure]:
     footage(root, count)
     wanted = config(root, STAGES["one"])
     files = source.listing(wanted.source)
-    counts = {"videos": count, "clips": 0, "kept": 0, "failures": 0}
-    stamps.write(wanted.store, wanted.name, {"state": way._state(wanted, files), **counts})  # noqa: SLF001
+    stamp = dict.fromkeys(way.COUNTS, count) | {"state": way._state(wanted, files)}  # noqa: SLF001
+    stamps.write(wanted.store, wanted.name, stamp)
     assert way.up_to_date(wanted)
     bare = min(cpu(lambda: walked(str(root / "videos"))) for _ in range(3))
     ours = min(cpu(lambda: way.up_to_date(wanted)) for _ in range(3))

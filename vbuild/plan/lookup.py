@@ -6,13 +6,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from vbuild.plan.costs import Costs
 from vbuild.plan.items import Found, State
 from vbuild.plan.reasons import Reasons
 from vbuild.report import StageCount
 from vbuild.store.actions import BLOBS, value_column
-from vbuild.store.blobs import Present, cited
+from vbuild.store.blobs import Present
 
 if TYPE_CHECKING:
     from vbuild.plan.items import Items, Shelf
@@ -143,10 +145,11 @@ class Lookup:
         names = [f"{value_column(f)}_uri" for f, kind in instance.stage.writes.items() if kind in BLOBS]
         if names and (places >= 0).any():
             table = results.take(places, names)
-            for name in names:
-                cells = list(map(cited, table[name].to_pylist()))
-                rows = np.repeat(np.arange(len(cells)), list(map(len, cells)))
-                gone[rows[self.present.missing([uri for cell in cells for uri in cell])]] = True
+            for column in (held.combine_chunks() for held in table.columns):
+                several = pa.types.is_list(column.type)
+                uris = pc.list_flatten(column) if several else column.drop_null()
+                rows = pc.list_parent_indices(column) if several else pc.indices_nonzero(column.is_valid())
+                gone[rows.to_numpy()[self.present.missing(uris.to_pylist())]] = True
         return np.where(gone, -1, places), gone
 
     def _failed(self, instance: Instance, keys: np.ndarray) -> np.ndarray:

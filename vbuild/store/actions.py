@@ -298,12 +298,11 @@ class Results:
     def _search(self, keys: np.ndarray) -> np.ndarray:
         if self.sorted is None:
             held = keys_of(*self._columns(["key"]))
-            order = np.argsort(_half(held), kind="stable")
-            self.sorted = held[order], order
+            self.sorted = _by_half(held)
         held, order = self.sorted
         if not len(held):
             return np.full(len(keys), -1, np.int64)
-        way = np.argsort(_half(keys), kind="stable")
+        way = np.argsort(_half(keys))
         spot = np.empty(len(keys), np.int64)
         spot[way] = np.searchsorted(_half(held), _half(keys)[way])
         spot = np.minimum(spot, len(held) - 1)
@@ -369,6 +368,15 @@ def _fixed(f: pa.Field) -> bool:
 def _words(keys: np.ndarray) -> np.ndarray:
     """Keys as two numbers of 64 bits each, behind one another."""
     return np.ascontiguousarray(keys).view(np.uint64)
+
+
+def _by_half(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Keys sorted by their first 64 bits, then as they stand, and where each stood."""
+    order = np.argsort(_half(keys))
+    halves = _half(keys)[order]
+    if (halves[1:] == halves[:-1]).any():  # rare, and the quick sort leaves equals in any order
+        order = np.argsort(_half(keys), kind="stable")
+    return keys[order], order
 
 
 def _half(keys: np.ndarray) -> np.ndarray:
