@@ -9,13 +9,14 @@ from array import array
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from vbuild import digest, lists, uris
 from vbuild.errors import SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     import numpy as np
     import pyarrow as pa
@@ -32,8 +33,13 @@ WILD = (frozenset("*?["), frozenset("*"))
 THREADS = 16
 """Remote files that are looked at at once."""
 
-Found = tuple[str, uris.Seen | None]
-"""A uri and what it looks like; None for what a list or a source names and that is not there."""
+Found = tuple[str, int, int, int]
+"""A uri and what it looks like, as `uris.Seen` has it, but flat; a size of -1 for what is named and not there."""
+
+ABSENT = (-1, 0, 0)
+
+TOP = 1 << 63
+"""Inodes below it are signed numbers of 64 bits as they are."""
 
 
 @dataclass
@@ -89,23 +95,22 @@ def listing(source: Source) -> Listing:
     """
     result = Listing()
     endings = tuple(f".{extension.lower().lstrip('.')}" for extension in source.extensions)
-    found = {
-        uri: seen
-        for path in source.path
-        for uri, seen in _entries(path.removeprefix("file://"), endings, source, result)
-        if _wanted(uri, source)
-    }
+    found: list[Found] = []
+    for path in source.path:
+        found += _entries(path.removeprefix("file://"), endings, source, result)
+    if len(source.path) > 1:
+        found = list({one[0]: one for one in found}.values())
+    if source.include or source.exclude:
+        found = [one for one in found if _wanted(one[0], source)]
     if not found:
         raise SourceError(
             f"source.path={_shown(source)}: no video in it; give another path, or other source.extensions "
             f"(now {', '.join(source.extensions)})"
         )
-    for uri in sorted(found)[: source.limit]:
-        seen = found[uri]
-        result.uris.append(uri)
-        result.sizes.append(seen.size if seen else -1)
-        result.mtimes.append(seen.mtime if seen else 0)
-        result.inodes.append(seen.mark if seen else 0)
+    found.sort(key=itemgetter(0))
+    uris_, *numbers = zip(*found[: source.limit], strict=True)
+    result.uris = list(uris_)
+    result.sizes, result.mtimes, result.inodes = (array("q", column) for column in numbers)
     return result
 
 
@@ -118,40 +123,52 @@ def _wanted(uri: str, source: Source) -> bool:
     return (not source.include or meets(source.include)) and not meets(source.exclude)
 
 
-def _entries(path: str, endings: tuple[str, ...], source: Source, result: Listing) -> Iterator[Found]:
+def _entries(path: str, endings: tuple[str, ...], source: Source, result: Listing) -> Iterable[Found]:
     """What one path of a source stands for; a list that it names is put down in `result`."""
     remote = uris.is_remote(path)
     full = path if remote else os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111  pathlib costs more
     name = full.partition("?")[0].lower() if remote else full.lower()
     if not remote and os.path.isdir(full):  # noqa: PTH112
-        yield from _walk(full, endings)
-    elif WILD[path.startswith("http")] & set(path) and not os.path.exists(full):  # noqa: PTH110
-        for uri, seen in _globbed(full, endings):
-            yield from _members(uri, endings) if uri.lower().endswith(".tar") else [(uri, seen)]
-    elif not remote and not os.path.isfile(full):  # noqa: PTH113
+        return _walk(full, endings)
+    if WILD[path.startswith("http")] & set(path) and not os.path.exists(full):  # noqa: PTH110
+        return _globbed(full, endings)
+    if not remote and not os.path.isfile(full):  # noqa: PTH113
         raise SourceError(f"source.path={path}: there is no such file or folder")
-    elif name.endswith(lists.ENDINGS):
+    if name.endswith(lists.ENDINGS):
         listed = result.lists[full] = lists.read(full, source.column)
-        yield from _looked(listed.uris)
-    elif name.endswith(".tar"):
-        yield from _members(full, endings)
-    elif not remote or name.endswith(endings):
-        yield from _looked([full])
-    else:
-        yield from _remote(full, endings)
+        return _looked(listed.uris)
+    if name.endswith(".tar"):
+        return _members(full, endings)
+    return _looked([full]) if not remote or name.endswith(endings) else _remote(full, endings)
 
 
-def _walk(folder: str, endings: tuple[str, ...]) -> Iterator[Found]:
+def _walk(top: str, endings: tuple[str, ...]) -> list[Found]:
     """Every video below a folder. Links to files are followed, links to folders are not, so there are no loops."""
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    yield from _walk(entry.path, endings)
-                elif entry.name.lower().endswith(endings) and entry.is_file():
-                    yield entry.path, uris.seen_here(entry.stat())
-    except PermissionError as error:
-        raise SourceError(f"{folder}: the folder may not be read; give it read rights or leave it out") from error
+    found: list[Found] = []
+    folders = [top]
+    while folders:
+        folder = folders.pop()
+        try:
+            handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)  # by it a file is found without its folder's path
+            try:
+                _scan(handle, folder.rstrip("/"), endings, found, folders)
+            finally:
+                os.close(handle)
+        except PermissionError as error:
+            raise SourceError(f"{folder}: the folder may not be read; give it read rights or leave it out") from error
+    return found
+
+
+def _scan(handle: int, folder: str, endings: tuple[str, ...], found: list[Found], folders: list[str]) -> None:
+    with os.scandir(handle) as entries:
+        for entry in entries:
+            name = entry.name
+            if name.lower().endswith(endings) and entry.is_file():
+                stat = entry.stat()
+                inode = stat.st_ino if stat.st_ino < TOP else uris.signed(stat.st_ino)
+                found.append((f"{folder}/{name}", stat.st_size, stat.st_mtime_ns, inode))
+            elif entry.is_dir(follow_symlinks=False):
+                folders.append(f"{folder}/{name}")
 
 
 def _globbed(pattern: str, endings: tuple[str, ...]) -> Iterator[Found]:
@@ -159,16 +176,16 @@ def _globbed(pattern: str, endings: tuple[str, ...]) -> Iterator[Found]:
     wanted = (*endings, ".tar")
     if not uris.is_remote(pattern):
         names = glob.iglob(pattern, recursive=True)  # noqa: PTH207
-        found = [name for name in names if name.lower().endswith(wanted) and os.path.isfile(name)]  # noqa: PTH113
-        yield from _looked(found)
-        return
-    fs, path = uris.filesystem(pattern)
-    try:
-        for name, info in fs.glob(path, detail=True).items():
-            if name.lower().endswith(wanted):
-                yield fs.unstrip_protocol(name), uris.seen(info)
-    except uris.trouble() as error:
-        raise SourceError(f"source.path={pattern}: it cannot be listed ({uris.said(error)})") from error
+        found = _looked([n for n in names if n.lower().endswith(wanted) and os.path.isfile(n)])  # noqa: PTH113
+    else:
+        fs, path = uris.filesystem(pattern)
+        try:
+            infos = fs.glob(path, detail=True)
+        except uris.trouble() as error:
+            raise SourceError(f"source.path={pattern}: it cannot be listed ({uris.said(error)})") from error
+        found = ((fs.unstrip_protocol(n), *uris.seen(i)) for n, i in infos.items() if n.lower().endswith(wanted))
+    for one in found:
+        yield from _members(one[0], endings) if one[0].lower().endswith(".tar") else [one]
 
 
 def _remote(folder: str, endings: tuple[str, ...]) -> Iterator[Found]:
@@ -180,7 +197,7 @@ def _remote(folder: str, endings: tuple[str, ...]) -> Iterator[Found]:
         raise SourceError(f"source.path={folder}: it cannot be listed ({uris.said(error)})") from error
     videos = {fs.unstrip_protocol(name): info for name, info in found.items() if name.lower().endswith(endings)}
     if all(info.get("size") is not None for info in videos.values()):
-        yield from ((uri, uris.seen(info)) for uri, info in videos.items())
+        yield from ((uri, *uris.seen(info)) for uri, info in videos.items())
     else:
         yield from _looked(list(videos))
 
@@ -193,28 +210,29 @@ def _members(archive: str, endings: tuple[str, ...]) -> Iterator[Found]:
         raise SourceError(f"source.path={archive}: it cannot be read ({uris.said(error)})") from error
     for name, info in members.items():
         if name.lower().endswith(endings):
-            yield f"{archive}::{name}", uris.Seen(info.size, seen.mtime, seen.mark)
+            yield f"{archive}::{name}", info.size, seen.mtime, seen.mark
 
 
 def _looked(names: list[str]) -> Iterator[Found]:
     """Files by name, with what they look like; remote ones many at once."""
+    names = list(dict.fromkeys(names))
     far = [name for name in names if uris.is_remote(name)]
     if far:
         with ThreadPoolExecutor(THREADS) as pool:
             seen = dict(zip(far, pool.map(_look, far), strict=True))
     for name in names:
-        yield name, seen[name] if uris.is_remote(name) else _look(name)
+        yield name, *(seen[name] if uris.is_remote(name) else _look(name))
 
 
-def _look(uri: str) -> uris.Seen | None:
+def _look(uri: str) -> tuple[int, int, int]:
     file, member = uris.parts(uri)
     try:
         found = uris.look(file)
         if member is None:
-            return found if uris.is_remote(file) or os.path.isfile(file) else None  # noqa: PTH113
-        return uris.Seen(uris.members(file)[member].size, found.mtime, found.mark)
+            return found if uris.is_remote(file) or os.path.isfile(file) else ABSENT  # noqa: PTH113
+        return uris.members(file)[member].size, found.mtime, found.mark
     except uris.trouble(KeyError):
-        return None
+        return ABSENT
 
 
 def _shown(source: Source) -> str:

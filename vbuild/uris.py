@@ -7,9 +7,8 @@ import re
 import sys
 import time
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
 from vbuild import digest
 from vbuild.errors import SourceError
@@ -30,8 +29,7 @@ FOREIGN = {"aiohttp": "ClientError", "botocore.exceptions": "BotoCoreError", "gc
 """Errors that are no OSError, by the module of a file system that raises them."""
 
 
-@dataclass(frozen=True)
-class Seen:
+class Seen(NamedTuple):
     """What tells that a file has changed, without reading it."""
 
     size: int
@@ -80,12 +78,12 @@ def look(uri: str) -> Seen:
         fs, path = filesystem(uri)
         return seen(fs.info(path))
     stat = os.stat(uri)  # noqa: PTH116  it is called for each file
-    return seen_here(stat)
+    return Seen(stat.st_size, stat.st_mtime_ns, signed(stat.st_ino))
 
 
-def seen_here(stat: os.stat_result) -> Seen:
-    """Of a file on this machine, with the inode as a signed number."""
-    return Seen(stat.st_size, stat.st_mtime_ns, stat.st_ino - (1 << 64) if stat.st_ino >= 1 << 63 else stat.st_ino)
+def signed(inode: int) -> int:
+    """An inode as a signed number of 64 bits."""
+    return inode - (1 << 64) if inode >= 1 << 63 else inode
 
 
 def seen(info: dict[str, Any]) -> Seen:
