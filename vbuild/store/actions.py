@@ -256,6 +256,8 @@ class Results:
 
     def refresh(self) -> None:
         """Takes the newest version, with what other builds have added."""
+        if self.dataset is not None and lances.is_newest(self.dataset):
+            return
         newest = lances.opened(self.path)
         if newest is None or self.dataset is None or newest.version != self.dataset.version:
             self._take_over(newest)
@@ -296,17 +298,25 @@ class Results:
         return self.asked[1]
 
     def _search(self, keys: np.ndarray) -> np.ndarray:
+        ordered, way = _by_half(keys)
+        spot, held = self._spots(ordered)
+        places = np.full(len(keys), -1, np.int64)
+        if held.any():
+            assert self.sorted is not None
+            places[way[held]] = self.sorted[1][spot[held]]
+        return places
+
+    def _spots(self, ordered: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Where keys that `_by_half` sorted stand, or would stand, among those held; and (n,) bool which are held."""
+        if self.dataset is None:
+            return np.zeros(len(ordered), np.int64), np.zeros(len(ordered), bool)
         if self.sorted is None:
-            held = keys_of(*self._columns(["key"]))
-            self.sorted = _by_half(held)
-        held, order = self.sorted
-        if not len(held):
-            return np.full(len(keys), -1, np.int64)
-        way = np.argsort(_half(keys))
-        spot = np.empty(len(keys), np.int64)
-        spot[way] = np.searchsorted(_half(held), _half(keys)[way])
-        spot = np.minimum(spot, len(held) - 1)
-        return np.where(held[spot] == keys, order[spot], -1)
+            self.sorted = _by_half(keys_of(*self._columns(["key"])))
+        known = self.sorted[0]
+        spot = np.searchsorted(_half(known), _half(ordered))
+        held = spot < len(known)
+        held[held] = known[spot[held]] == ordered[held]
+        return spot, held
 
     def take(self, places: np.ndarray, columns: Sequence[str]) -> pa.Table:
         """Columns of the rows at some places, in that order; all null at place -1."""
@@ -326,16 +336,22 @@ class Results:
         """Adds results whose keys are not there yet, and takes the newest version."""
         self.refresh()
         keys = keys_of(table["key"])
-        _, first = np.unique(keys, return_index=True)
-        rows = np.sort(first)
-        rows = rows[self.lookup(keys[rows]) < 0]
-        if not len(rows):
+        fresh, way = _by_half(keys)
+        spot, held = self._spots(fresh)
+        new = np.ones(len(keys), bool)
+        new[way] = ~held & ~_repeated(fresh)
+        if not new.any():
             return
         note = self.path.with_suffix(".json")
         if not note.exists():
             note.parent.mkdir(parents=True, exist_ok=True)
             note.write_text(self.recipe.to_json(), encoding="utf-8")
-        self._take_over(lances.append(self.path, table.take(pa.array(rows)).cast(self.schema)))
+        rows = table.combine_chunks() if new.all() else table.filter(pa.array(new))  # many chunks are written slowly
+        before, known, count = self.dataset, self.sorted, len(self)
+        newest = lances.append(self.path, rows.cast(self.schema), before)
+        self._take_over(newest)
+        if known is not None and new.all() and before and newest.version == before.version + 1:
+            self.sorted = np.insert(known[0], spot, fresh), np.insert(known[1], spot, count + way)
 
     def evicted(self, keys: np.ndarray) -> np.ndarray:
         """(n,) bool: the keys whose results were taken out."""
@@ -377,6 +393,13 @@ def _by_half(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if (halves[1:] == halves[:-1]).any():  # rare, and the quick sort leaves equals in any order
         order = np.argsort(_half(keys), kind="stable")
     return keys[order], order
+
+
+def _repeated(ordered: np.ndarray) -> np.ndarray:
+    """(n,) bool: which of keys that `_by_half` sorted stand before too."""
+    again = np.zeros(len(ordered), bool)
+    again[1:] = ordered[1:] == ordered[:-1]
+    return again
 
 
 def _half(keys: np.ndarray) -> np.ndarray:

@@ -48,14 +48,24 @@ def damaged(path: Path) -> bool:
     return mend.torn(path) or bool(mend.lost(path, lance.dataset(str(path))))
 
 
-def append(path: Path, rows: pa.Table | pa.RecordBatchReader) -> Any:
+def is_newest(dataset: Any) -> bool:
+    """Whether nobody has written to a dataset since it was opened."""
+    try:
+        return bool(dataset.latest_version == dataset.version)
+    except (OSError, ValueError):
+        return False
+
+
+def append(path: Path, rows: pa.Table | pa.RecordBatchReader, dataset: Any | None = None) -> Any:
     """Appends rows and returns the dataset's newest version; creates it first if need be.
+
+    `dataset`: the same as it was opened a moment ago, where it was.
 
     Both ways to create a dataset in place lose the rows of a process that creates it at the same time, so one is made
     under a private name and renamed: of two processes one loses, sees the other's, and appends to it.
     """
     try:
-        dataset = opened(path)
+        dataset = dataset or opened(path)
         if dataset is None:
             return _created(path, rows)
         return whole(path, lance.write_dataset(rows, dataset, mode="append"))
