@@ -1,6 +1,7 @@
 """Builds at once on one store agree, and a build that is killed costs nothing but what it had not stored."""
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ import pytest
 from project import Project, ran
 
 from vbuild.stages.dedup import Dedup
+from vbuild.store.locks import lock_of, locked
 
 STAGES = {
     "tone": made.Tone(),
@@ -69,19 +71,71 @@ def fresh(project, root):
     return other.tables()
 
 
-@pytest.mark.parametrize("names", [("one", "two"), ("one", "one")])
+@pytest.mark.parametrize(
+    "names", [("one", "two"), ("one", "one"), ("one", "two", "three"), ("one", "one", "two", "two")], ids=" ".join
+)
 def test_builds_at_once_agree(project, tmp_path, names):
-    """Of two datasets over one store, and of one dataset twice."""
+    """From an empty store: of several datasets over it, of one dataset twice, and of both together."""
     processes = [builder(tmp_path, name) for name in names]
     go(processes)
     said = [process.communicate(timeout=100) for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], said
+    assert [process.returncode for process in processes] == [0] * len(names), said
     wanted = fresh(project, tmp_path)
     for name in names:
         built = Project(tmp_path, STAGES, name=name)
         assert built.tables() == wanted
         assert not ran(built.again())
         assert built.tables() == wanted
+
+
+def test_builds_of_one_dataset_take_turns(project, tmp_path):
+    """One of three runs every action, and the others find that nothing is left to do."""
+    processes = [builder(tmp_path, "one") for _ in range(3)]
+    go(processes)
+    said = [process.communicate(timeout=100) for process in processes]
+    assert [process.returncode for process in processes] == [0] * 3, said
+    assert len(list((project.store / "runs").iterdir())) == 1
+
+
+def test_a_build_that_waits_says_for_whom(project, tmp_path):
+    """The process that holds the dataset, where it runs, since when, and by which file."""
+    with locked(lock_of(project.store / "datasets" / "one")):
+        process = builder(tmp_path, "one")
+        go([process])
+        told = process.stderr.readline()
+        assert process.poll() is None
+    assert process.communicate(timeout=100)[0] == "built\n"
+    said = rf"vbuild: waiting for process {os.getpid()} on \S+ since [\d :-]+, which holds \S+/datasets/\.one\.lock\n"
+    assert re.fullmatch(said, told), told
+
+
+def test_the_next_goes_on_when_the_holder_dies(project, tmp_path):
+    """A lock is not left behind by a build that is killed; what it had stored is not run again."""
+    first, second = builder(tmp_path, "one"), builder(tmp_path, "one")
+    go([first])
+    lock = project.store / "datasets" / ".one.lock"
+    while not lock.exists() or not lock.read_text():
+        time.sleep(0.01)
+    go([second])
+    time.sleep(0.2)
+    first.kill()
+    first.communicate(timeout=100)
+    assert second.communicate(timeout=100)[0] == "built\n"
+    assert project.tables() == fresh(project, tmp_path)
+
+
+def test_a_build_and_a_restore_take_turns(project):
+    """What brings a dataset back waits for the build that writes it."""
+    project.build()
+    folder = project.store / "datasets" / "one"
+    code = (
+        "import sys, pathlib as p; from vbuild.keep.history import restore; restore(*map(p.Path, sys.argv[1:]), 'last')"
+    )
+    with locked(lock_of(folder)):
+        process = subprocess.Popen([sys.executable, "-c", code, str(project.store), str(folder)])
+        time.sleep(1.5)
+        assert process.poll() is None
+    assert process.wait(timeout=60) == 0
 
 
 @pytest.mark.parametrize("delay", [0.02, 0.1, 0.2, 0.4])

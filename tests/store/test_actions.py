@@ -163,7 +163,7 @@ for n in range(first, first + 5):
 """
 
 
-@pytest.mark.parametrize("round_", range(3))
+@pytest.mark.parametrize("round_", [*range(5), *(pytest.param(n, marks=pytest.mark.slow) for n in range(5, 60))])
 def test_processes_that_race_to_create_a_recipe_lose_no_row(tmp_path, round_):
     """Four at once, each from nothing: every row that one of them acknowledged is there, shared keys too."""
     path = tmp_path / "actions" / "everything" / f"{RECIPE.id}.lance"

@@ -33,13 +33,20 @@ def build(config: Config, *, watch: Callable[[Progress], None] = lambda _: None)
     What fails on a video or a clip is recorded with it, and all else goes on.
     """
     began, now = time.perf_counter(), time.time_ns()
-    if (report := up_to_date(config)) is not None:
-        report.seconds = time.perf_counter() - began
-        report.over = config.failures.exceeded(report.failures, report.actions)
+    if (report := _glance(config, began)) is not None:
         return report
-    from vbuild.build.finish import Run
+    from vbuild.store.locks import lock_of, locked
 
     _check(config)
+    with locked(lock_of(config.output / config.name)) as waited:
+        report = _glance(config, began) if waited else None
+        return report or _built(config, watch, began, now)
+
+
+def _built(config: Config, watch: Callable[[Progress], None], began: float, now: int) -> Report:
+    """Builds the long way. `began` is the time on the performance counter, `now` in nanoseconds since 1970."""
+    from vbuild.build.finish import Run
+
     try:
         with Run.begin(config) as run:
             notes = [*_locked(config, run.session.identified), *_notes(config)]
@@ -54,6 +61,14 @@ def build(config: Config, *, watch: Callable[[Progress], None] = lambda _: None)
     report.notes += notes
     if source.settled(run.session.files, now):
         stamps.write(config.store, config.name, {"state": _state(config, run.session.files), **_counts(report)})
+    return report
+
+
+def _glance(config: Config, began: float) -> Report | None:
+    """The report of a dataset that is up to date; None if it has to be looked at."""
+    if (report := up_to_date(config)) is not None:
+        report.seconds = time.perf_counter() - began
+        report.over = config.failures.exceeded(report.failures, report.actions)
     return report
 
 

@@ -17,7 +17,6 @@ from vbuild.errors import Stopped, StoreError
 from vbuild.plan.items import State
 from vbuild.report import Report
 from vbuild.store import roots
-from vbuild.store.locks import locked
 from vbuild.versions import machine
 
 if TYPE_CHECKING:
@@ -76,8 +75,7 @@ class Run:
         session = self.session
         report = summary(session, 0.0)
         folder = session.config.output / session.config.name
-        with locked(folder):
-            committed = commit(folder, targets(session), self._record(report, began))
+        committed = commit(folder, targets(session), self._record(report, began))
         report.seconds = time.perf_counter() - began
         report.tables, report.changed = committed.versions, committed.changed
         report.build = committed.build

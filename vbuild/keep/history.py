@@ -18,7 +18,7 @@ from vbuild.digest import keys_of
 from vbuild.errors import DatasetError
 from vbuild.store import lances, roots, stamps
 from vbuild.store.blobs import Blobs, cited
-from vbuild.store.locks import locked
+from vbuild.store.locks import lock_of, locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -276,7 +276,7 @@ def restore(store: Path, folder: Path, name: str) -> Restored:
     with roots.gate(store, alone=False):
         build = named(folder, name)
         clips = _at(folder, build)
-        with locked(folder):
+        with locked(lock_of(folder)):
             versions = {
                 table: _restored(folder / f"{table}.lance", version) for table, version in build["tables"].items()
             }

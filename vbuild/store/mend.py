@@ -32,7 +32,7 @@ def roll_back(path: Path) -> bool:
 
     Without any, the folder itself is put aside, under a name that says so.
     """
-    with locked(path):
+    with locked(path / ".lock"):
         found = _manifests(path)
         bad = 0
         while bad < len(found) and _torn(found[bad : bad + 1]):

@@ -41,7 +41,7 @@ class Pairs:
         if dry:
             yield Pairs(self.folder, dry=True)
             return
-        with locked(self.folder):
+        with locked(self.folder / ".lock"):
             yield Pairs(self.folder)
 
     def _opened(self, name: str) -> Any | None:
