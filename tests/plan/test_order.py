@@ -12,6 +12,7 @@ from vbuild.plan.order import Deduplication, Instance, arrange
 from vbuild.plan.predicate import Predicate
 from vbuild.split.fixed_stride import FixedStride
 from vbuild.stages.dedup import Dedup
+from vbuild.stages.describe import Describe
 from vbuild.stages.motion import Motion
 from vbuild.stages.quality import Quality
 from vbuild.stages.transcode import Transcode
@@ -144,6 +145,21 @@ def test_wiring_that_leads_nowhere_is_refused(stages, said):
     """By the key at fault, with the nearest name."""
     with pytest.raises(UsageError, match=said):
         order(stages)
+
+
+def test_a_port_that_may_stay_unwired_takes_the_instance_of_its_name():
+    """If there is one that writes what it reads, and none is named; a name that leads nowhere is refused."""
+
+    def ports(stages):
+        return {p.name: p.source for i in order(stages).clip_stages if i.name == "said" for p in i.ports}
+
+    assert ports({"said": Describe()}) == {}
+    assert ports({"said": Describe(), "motion": Motion()}) == {"motion": "motion"}
+    assert ports({"said": Describe(), "motion": made.Pack()}) == {}
+    moved = {"said": Describe(of={"motion": "moved"}), "moved": Motion(), "motion": Motion(fps=1.0)}
+    assert ports(moved) == {"motion": "moved"}
+    with pytest.raises(UsageError, match=r"stages\.said\.of=nix: there is no such stage"):
+        order({"said": Describe(of={"motion": "nix"}), "motion": Motion()})
 
 
 def test_circles_are_refused():

@@ -174,7 +174,9 @@ def arrange(config: Config) -> Order:
 
 
 def _wire(path: str, stage: Stage, known: Mapping[str, Mapping[str, str]]) -> Instance:
-    """An instance with each port of its stage led to the instance that `of` names, or that the port is named after.
+    """An instance with each port of its stage led to the instance that `of` names.
+
+    A port that may stay unwired takes, where `of` names none, the instance of its own name, if there is one that fits.
 
     `path` is that of its keys, `known` what each instance writes.
     """
@@ -182,14 +184,16 @@ def _wire(path: str, stage: Stage, known: Mapping[str, Mapping[str, str]]) -> In
     ports = {port.rstrip("?"): port for port in stage.reads}
     given = {port: port for port in ports if port in GIVEN}
     free = [port for port in ports if port not in GIVEN]
-    of = given | (dict.fromkeys(free, stage.of) if isinstance(stage.of, str) else {**(stage.of or {})})
+    optional = {port: stage.reads[declared] for port, declared in ports.items() if declared.endswith("?")}
+    named = {port: port for port, fields in optional.items() if set(fields) <= known.get(port, {}).keys()}
+    of = given | named | (dict.fromkeys(free, stage.of) if isinstance(stage.of, str) else {**(stage.of or {})})
     for port in of:
         if port not in ports:
             raise UsageError(f"{path}.of: {name} has no input {port!r}{hint(port, ports)}")
     wired = []
     for port, declared in ports.items():
         source = of.get(port)
-        if source is None or (declared.endswith("?") and source not in known):
+        if source is None:
             if not declared.endswith("?"):
                 raise UsageError(f"{path}.of: say which stage gives {name} its input {port or 'column'!r}")
             continue
