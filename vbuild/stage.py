@@ -52,6 +52,8 @@ class Frames:
     """Width and height in pixels; the shape of the picture is not kept."""
     short_side: int | None = None
     """The shorter side in pixels, the shape kept; smaller pictures are not enlarged."""
+    long_side: int | None = None
+    """The longer side in pixels, the shape kept; smaller pictures are not enlarged."""
     height: int | None = None
     """The height in pixels, the shape kept, the width even; smaller pictures are not enlarged."""
     pairs: bool = False

@@ -245,6 +245,16 @@ def test_odd_sizes_are_kept(tmp_path, size):
     assert taken.found["a"].pixels.shape == (2, size[1], size[0], 3)
 
 
+@pytest.mark.parametrize(("asked", "size"), [({"long_side": 64}, (64, 48)), ({"long_side": 640}, (128, 96))])
+def test_a_longer_side_is_shrunk_and_never_enlarged(tmp_path, asked, size):
+    """The picture keeps its shape, lying or standing."""
+    for shape in (size, size[::-1]):
+        full = (128, 96) if shape[0] > shape[1] else (96, 128)
+        path = video(tmp_path / f"{shape[0]}.mp4", seconds=0.5, size=full)
+        (taken,) = footage(str(path), 0, cuts_of(path, [0, 1.0], a=Frames(count=1, **asked)))
+        assert taken.found["a"].pixels.shape == (1, *shape[::-1], 3)
+
+
 def test_bad_packets_are_skipped_and_reported(tmp_path):
     """Garbage in the middle costs some frames of one clip, which says so; the others are whole."""
     path = video(tmp_path / "a.mp4", seconds=4, fps=25, numbered=True, gop=25)

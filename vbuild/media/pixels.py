@@ -30,8 +30,9 @@ def target_size(request: Frames, shown: tuple[int, int]) -> tuple[int, int]:
     if request.size is not None:
         return request.size
     width, height = shown
-    if request.short_side is not None:
-        scale = min(1.0, request.short_side / min(width, height))
+    if request.short_side is not None or request.long_side is not None:
+        sides = (request.short_side, min(shown)), (request.long_side, max(shown))
+        scale = min(1.0, *(wanted / side for wanted, side in sides if wanted is not None))
         return max(1, round(width * scale)), max(1, round(height * scale))
     if request.height is not None and request.height < height:
         return max(2, round(width * request.height / height / 2) * 2), request.height
