@@ -36,9 +36,9 @@ import resource, signal, sys
 from pathlib import Path
 from project import Project
 from test_crash import STAGES
+from vbuild.app import told
 from vbuild.build import ledger
 from vbuild.config import Local
-from vbuild.errors import VbuildError
 ledger.SECONDS = 0.05
 project = Project(Path(sys.argv[1]), STAGES, store=Path(sys.argv[2]))
 project.local = Local(workers=int(sys.argv[3]), shard=2)
@@ -46,12 +46,10 @@ if size := int(sys.argv[4]):
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 print("ready", flush=True)
 sys.stdin.read(1)
-try:
-    project.build()
-except VbuildError as error:
-    print(error, file=sys.stderr)
-    sys.exit(1)
-print("built", flush=True)
+code = told(lambda: project.build() and 0)
+if code == 0:
+    print("built", flush=True)
+sys.exit(code)
 """
 
 
@@ -128,10 +126,15 @@ def written(store):
     return sum(len(names) for _, _, names in os.walk(store))
 
 
-def kill(process, store, files, wait=0.0):
-    """Kills a build, all its processes at once, when it has written so many files, and a while later."""
+def reached(process, store, files):
+    """Waits until a build has written so many files, or is over."""
     while written(store) < files and process.poll() is None:
         time.sleep(0.002)
+
+
+def kill(process, store, files, wait=0.0):
+    """Kills a build, all its processes at once, when it has written so many files, and a while later."""
+    reached(process, store, files)
     time.sleep(wait)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate(timeout=100)
@@ -160,6 +163,25 @@ def test_a_hundred_killed_builds_are_finished(clean, tmp_path):
     """The same at a hundred moments more; some of them must have hit a build that ran."""
     codes = [crash(clean, tmp_path / f"store{seed}", seed) for seed in range(10, 110)]
     assert codes.count(-signal.SIGKILL) > 80
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_build_that_is_stopped_is_finished_by_the_next(clean, tmp_path, seed):
+    """Ctrl-C reaches the build and its workers whenever it comes, once or twice: no traceback, and nothing is lost."""
+    project, files = clean
+    chance = random.Random(seed)
+    process = builder(project.videos.parent, tmp_path / "store", workers=seed % 2)
+    go(process)
+    reached(process, tmp_path / "store", chance.uniform(0, files))
+    time.sleep(chance.uniform(0, 0.01))
+    for _ in range(1 + seed % 3 // 2):
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGINT)
+        time.sleep(0.05)
+    done, said = process.communicate(timeout=100)
+    assert process.returncode == 130 or done == "built\n", said
+    assert "Traceback" not in said
+    assert_finished(project, tmp_path / "store")
 
 
 def test_one_store_bears_one_kill_after_another(clean, tmp_path):

@@ -62,22 +62,26 @@ HYDRA = ("--cfg", "-c", "--info", "-i", "-m", "--multirun", "-sc", "--shell-comp
 
 def main() -> None:
     """Entry point of the `vbuild` command."""
-    arguments = sys.argv[1:]
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    sys.exit(told(lambda: run(sys.argv[1:])))
+
+
+def told(do: Callable[[], int]) -> int:
+    """Does something, and turns what ends it early into a line and an exit code."""
     try:
-        code = run(arguments)
+        return do()
     except VbuildError as error:
         print(f"vbuild: {error}", file=sys.stderr)
-        code = error.exit_code
+        return error.exit_code
     except KeyboardInterrupt as stop:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # another one has nothing left to end
         if isinstance(stop, Stopped):
             _show(stop.report)
         print("vbuild: stopped; what was done is kept, the same command goes on from there", file=sys.stderr)
-        code = 130
+        return 130
     except BrokenPipeError:
         sys.stderr.close()
-        code = 0
-    sys.exit(code)
+        return 0
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -110,9 +113,10 @@ class Session:
                     if isinstance(decision, Deduplication):
                         self._deduplicate(decision)
         finally:
-            if workers is not None:
-                workers.close()
-            ledger.commit()
+            with _undisturbed():
+                if workers is not None:
+                    workers.close()
+                ledger.commit()
         if self.build is not None:
             for result in results.values():
                 result.compact()
@@ -245,3 +249,19 @@ def _segments(waves: Sequence[Wave]) -> list[list[Wave]]:
         if any(isinstance(d, Deduplication) for d in wave.decisions):
             segments.append([])
     return segments
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Lets Ctrl-C wait until what is begun is put away, so that a second one leaves nothing half done."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    asked: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: asked.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if asked:
+        raise KeyboardInterrupt
