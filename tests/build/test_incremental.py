@@ -4,11 +4,12 @@ import dataclasses
 from collections import Counter
 from typing import ClassVar
 
+import lance
 import made
 import pytest
 from project import Project, dropped, hits, ran
 
-from vbuild.build import up_to_date
+from vbuild.build import ledger, up_to_date
 from vbuild.split.fixed_stride import FixedStride
 from vbuild.stages.dedup import Dedup
 from vbuild.stages.describe import Describe
@@ -17,6 +18,7 @@ from vbuild.stages.perceptual import Perceptual
 from vbuild.stages.preview import Preview
 from vbuild.stages.quality import Quality
 from vbuild.stages.transcode import Transcode
+from vbuild.store import lances
 
 REAL = {
     "motion": Motion(short_side=64),
@@ -336,3 +338,15 @@ def test_actions_that_are_counted_are_those_that_ran(cheap):
     assert Counter({"Word": ran(report)["word"], "Length": ran(report)["length"]}) == made.CALLS
     steps = {row["tone_step"] for row in cheap.rows().values() if row["kept"]}
     assert ran(report)["word"] == len(steps)
+
+
+def test_no_recipe_keeps_many_fragments(tmp_path, pool, monkeypatch):
+    """However small the commits were: a build joins what it left in pieces, and the next finds it all."""
+    monkeypatch.setattr(ledger, "ROWS", 1)
+    project = Project(tmp_path, {"tone": made.Tone()}, split=FixedStride(length=0.25, min=0.1))
+    for n in range(12):
+        project.put(f"{n}.mp4", pool[n])
+    assert ran(project.build())["tone"] > lances.FRAGMENTS
+    recipes = sorted((project.store / "actions").glob("*/*.lance"))
+    assert max(len(lance.dataset(str(path)).get_fragments()) for path in recipes) <= lances.FRAGMENTS <= 128
+    assert not ran(project.again())
