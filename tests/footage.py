@@ -89,13 +89,16 @@ def video(
     picture: Callable[[float], np.ndarray] | None = None,
     pixel_format: str = "yuv420p",
     sound_from: float = 0.0,
+    bframes: int = 2,
 ) -> Path:
     """Makes a video. `times` (seconds) replaces even frames; at `beeps` a white frame and a tone begin together."""
     base = Fraction(1, 90_000)
     moments = [k / fps for k in range(round(seconds * fps))] if times is None else list(times)
     paint = picture or scene(seed, size)
     with av.open(str(path), "w", options={"fflags": "+bitexact"}) as container:
-        options = {"g": str(gop), "bf": "2"} | ({"crf": str(crf), "preset": "ultrafast"} if codec == "libx264" else {})
+        options = {"g": str(gop), "bf": str(bframes)} | (
+            {"crf": str(crf), "preset": "ultrafast"} if codec == "libx264" else {}
+        )
         stream = container.add_stream(codec, rate=fps, options=options)
         stream.width, stream.height, stream.pix_fmt = *size, pixel_format
         stream.codec_context.thread_count = 1
@@ -114,6 +117,24 @@ def video(
             for frame in tone(seconds - sound_from, beeps, start + sound_from, sound_from):
                 container.mux(audio.encode(frame))
             container.mux(audio.encode(None))
+    return path
+
+
+def interlaced(path: Path, seconds: float, gop: int = 12) -> Path:
+    """Numbered frames whose lower half moves between the two fields of a frame."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg2video", rate=25, options={"flags": "+ilme+ildct", "g": str(gop)})
+        stream.width, stream.height, stream.pix_fmt = 128, 96, "yuv420p"
+        stream.bit_rate = 4_000_000
+        for n in range(round(seconds * 25)):
+            picture = np.full((96, 128, 3), 40, np.uint8)
+            for field in (0, 1):
+                left = (n * 6 + field * 3) % 100
+                picture[48 + field :: 2, left : left + 16] = 220
+            frame = av.VideoFrame.from_ndarray(number(picture, n), "rgb24")
+            frame.pts, frame.time_base = n, Fraction(1, 25)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
     return path
 
 

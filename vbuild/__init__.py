@@ -14,6 +14,7 @@ _HOMES = {
     "Sound": "vbuild.stage",
     "Stage": "vbuild.stage",
     "VbuildError": "vbuild.errors",
+    "Vectors": "vbuild.stage",
     "Window": "vbuild.stage",
     "knob": "vbuild.stage",
     "load": "vbuild.compose",

@@ -88,6 +88,19 @@ class Packets:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Vectors:
+    """The motion vectors that the codec itself used, of sampled frames: how far parts of the picture move.
+
+    Of each 1/fps seconds the first frame that has any. A clip's first frame is left out: it moves from what was before.
+    """
+
+    fps: float
+    parity: bool = False
+    """Frames as NeMo Curator chooses them: every n-th, those without vectors left out, of no more than half of the
+    clip's whole seconds, and 10 at least."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Decode:
     """How footage is decoded, for all stages alike."""
 
@@ -97,7 +110,7 @@ class Decode:
     """Whether frames that are marked as interlaced are made whole (by FFmpeg's bwdif, a frame for a frame)."""
 
 
-Request = Frames | Sound | Media | Packets
+Request = Frames | Sound | Media | Packets | Vectors
 
 
 @dataclass(frozen=True)
@@ -109,6 +122,28 @@ class Sampled:
     for a clip without a decodable frame."""
     times: np.ndarray
     """float64 (n,): seconds from the clip's start, of each frame or each pair's first."""
+
+
+CELL = 8
+"""Pixels a side of the squares of `Moved.cells`: of the smallest block that a codec gives a vector of its own."""
+
+
+@dataclass(frozen=True)
+class Moved:
+    """What a pass found for a request of `Vectors`."""
+
+    cells: np.ndarray | None
+    """float64 (rows, columns): how far each square of `CELL` pixels moves, in pixels, mean over frames; the last of a
+    row and of a column may reach over the border. None where no frame that was looked at has vectors."""
+    width: int
+    """Pixels of the picture, as coded."""
+    height: int
+    frames: int
+    """Frames with vectors that were sampled."""
+    seen: int
+    """Frames of the clip."""
+    codec: str
+    """FFmpeg's name for it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,6 +213,7 @@ class Clip:
     frames: Sampled | None = None
     sound: np.ndarray | None = None
     """float32 (channels, samples)."""
+    vectors: Moved | None = None
     columns: Mapping[str, Row] = field(default_factory=dict)
     """Per port of `reads`, the values read; a port that is not wired is absent."""
     scratch: Path | None = None

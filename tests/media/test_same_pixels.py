@@ -5,7 +5,7 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
-from footage import number, number_of, video
+from footage import interlaced, number_of, video
 
 from vbuild.media.hardware import planar
 from vbuild.media.passes import Cut, footage
@@ -16,24 +16,6 @@ from vbuild.stage import Decode, Frames
 WHOLE = Decode(device="cpu", deinterlace=True)
 
 EVERY = Frames(every=True, size=(128, 96), format="gray")
-
-
-def interlaced(path, seconds, gop=12):
-    """Numbered frames whose lower half moves between the two fields of a frame."""
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("mpeg2video", rate=25, options={"flags": "+ilme+ildct", "g": str(gop)})
-        stream.width, stream.height, stream.pix_fmt = 128, 96, "yuv420p"
-        stream.bit_rate = 4_000_000
-        for n in range(round(seconds * 25)):
-            picture = np.full((96, 128, 3), 40, np.uint8)
-            for field in (0, 1):
-                left = (n * 6 + field * 3) % 100
-                picture[48 + field :: 2, left : left + 16] = 220
-            frame = av.VideoFrame.from_ndarray(number(picture, n), "rgb24")
-            frame.pts, frame.time_base = n, Fraction(1, 25)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    return path
 
 
 def cut(path, start, end):

@@ -1,13 +1,20 @@
 """How much moves."""
 
+import cv2
 import numpy as np
 import pytest
+from footage import video
+from project import Project
 from skimage import data
 
+from vbuild.build import session
+from vbuild.config import Local
 from vbuild.errors import UsageError
-from vbuild.stage import Clip, Sampled
-from vbuild.stages.motion import Motion, least
+from vbuild.stage import Clip, Frames, Moved, Sampled, Vectors, recipe
+from vbuild.stages.motion import Motion, least, least_point
 
+NOISE = cv2.GaussianBlur(np.random.default_rng(0).normal(0, 1, (112, 400)), (0, 0), 5)
+TEXTURE = cv2.normalize(NOISE, None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
 PICTURE = data.camera()[:400, :480]
 
 
@@ -15,6 +22,13 @@ def measure(pairs, **params):
     stage = Motion(**params)
     clip = Clip(duration=10.0, frames=Sampled(np.asarray(pairs, np.uint8), np.arange(len(pairs)) / 2))
     (row,) = stage.run([clip], None)
+    return row
+
+
+def by_vectors(cells, size, *, frames=1, seen=2, codec="h264", **params):
+    cells = None if cells is None else np.asarray(cells, np.float64)
+    clip = Clip(duration=10.0, vectors=Moved(cells, *size, frames=frames, seen=seen, codec=codec))
+    (row,) = Motion(by="vectors", **params).run([clip], None)
     return row
 
 
@@ -31,7 +45,7 @@ def test_a_pan_moves_by_its_own_speed():
 
 def test_equal_frames_do_not_move():
     """Between equal frames nothing moves."""
-    assert measure([[window(20), window(20)]]) == {"mean": 0.0, "min_patch": 0.0}
+    assert measure([[window(20), window(20)]]) == {"mean": 0.0, "min_patch": 0.0, "reason": None}
 
 
 def test_a_fixed_camera_has_a_patch_that_stands_still():
@@ -50,8 +64,10 @@ def test_pairs_are_averaged():
 
 
 def test_a_clip_without_pairs_has_no_measure():
-    """Without two adjacent frames both values are null."""
-    assert measure(np.empty((0, 2, 256, 384))) == {"mean": None, "min_patch": None}
+    """Without two adjacent frames both values are null, and it is said why."""
+    why = {"mean": None, "min_patch": None, "reason": "no two frames in a row"}
+    assert measure(np.empty((0, 2, 256, 384))) == why
+    assert by_vectors(None, (640, 360), frames=0, seen=1) == why
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (6, 10), (9, 200)])
@@ -83,3 +99,122 @@ def test_a_patch_needs_area():
     """A patch of no pixels is refused by name."""
     with pytest.raises(UsageError, match=r"^patch=0"):
         Motion(patch=0)
+
+
+def test_vectors_are_a_share_of_height_and_width():
+    """By hand: what reaches over the border counts for the part that is in the picture."""
+    row = by_vectors([[3.0, 6.0]], (12, 8))
+    assert row["mean"] == pytest.approx((3 * 8 + 6 * 4) / 12 / 20)
+    assert row["min_patch"] == pytest.approx(row["mean"])
+    assert row["reason"] is None
+
+
+@pytest.mark.parametrize(("middle", "around", "area", "point"), [(4, 0, 4 * 4 / 1024, 4), (0, 4, 4 * 1020 / 1024, 0)])
+def test_parity_reads_points_where_a_mean_is_meant(middle, around, area, point):
+    """One of four patches, of 1024 cells: NeMo Curator sees the four cells around its middle, and nothing else."""
+    cells = np.full((64, 64), 5.0)
+    cells[:32, :32] = around
+    cells[15:17, 15:17] = middle
+    plain, parity = (by_vectors(cells, (512, 512), parity=parity) for parity in (False, True))
+    assert plain["min_patch"] == pytest.approx(area / 1024)
+    assert parity["min_patch"] == pytest.approx(point / 1024)
+    assert plain["mean"] == parity["mean"] == pytest.approx((3 * 5 + area) / 4 / 1024)
+
+
+def test_points_stand_at_even_steps():
+    """Also where the patches do not fill the picture: of 384 pixels the points are 127.5 and, at the border, 383."""
+    values = np.tile(np.arange(384.0)[::-1], (256, 1))
+    assert least_point(values, 256) == 0
+    values[:, -1] = 7
+    assert least_point(values, 256) == 7
+
+
+def test_parity_leaves_small_pictures_out():
+    """Under 256 pixels a side NeMo Curator gives no score; by default any size is measured."""
+    cells = np.ones((31, 40))
+    row = by_vectors(cells, (320, 248), parity=True)
+    assert row == {"mean": None, "min_patch": None, "reason": "a side of the picture is under 256 pixels"}
+    assert by_vectors(cells, (320, 248))["mean"] == pytest.approx(1 / 568)
+
+
+def test_the_codec_is_named_where_there_are_no_vectors():
+    """So that a query may tell why."""
+    assert by_vectors(None, (640, 360), frames=0, codec="vp9")["reason"] == "the codec gave no motion vectors (vp9)"
+    told = by_vectors(None, (640, 360), frames=0, parity=True)["reason"]
+    assert told == "no frame that it looks at has motion vectors (h264)"
+
+
+def test_what_is_asked_follows_the_way():
+    """Flow asks for pairs of frames, vectors for no pixels; the way is in the recipe unless it is the default."""
+    assert isinstance(Motion().asks(), Frames)
+    assert Motion(by="vectors", fps=3, parity=True).asks() == Vectors(fps=3, parity=True)
+    assert recipe(Motion(by="flow")).params == {}
+    assert recipe(Motion(by="vectors", parity=True)).params == {"by": "vectors", "parity": True}
+
+
+@pytest.mark.parametrize(
+    ("params", "told"),
+    [
+        ({"parity": True}, r"^parity=true.*add by=vectors"),
+        ({"by": "vectors", "patch": 32}, r"^patch=32.*leave it out"),
+        ({"by": "vectors", "short_side": 128}, r"^short_side=128.*leave it out"),
+    ],
+)
+def test_what_a_way_does_not_know_is_refused(params, told):
+    """It would stand in keys and change nothing."""
+    with pytest.raises(UsageError, match=told):
+        Motion(**params)
+
+
+def pan(time):
+    """A soft texture that moves by four pixels a frame, at 10 frames a second."""
+    left = round(time * 40)
+    return np.repeat(np.ascontiguousarray(TEXTURE[:, left : left + 160])[..., None], 3, axis=2)
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A video with vectors and one without, and both ways of measuring them."""
+    made = Project(tmp_path, {"motion": Motion(), "moved": Motion(by="vectors")})
+    made.where = {"still": "moved_mean is null or moved_mean >= 0.001"}
+    for name, codec in (("a.mp4", "libx264"), ("b.webm", "libvpx-vp9")):
+        source = video(tmp_path / name, seconds=3, fps=10, size=(160, 112), gop=10, codec=codec, bframes=0, picture=pan)
+        made.put(name, source)
+    return made
+
+
+def test_both_ways_in_one_decode(project, monkeypatch):
+    """Each video is decoded once for both; what has no vectors is null with a reason, kept, and no failure."""
+    jobs = []
+
+    def works(*args):
+        for work in session_works(*args):
+            jobs.append([job.stage.by for job in work.jobs if isinstance(job.stage, Motion)])
+            yield work
+
+    session_works = session.works
+    monkeypatch.setattr(session, "works", works)
+    report = project.build()
+    assert [by for by in jobs if by] == [["flow", "vectors"]] * 2
+    assert not sum(stage.failed for stage in report.stages)
+    rows = project.rows().values()
+    assert len(rows) == 6
+    for row in rows:
+        assert row["kept"]
+        assert row["motion_mean"] == pytest.approx(4 / 272, rel=0.35)
+        assert row["motion_reason"] is None
+        if row["uri"].endswith("mp4"):
+            assert row["moved_mean"] == pytest.approx(4 / 272, rel=0.1)
+            assert row["moved_reason"] is None
+        else:
+            assert (row["moved_mean"], row["moved_min_patch"]) == (None, None)
+            assert row["moved_reason"] == "the codec gave no motion vectors (vp9)"
+
+
+def test_workers_change_nothing(project, tmp_path):
+    """Bit-equal rows in this process and in two others."""
+    project.build()
+    other = Project(tmp_path, project.stages, where=project.where, store=tmp_path / "other", videos=project.videos)
+    other.local = Local(workers=2)
+    other.build()
+    assert project.tables() == other.tables()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from vbuild.errors import StageError, StoreError, VbuildError
 from vbuild.media.passes import Cut, footage
-from vbuild.stage import Blob, Clip, Decode, Request, Row, Sampled, Sink, Sound, Stage
+from vbuild.stage import Blob, Clip, Decode, Moved, Request, Row, Sampled, Sink, Sound, Stage
 from vbuild.store.actions import encode
 from vbuild.store.failures import Failed
 
@@ -237,14 +237,15 @@ class _Runner:
         """Whether the job is for a span of the work."""
         return row in self.places
 
-    def clip(self, row: int, found: Sampled | np.ndarray | None = None) -> Clip:
+    def clip(self, row: int, found: Sampled | Moved | np.ndarray | None = None) -> Clip:
         """What the stage is given of a span."""
         return Clip(
             duration=self.work.spans[row].duration,
             start=self.work.spans[row].start,
             bitrate=self.work.bitrate,
             frames=found if isinstance(found, Sampled) else None,
-            sound=None if isinstance(found, Sampled) else found,
+            vectors=found if isinstance(found, Moved) else None,
+            sound=None if isinstance(found, Sampled | Moved) else found,
             columns=self.job.columns[self.places[row]],
             scratch=self.scratch,
             uri=self.work.uri if self.job.stage.scope == "video" else None,
@@ -255,7 +256,7 @@ class _Runner:
         opened = self.sinks[row] = _Guarded(lambda: self.job.stage.open(self.clip(row), model(self.job)))
         return opened
 
-    def take(self, row: int, found: Sampled | np.ndarray | None, frames: int, warning: str | None) -> None:
+    def take(self, row: int, found: Sampled | Moved | np.ndarray | None, frames: int, warning: str | None) -> None:
         """A span is over: its sink is closed, or its samples wait until there is a batch of them."""
         self.warnings[row] = warning
         if not frames and not isinstance(self.request, Sound):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import partial
 from heapq import heappop, heappush
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
+from av.codec.context import Flags2
 
 from vbuild.media.copying import Extract, Extraction
 from vbuild.media.files import opened
@@ -22,7 +23,8 @@ from vbuild.media.light import Light
 from vbuild.media.pixels import Picture, Upright
 from vbuild.media.sampling import Collected, Sampler
 from vbuild.media.sound import Track
-from vbuild.stage import Decode, Frames, Media, Packets, Request, Sampled, Sink, Sound
+from vbuild.media.vectors import Moving
+from vbuild.stage import Decode, Frames, Media, Moved, Packets, Request, Sampled, Sink, Sound, Vectors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -63,7 +65,7 @@ class Cut:
     start_pts: int
     end_pts: int
     requests: Mapping[str, Request] = field(default_factory=dict)
-    """Frames and sound that are collected."""
+    """Frames, sound and motion vectors that are collected."""
     sinks: Mapping[str, tuple[Request, Sink]] = field(default_factory=dict)
     """Fed while the pass decodes; the caller closes them when their clip is over, while the file is open."""
 
@@ -74,8 +76,8 @@ class Taken:
 
     index: int
     """The clip's place among the cuts."""
-    found: Mapping[str, Sampled | np.ndarray]
-    """Per request: sampled frames, or sound as float32 (channels, samples)."""
+    found: Mapping[str, Sampled | Moved | np.ndarray]
+    """Per request: sampled frames, what moved, or sound as float32 (channels, samples)."""
     frames: int
     """Frames decoded in the clip."""
     warning: str | None
@@ -96,7 +98,7 @@ def footage(path: str, stream: int, cuts: Sequence[Cut], decode: Decode = PLAIN)
         if copies is not None and not _decodes(cuts):
             yield from (Taken(n, {}, copies.upto(n), None) for n in range(len(cuts)))
             return
-        reader = _Reader(path, stream, _hears(cuts), decode, files.enter_context(ExitStack()))
+        reader = _Reader(path, stream, _hears(cuts), _moves(cuts), decode, files.enter_context(ExitStack()))
         for taken in _Pass(reader, cuts).clips():
             if copies is not None:
                 copies.upto(taken.index)
@@ -120,6 +122,11 @@ def _decodes(cuts: Sequence[Cut]) -> bool:
 def _hears(cuts: Sequence[Cut]) -> bool:
     wanted = [*(r for c in cuts for r in c.requests.values()), *(r for c in cuts for r, _ in c.sinks.values())]
     return any(isinstance(r, Sound) or (isinstance(r, Media) and r.sound) for r in wanted)
+
+
+def _moves(cuts: Sequence[Cut]) -> bool:
+    """Whether the decoder has to tell its motion vectors."""
+    return any(isinstance(r, Vectors) for c in cuts for r in c.requests.values())
 
 
 @dataclass(frozen=True)
@@ -171,8 +178,10 @@ def _pulled(filters: Graph, base: Fraction) -> Iterator[VideoFrame]:
 class _Reader:
     """Frames and sound of one file in the order in which they come, from wherever it is put."""
 
-    def __init__(self, path: str, stream: int, hears: bool, decode: Decode, files: ExitStack) -> None:
-        self.path, self.index, self.hears, self.decode, self.files = path, stream, hears, decode, files
+    def __init__(self, path: str, stream: int, hears: bool, moves: bool, decode: Decode, files: ExitStack) -> None:
+        self.path, self.index, self.hears, self.moves, self.files = path, stream, hears, moves, files
+        # decoders in a graphics card tell no vectors
+        self.decode = replace(decode, device="cpu") if moves else decode
         self._open()
 
     def _open(self) -> None:
@@ -183,6 +192,8 @@ class _Reader:
         self.stream = stream
         self.stream.codec_context.thread_count = 1
         self.stream.codec_context.thread_type = "NONE"
+        if self.moves:
+            self.stream.codec_context.flags2 |= Flags2.export_mvs
         self.sound = self.container.streams.audio[0] if self.hears and self.container.streams.audio else None
         self.base = self.stream.time_base or Fraction(1, 1000)
         self.aspect = self.stream.sample_aspect_ratio or self.stream.codec_context.sample_aspect_ratio
@@ -267,12 +278,13 @@ class _Reader:
 class _Clip:
     """A cut while it is fed."""
 
-    def __init__(self, index: int, cut: Cut, base: Fraction) -> None:
+    def __init__(self, index: int, cut: Cut, stream: av.VideoStream, base: Fraction) -> None:
         self.index, self.cut = index, cut
         self.start, self.end = float(cut.start_pts * base), float(cut.end_pts * base)
         duration = float((cut.end_pts - cut.start_pts) * base)
         self.collected: dict[str, Collected] = {}
         self.tracks: dict[str, Track] = {}
+        self.moving: dict[str, Moving] = {}
         self.samplers: list[Sampler] = []
         self.media: list[tuple[Media, Sink]] = []
         self.frames = self.lost = self.damaged = 0
@@ -280,6 +292,8 @@ class _Clip:
         for name, request in cut.requests.items():
             if isinstance(request, Frames):
                 self.collected[name] = Collected(request, duration)
+            elif isinstance(request, Vectors):
+                self.moving[name] = Moving(request, stream, duration)
             else:
                 self.tracks[name] = Track(duration)
         for request, sink in cut.sinks.values():
@@ -295,6 +309,8 @@ class _Clip:
         self.damaged += picture.frame.is_corrupt
         for sampler in (*(c.sampler for c in self.collected.values()), *self.samplers):
             sampler.see(time, picture)
+        for moving in self.moving.values():
+            moving.see(picture.frame, time)
         for _, sink in self.media:
             sink.frame(picture.upright(upright), time)
 
@@ -312,7 +328,8 @@ class _Clip:
         """The clip is over."""
         for sampler in self.samplers:
             sampler.close()
-        found: dict[str, Sampled | np.ndarray] = {name: c.close() for name, c in self.collected.items()}
+        found: dict[str, Sampled | Moved | np.ndarray] = {name: c.close() for name, c in self.collected.items()}
+        found |= {name: moving.close() for name, moving in self.moving.items()}
         for name, track in self.tracks.items():
             request = self.cut.requests[name]
             assert isinstance(request, Sound)
@@ -331,7 +348,7 @@ class _Pass:
 
     def __init__(self, reader: _Reader, cuts: Sequence[Cut]) -> None:
         self.reader = reader
-        self.waiting = deque(_Clip(n, cut, reader.base) for n, cut in enumerate(cuts))
+        self.waiting = deque(_Clip(n, cut, reader.stream, reader.base) for n, cut in enumerate(cuts))
         self.active: list[_Clip] = []
         self.recent: deque[tuple[float, Packet[Any], list[AudioFrame]]] = deque()
         self.decodes = any(clip.tracks for clip in self.waiting)

@@ -10,7 +10,7 @@ DEINTERLACE = 1
 """How interlaced frames are made whole, where `decode.deinterlace` asks for it."""
 
 PASSES = 1
-"""Which frames a pass picks, and how it turns, shrinks and converts their pixels and the sound."""
+"""Which frames a pass picks, how it turns, shrinks and converts their pixels and the sound, and reads vectors."""
 
 ENCODE = 1
 """What the encoder does beyond the options that it is given: timing, pixel format, sound, container."""
@@ -40,6 +40,7 @@ COVERS = {
         "graphs",
         "light",
         "hardware",
+        "vectors",
     ),
     "deinterlace": ("passes", "graphs"),
     "encode": ("encode", "options", "soundtrack", "sound", "copying", "files"),

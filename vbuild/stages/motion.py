@@ -1,14 +1,14 @@
-"""How much moves in a clip, by dense optical flow."""
+"""How much moves in a clip, by dense optical flow or by the codec's own motion vectors."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from vbuild.errors import UsageError
 from vbuild.media.versions import PASSES
-from vbuild.stage import Clip, Frames, Phase, Row, Stage, knob
+from vbuild.stage import CELL, Clip, Frames, Moved, Phase, Row, Sampled, Stage, Vectors, knob
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,60 +16,109 @@ if TYPE_CHECKING:
 SMALLEST = 32
 """Pixels a side below which a picture is enlarged: the flow's pyramid has no room in it."""
 
+VECTOR_PATCH = 256
+"""Side of a patch of a picture at its own size, in pixels; and the shorter side from which NeMo Curator measures."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Motion(Stage):
-    """How much moves: mean and least optical flow of adjacent frames, as a share of the frame's height + width.
+    """How much moves from frame to frame, as a share of the frame's height + width.
 
-    `mean`: over all pixels and pairs. `min_patch`: over the patch of the picture that moves least; near 0 where part of
-    the picture stands still, as under a fixed camera. Both None for a clip without two adjacent frames.
+    `mean`: over all pixels and frames. `min_patch`: over the patch of the picture that moves least; near 0 where part
+    of the picture stands still, as under a fixed camera. Where there is nothing to measure both are None, and `reason`
+    says why.
 
-    Flow: Kroeger et al., Fast Optical Flow using Dense Inverse Search, ECCV 2016, as OpenCV has it. The preset FAST
-    costs half a millisecond a pair more than ULTRAFAST, and its refinement reads a fifth less motion into the noise of
-    a still shot.
+    `by: flow`: Kroeger et al., Fast Optical Flow using Dense Inverse Search, ECCV 2016, as OpenCV has it. The preset
+    FAST costs half a millisecond a pair more than ULTRAFAST, and its refinement reads a fifth less motion into the
+    noise of a still shot.
+
+    `by: vectors`: NeMo Curator's formula over the vectors by which the codec predicted blocks of the picture from other
+    frames, at the picture's own size; what was not predicted counts as still. The frame predicted from may lie some
+    frames away, so values are higher than by flow and depend on the encoder. h264 and the MPEG codecs give vectors;
+    hevc, vp8, vp9, av1 and codecs without prediction give none. NeMo Curator drops a clip of which `mean` < 0.00098 or
+    `min_patch` < 0.000001.
+
+    `parity: true`: the score that NeMo Curator would give, with its defects: frames from half of the clip, none of
+    pictures with a side under 256 pixels, and for `min_patch` the least of single points 256 pixels apart.
     """
 
     version: ClassVar[int] = 1
     phase: ClassVar[Phase] = "measure"
-    writes: ClassVar[Mapping[str, str]] = {"mean": "float32", "min_patch": "float32"}
+    writes: ClassVar[Mapping[str, str]] = {"mean": "float32", "min_patch": "float32", "reason": "string"}
     uses: ClassVar[Mapping[str, int]] = {"passes": PASSES}
 
+    by: Literal["flow", "vectors"] = "flow"
     fps: float = 2.0
-    """Pairs a second."""
+    """Pairs, or frames with vectors, a second."""
     short_side: int = 256
-    """Pixels to which the shorter side is shrunk."""
+    """Pixels to which the shorter side is shrunk for flow."""
     patch: int = 64
-    """Side of a patch in pixels of the shrunk picture, which is parted evenly into patches of about this side."""
+    """Side of a patch in pixels of the shrunk picture, which is parted evenly into patches of about this side. By
+    vectors a patch is 256 pixels of the picture itself."""
+    parity: bool = False
+    """Whether vectors are scored just as NeMo Curator does."""
     batch: int = knob(64)
 
     def __post_init__(self) -> None:
-        """Refuses sizes and rates of nothing."""
+        """Refuses sizes and rates of nothing, and what the way of measuring does not know."""
         for name in ("fps", "short_side", "patch"):
             if not getattr(self, name) > 0:
                 raise UsageError(f"{name}={getattr(self, name)}: must be more than 0")
+        if self.parity and self.by != "vectors":
+            raise UsageError(f"parity=true: NeMo Curator's score is by vectors, not by {self.by}; add by=vectors")
+        for name in ("short_side", "patch") if self.by == "vectors" else ():
+            if getattr(self, name) != getattr(Motion, name):
+                raise UsageError(
+                    f"{name}={getattr(self, name)}: it is flow's, and vectors have no use of it; leave it out"
+                )
 
-    def asks(self) -> Frames:
-        """Pairs of adjacent frames in gray."""
+    def asks(self) -> Frames | Vectors:
+        """Pairs of adjacent frames in gray, or motion vectors."""
+        if self.by == "vectors":
+            return Vectors(fps=self.fps, parity=self.parity)
         return Frames(fps=self.fps, short_side=self.short_side, pairs=True, format="gray")
 
     def run(self, clips: Sequence[Clip], model: None) -> Iterable[Row]:  # noqa: ARG002
         """Mean and least motion of each clip."""
+        for clip in clips:
+            if self.by == "vectors":
+                assert clip.vectors is not None
+                yield self._by_vectors(clip.vectors)
+            else:
+                assert clip.frames is not None
+                yield self._by_flow(clip.frames)
+
+    def _by_flow(self, frames: Sampled) -> Row:
         import cv2
 
         cv2.setNumThreads(1)
-        for clip in clips:
-            assert clip.frames is not None
-            pairs = clip.frames.pixels
-            if not len(pairs):
-                yield {"mean": None, "min_patch": None}
-                continue
-            # one for each clip: on tiny pictures a flow changes its own scales for good
-            flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-            total = magnitude(pairs[0, 0], pairs[0, 1], flow)
-            for before, after in pairs[1:]:
-                total += magnitude(before, after, flow)
-            moved = total / len(pairs)
-            yield {"mean": float(moved.mean()), "min_patch": least(moved, self.patch)}
+        pairs = frames.pixels
+        if not len(pairs):
+            return _nothing("no two frames in a row")
+        # one for each clip: on tiny pictures a flow changes its own scales for good
+        flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        total = magnitude(pairs[0, 0], pairs[0, 1], flow)
+        for before, after in pairs[1:]:
+            total += magnitude(before, after, flow)
+        moved = total / len(pairs)
+        return {"mean": float(moved.mean()), "min_patch": least(moved, self.patch), "reason": None}
+
+    def _by_vectors(self, moved: Moved) -> Row:
+        if self.parity and min(moved.width, moved.height) < VECTOR_PATCH:
+            return _nothing(f"a side of the picture is under {VECTOR_PATCH} pixels")
+        if moved.seen < 2:
+            return _nothing("no two frames in a row")
+        if moved.cells is None:
+            none = "no frame that it looks at has" if self.parity else "the codec gave no"
+            return _nothing(f"{none} motion vectors ({moved.codec})")
+        pixels = moved.cells.repeat(CELL, 0).repeat(CELL, 1)[: moved.height, : moved.width]
+        share = pixels / (moved.width + moved.height)
+        smallest = least_point(share, VECTOR_PATCH) if self.parity else least(share, VECTOR_PATCH)
+        return {"mean": float(share.mean()), "min_patch": smallest, "reason": None}
+
+
+def _nothing(why: str) -> Row:
+    return {"mean": None, "min_patch": None, "reason": why}
 
 
 def magnitude(before: np.ndarray, after: np.ndarray, flow: Any) -> np.ndarray:
@@ -93,3 +142,13 @@ def least(values: np.ndarray, side: int) -> float:
 
     rows, columns = (max(1, round(length / side)) for length in values.shape)
     return float(cv2.resize(values, (columns, rows), interpolation=cv2.INTER_AREA).min())
+
+
+def least_point(values: np.ndarray, side: int) -> float:
+    """The least of single points `side` pixels apart, each read between the four pixels around it.
+
+    NeMo Curator's "patch minimum": it means to average patches, and shrinks without averaging.
+    """
+    import cv2
+
+    return float(cv2.resize(values, None, fx=1 / side, fy=1 / side, interpolation=cv2.INTER_LINEAR).min())
