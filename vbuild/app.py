@@ -7,7 +7,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
-from vbuild.errors import Stopped, UsageError, VbuildError
+from vbuild.errors import RAISED, Stopped, UsageError, VbuildError, is_stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -70,18 +70,25 @@ def told(do: Callable[[], int]) -> int:
     """Does something, and turns what ends it early into a line and an exit code."""
     try:
         return do()
-    except VbuildError as error:
-        print(f"vbuild: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt as stop:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # another one has nothing left to end
-        if isinstance(stop, Stopped):
-            _show(stop.report)
-        print("vbuild: stopped; what was done is kept, the same command goes on from there", file=sys.stderr)
-        return 130
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+    except (KeyboardInterrupt, *RAISED) as error:
+        if is_stop(error):
+            return _stopped(error)
+        if not isinstance(error, VbuildError):
+            raise
+        print(f"vbuild: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+def _stopped(stop: BaseException) -> int:
+    """Says how far a build came that a person stopped."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # another one has nothing left to end
+    if isinstance(stop, Stopped):
+        _show(stop.report)
+    print("vbuild: stopped; what was done is kept, the same command goes on from there", file=sys.stderr)
+    return 130
 
 
 def run(arguments: Sequence[str]) -> int:

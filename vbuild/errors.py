@@ -61,3 +61,12 @@ class Stopped(KeyboardInterrupt):
 
 class DatasetError(VbuildError):
     """A dataset that is missing or damaged."""
+
+
+RAISED = (VbuildError, ValueError, OSError, RuntimeError)
+"""What comes of Ctrl-C within Arrow and Lance, or of that in turn."""
+
+
+def is_stop(error: BaseException) -> bool:
+    """Whether an error, whatever was made of it, is that a person stopped the build."""
+    return isinstance(error, KeyboardInterrupt) or "KeyboardInterrupt" in str(error)

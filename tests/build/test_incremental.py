@@ -10,6 +10,7 @@ import pytest
 from project import Project, dropped, hits, ran
 
 from vbuild.build import ledger, up_to_date
+from vbuild.errors import StageError
 from vbuild.split.fixed_stride import FixedStride
 from vbuild.stages.dedup import Dedup
 from vbuild.stages.describe import Describe
@@ -350,3 +351,11 @@ def test_no_recipe_keeps_many_fragments(tmp_path, pool, monkeypatch):
     recipes = sorted((project.store / "actions").glob("*/*.lance"))
     assert max(len(lance.dataset(str(path)).get_fragments()) for path in recipes) <= lances.FRAGMENTS <= 128
     assert not ran(project.again())
+
+
+def test_new_columns_under_an_old_version_are_refused(cheap, monkeypatch):
+    """In one line, before anything runs, by a plan too: what is stored does not hold them."""
+    monkeypatch.setattr(made.Tone, "writes", {**made.Tone.writes, "more": "int64"})
+    for verb in (cheap.again, cheap.plan):
+        with pytest.raises(StageError, match=r"made.Tone: it writes 'more', .* of version 1 do not hold; raise its"):
+            verb()

@@ -13,7 +13,7 @@ from vbuild.build.session import Session
 from vbuild.build.tables import targets
 from vbuild.config import settled
 from vbuild.dataset.commit import commit, new_id
-from vbuild.errors import Stopped, StoreError
+from vbuild.errors import RAISED, Stopped, StoreError, is_stop
 from vbuild.plan.items import State
 from vbuild.report import Report
 from vbuild.store import roots
@@ -67,8 +67,10 @@ class Run:
 
             try:
                 self.session.walk(note)
-            except KeyboardInterrupt as stop:
-                raise Stopped(summary(self.session, 0.0)) from stop
+            except (KeyboardInterrupt, *RAISED) as error:
+                if not is_stop(error):
+                    raise
+                raise Stopped(summary(self.session, 0.0)) from error
 
     def finish(self, began: float) -> Report:
         """Commits the dataset and returns the report. `began` is the time on the performance counter."""

@@ -97,12 +97,14 @@ class Session:
     def walk(self, watch: Watch) -> None:
         """Source → split → waves: everything but the dataset. `watch` is told whenever results come in."""
         self.shards = self._shards()
+        results = {i.recipe.id: self.shelf.results(name) for name, i in self.shelf.instances.items()}
+        for result in results.values():
+            result.check()
         workers = (
             None
             if self.build is None
             else executor(self.config.executor.workers, self.blobs, self.build, self.config.limits)
         )
-        results = {i.recipe.id: self.shelf.results(name) for name, i in self.shelf.instances.items()}
         ledger = Ledger(results, self.failures, retried=self.lookup.retry != "never")
         try:
             segments = list(_segments(self.order.waves))

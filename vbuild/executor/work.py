@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from vbuild.errors import StageError, StoreError, VbuildError
+from vbuild.errors import StageError, StoreError, VbuildError, is_stop
 from vbuild.media.passes import Cut, footage
 from vbuild.stage import Blob, Clip, Decode, Moved, Request, Row, Sampled, Sink, Sound, Stage
 from vbuild.store.actions import encode
@@ -118,11 +118,13 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 def attempt(call: Callable[[], T]) -> T | Failure:
     """What a call returns, or its failure: the one place where anything that a stage may raise is caught.
 
-    Raises StoreError where there is no room: no item is to blame for that, and none would fare better.
+    Raises StoreError where there is no room, and KeyboardInterrupt: no item is to blame for those.
     """
     try:
         return call()
-    except Exception as error:  # noqa: BLE001  the isolation boundary: one bad item must not end a build
+    except Exception as error:  # the isolation boundary: one bad item must not end a build
+        if is_stop(error):
+            raise KeyboardInterrupt from error
         if _full(error):
             raise StoreError(f"{describe(error)}; free space, and build again: what was done is kept") from None
         return Failure(type(error).__name__, describe(error))

@@ -286,6 +286,16 @@ class Results:
         """Whether there are such columns; a former version of a stage may have written others."""
         return self.dataset is not None and set(columns) <= set(self.dataset.schema.names)
 
+    def check(self) -> None:
+        """Raises StageError if the stage writes other columns now than when these were stored."""
+        names = self.schema.names if self.dataset is not None else []
+        missing = [name.removeprefix("digest__") for name in names if not self.holds([name]) and "digest__" in name]
+        if missing:
+            raise StageError(
+                f"{self.recipe.stage}: it writes {', '.join(map(repr, missing))}, which its stored results of version "
+                f"{self.recipe.version} do not hold; raise its version"
+            )
+
     def lookup(self, keys: np.ndarray) -> np.ndarray:
         """The place of each key (n,) V16, int64 (n,); -1 where there is none. Of rows with one key the first wins.
 
