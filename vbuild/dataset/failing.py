@@ -55,4 +55,6 @@ def _brief(head: str, row: dict[str, Any]) -> str:
         return "" if row["start_s"] is None else f"{row['start_s']:.3f}-{row['end_s']:.3f}"
     if head == "when":
         return f"{row['created']:%Y-%m-%d %H:%M}"
+    if head == "message":
+        return str(row["message"]).removeprefix(f"{row['error']}: ")
     return Path(row["uri"]).name if head == "file" else str(row[head])

@@ -50,6 +50,8 @@ class Upstream:
                 Path(recipe.stage, f"{recipe.id}.lance"), recipe, writes, opened=self._opened
             )
         there = self.held[recipe.id]
+        if not there.holds(there.schema.names):
+            return None
         places = there.lookup(keys)
         if not (places >= 0).any():
             return None
