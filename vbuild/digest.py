@@ -14,6 +14,7 @@ import xxhash
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
     import numpy as np
     import pyarrow as pa
@@ -39,6 +40,12 @@ def of_stream(stream: BinaryIO) -> Digest:
     while block := stream.read(BLOCK):
         state.update(block)
     return Digest(state.digest())
+
+
+def of_file(path: Path) -> Digest:
+    """Digest of a file's bytes. Raises OSError if it cannot be read."""
+    with path.open("rb") as stream:
+        return of_stream(stream)
 
 
 def of(tag: str, *parts: Any) -> Digest:

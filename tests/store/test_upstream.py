@@ -12,6 +12,7 @@ from made import Pack, Tone, Word
 from project import Project, hits, ran
 
 from vbuild.errors import UsageError
+from vbuild.stages.preview import Preview
 from vbuild.store.upstream import upstream
 
 
@@ -53,6 +54,14 @@ def test_a_plan_counts_what_the_upstream_has(shared, own):
     assert ran(report) == {}
     assert hits(report) == {"probe": 1, "split": 1, "tone": 2, "word": 2, "pack": 2}
     assert own.blobs() == {}
+    assert ran(own.build(upstream=str(shared.store))) == {}
+    assert own.blobs() == shared.blobs()
+
+
+def test_lists_of_blobs_are_copied_too(shared, own):
+    """A stage may write several files for a clip."""
+    shared.stages["preview"] = own.stages["preview"] = Preview(level=1)
+    shared.build()
     assert ran(own.build(upstream=str(shared.store))) == {}
     assert own.blobs() == shared.blobs()
 

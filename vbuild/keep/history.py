@@ -17,7 +17,7 @@ from vbuild.dataset.commit import BUILDS, DIGESTS, new_id, read_build, record
 from vbuild.digest import keys_of
 from vbuild.errors import DatasetError
 from vbuild.store import lances, roots, stamps
-from vbuild.store.blobs import Blobs, cited
+from vbuild.store.blobs import Blobs, flat
 from vbuild.store.locks import lock_of, locked
 
 if TYPE_CHECKING:
@@ -302,8 +302,6 @@ def _missing(store: Path, clips: Any) -> int:
     gone = np.zeros(clips.count_rows(), bool)
     shown = [n for n in clips.schema.names if n.endswith("_uri") and f"{n[:-4]}_digest" in clips.schema.names]
     for name in shown:
-        cells = list(map(cited, clips.to_table(columns=[name])[name].to_pylist()))
-        rows = np.repeat(np.arange(len(cells)), list(map(len, cells)))
-        uris = ["/".join(uri.rsplit("/", 2)[1:]) for cell in cells for uri in cell]
-        gone[rows[Blobs(store).missing(uris)]] = True
+        rows, paths = flat(clips.to_table(columns=[name])[name])
+        gone[rows[Blobs(store).missing(["/".join(path.rsplit("/", 2)[1:]) for path in paths])]] = True
     return int(gone.sum())

@@ -140,9 +140,8 @@ def _wrong(path: Path, size: int, said: bytes) -> str | None:
         found = path.stat().st_size
         if found != size:
             return f"it has {found} bytes, and had {size}"
-        with path.open("rb") as stream:
-            if digest.of_stream(stream) != said:
-                return "its bytes are not those that were written"
+        if digest.of_file(path) != said:
+            return "its bytes are not those that were written"
     except FileNotFoundError:
         return "it is gone"
     except OSError as error:

@@ -29,8 +29,7 @@ MOST = 1000
 @cache
 def identity() -> str:
     """The digest of the weights. Raises UsageError if the package is not installed."""
-    with weights().open("rb") as stream:
-        return digest.of_stream(stream).hex()
+    return digest.of_file(weights()).hex()
 
 
 def weights() -> Path:

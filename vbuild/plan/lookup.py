@@ -6,15 +6,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from vbuild.plan.costs import Costs
 from vbuild.plan.items import Found, State
 from vbuild.plan.reasons import Reasons
 from vbuild.report import StageCount
 from vbuild.store.actions import BLOBS, value_column
-from vbuild.store.blobs import Present
+from vbuild.store.blobs import Present, flat
 
 if TYPE_CHECKING:
     from vbuild.plan.items import Items, Shelf
@@ -117,10 +115,10 @@ class Lookup:
             results.append(table)
             self.count(instance.name).fetched += len(table)
         places = results.lookup(keys)
-        for name in (value_column(f) for f, kind in writes.items() if kind == "blob"):
-            rows = results.take(places[places >= 0], [f"{name}_uri", f"{name}_digest"])
-            uris, digests = (column.to_pylist() for column in rows.columns)
-            here = [row for row in np.flatnonzero(self.present.missing(uris)).tolist() if uris[row] is not None]
+        for name in (value_column(f) for f, kind in writes.items() if kind in BLOBS):
+            table = results.take(places[places >= 0], [f"{name}_uri", f"{name}_digest"])
+            (_, uris), (_, digests) = map(flat, table.columns)
+            here = np.flatnonzero(self.present.missing(uris)).tolist()
             wanted = [uris[row] for row in here]
             if self.dry:
                 found = self.upstream.have(wanted)
@@ -145,11 +143,8 @@ class Lookup:
         names = [f"{value_column(f)}_uri" for f, kind in instance.stage.writes.items() if kind in BLOBS]
         if names and (places >= 0).any():
             table = results.take(places, names)
-            for column in (held.combine_chunks() for held in table.columns):
-                several = pa.types.is_list(column.type)
-                uris = pc.list_flatten(column) if several else column.drop_null()
-                rows = pc.list_parent_indices(column) if several else pc.indices_nonzero(column.is_valid())
-                gone[rows.to_numpy()[self.present.missing(uris.to_pylist())]] = True
+            for rows, uris in map(flat, table.columns):
+                gone[rows[self.present.missing(uris)]] = True
         return np.where(gone, -1, places), gone
 
     def _failed(self, instance: Instance, keys: np.ndarray) -> np.ndarray:

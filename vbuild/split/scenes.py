@@ -54,8 +54,7 @@ class Scenes(Lengths, Stage):
     def models(self) -> Mapping[str, str]:
         """The file's content, by its digest."""
         try:
-            with Path(self.file).expanduser().open("rb") as stream:
-                return {"file": digest.of_stream(stream).hex()}
+            return {"file": digest.of_file(Path(self.file).expanduser()).hex()}
         except OSError as error:
             raise UsageError(f"split.file={self.file}: {error.strerror}") from error
 

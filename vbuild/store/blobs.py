@@ -8,7 +8,7 @@ import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vbuild import digest
 from vbuild.digest import Digest  # noqa: TC001  `bytes` below is a field
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     import numpy as np
+    import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,17 @@ class Stored:
 def cited(cell: str | Sequence[str] | None) -> list[str]:
     """The blobs that a value of a `_uri` column names: one, a list of them, or none."""
     return [cell] if isinstance(cell, str) else list(cell or ())
+
+
+def flat(column: pa.ChunkedArray) -> tuple[np.ndarray, list[Any]]:
+    """A column of blobs, one a row or a list, as the row of each blob and its value; null cells have none."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    cells = column.combine_chunks()
+    if pa.types.is_list(cells.type):
+        return pc.list_parent_indices(cells).to_numpy(), pc.list_flatten(cells).to_pylist()
+    return pc.indices_nonzero(cells.is_valid()).to_numpy(), cells.drop_null().to_pylist()
 
 
 @dataclass(frozen=True)
@@ -52,9 +64,7 @@ class Blobs:
         A file is moved. The same bytes put twice are stored once, and are as young as the last time: gc goes by that.
         """
         if isinstance(data, Path):
-            with data.open("rb") as stream:
-                found = digest.of_stream(stream)
-            size = data.stat().st_size
+            found, size = digest.of_file(data), data.stat().st_size
         else:
             found, size = digest.of_bytes(data), len(data)
         uri = f"{found.hex()[:2]}/{found.hex()[2:]}{suffix}"

@@ -88,8 +88,7 @@ class Upstream:
                         target.write(block)
             except FileNotFoundError:
                 return False
-            with copy.open("rb") as stream:
-                same = digest.of_stream(stream) == wanted
+            same = digest.of_file(copy) == wanted
             if same:
                 blobs.put(copy, Path(uri).suffix)
             return same
