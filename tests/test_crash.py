@@ -14,6 +14,7 @@ import made
 import numpy as np
 import pytest
 from footage import video
+from processes import running, until
 from project import Project, ran
 
 from vbuild.build import finish
@@ -206,27 +207,10 @@ def test_workers_do_not_outlive_a_build_that_is_killed(clean, tmp_path):
     assert_finished(clean[0], tmp_path / "store")
 
 
-def until(look, seconds=30.0):
-    """What is seen when there is something to see."""
-    end = time.monotonic() + seconds
-    while not (found := look()):
-        assert time.monotonic() < end, "it did not come"
-        time.sleep(0.02)
-    return found
-
-
 def workers_of(pid):
     """The processes that a process has started and that run."""
     listed = Path(f"/proc/{pid}/task/{pid}/children")
     return [child for child in listed.read_text().split() if b"loky" in Path(f"/proc/{child}/cmdline").read_bytes()]
-
-
-def running(pid):
-    """Whether a process is there, and no mere zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 @pytest.mark.parametrize(("size", "workers"), [(100, 0), (1500, 0), (6000, 0), (12_000, 0), (12_000, 1)])

@@ -182,9 +182,9 @@ def _plan(arguments: Sequence[str]) -> int:
 
 
 def _explain(arguments: Sequence[str]) -> int:
-    import argparse
+    from vbuild.verbs import Parser
 
-    parser = argparse.ArgumentParser(prog="vbuild explain", allow_abbrev=False)
+    parser = Parser(prog="vbuild explain", allow_abbrev=False)
     for name, what in (("clip", "an id, or its beginning"), ("video", "a path, or its end"), ("stage", "its name")):
         parser.add_argument(f"--{name}", help=what)
     parser.add_argument("--json", action="store_true")

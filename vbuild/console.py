@@ -6,8 +6,6 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from vbuild.keep.ask import size
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -85,6 +83,16 @@ def count(known: int, unknown: int, unsplit: int = 0) -> str:
 def some(n: int, what: str) -> str:
     """A number of things."""
     return f"{n} {what}" if n == 1 else f"{n} {what}s"
+
+
+def size(count: int) -> str:
+    """Bytes as people read them."""
+    value, unit = float(count), "B"
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if value < 1000 or unit == "TB":
+            break
+        value /= 1000
+    return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
 
 
 def show(report: Report, *, planned: bool = False) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator, Mapping  # noqa: TC003  the checker reads the types
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -12,7 +11,8 @@ import yaml
 
 from vbuild import digest, source
 from vbuild.check import into
-from vbuild.errors import UsageError
+from vbuild.errors import StoreError, UsageError
+from vbuild.store import texts
 
 if TYPE_CHECKING:
     from vbuild.config import Config
@@ -95,16 +95,11 @@ def make(config: Config) -> tuple[Path, Lock, list[str]]:
         before = read(replace(config, locked=False))
     except UsageError:
         before = None
-    private = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    text = HEAD.format(name=config.declared) + yaml.safe_dump(asdict(now), sort_keys=False, width=200)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        private.write_text(
-            HEAD.format(name=config.declared) + yaml.safe_dump(asdict(now), sort_keys=False, width=200),
-            encoding="utf-8",
-        )
-        private.replace(path)
-    except OSError as error:
-        raise UsageError(f"{path}: it cannot be written ({error.strerror}); fix its rights") from error
+        texts.replace(path, text, remedy="fix its rights")
+    except StoreError as error:
+        raise UsageError(str(error)) from error
     return path, now, differences(before, now) if before else []
 
 

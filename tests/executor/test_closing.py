@@ -2,8 +2,8 @@
 
 import subprocess
 import sys
-import time
-from pathlib import Path
+
+from processes import running, until
 
 from vbuild.config import Limits
 from vbuild.executor.local import Processes
@@ -37,21 +37,10 @@ time.sleep(100)
 """
 
 
-def running(pid):
-    """Whether a process is there, and no mere zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
 def test_idle_workers_end_with_a_build_that_is_killed(tmp_path):
     """Though nothing comes for them to do, and nothing tells them."""
     with subprocess.Popen([sys.executable, "-c", CODE, str(tmp_path)], stdout=subprocess.PIPE, text=True) as process:
         workers = process.stdout.readline().split()
         assert len(workers) >= 2
         process.kill()
-    end = time.monotonic() + 30
-    while any(map(running, workers)):
-        assert time.monotonic() < end, "they are still there"
-        time.sleep(0.1)
+    until(lambda: not any(map(running, workers)))

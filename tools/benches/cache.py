@@ -353,7 +353,7 @@ def walked(folder: str) -> int:
 
 
 def commits(root: Path) -> Iterator[Measure]:
-    """A build's ledger beside Lance alone, both in batches of 10 000."""
+    """A build's ledger, in its own batches, beside Lance alone in batches of 10 000."""
     count = max(CLIPS // 10, 10_000)
     wanted = config(root, STAGES["one"])
     (root / "videos").mkdir(parents=True)

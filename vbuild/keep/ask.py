@@ -39,13 +39,3 @@ def share(text: str) -> float:
     if not 0 < value <= 1:
         raise UsageError(f"--sample {text}: a share is expected, such as 1% or 0.01")
     return value
-
-
-def size(count: int) -> str:
-    """Bytes as people read them."""
-    value, unit = float(count), "B"
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if value < 1000 or unit == "TB":
-            break
-        value /= 1000
-    return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"

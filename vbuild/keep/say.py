@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vbuild import verbs
+from vbuild.console import size
 from vbuild.keep import ask
 
 if TYPE_CHECKING:
@@ -40,14 +41,14 @@ def gc(arguments: Sequence[str]) -> tuple[str, int]:
 
 def _swept(swept: Swept) -> str:
     rows = [
-        [part.name, part.kept, ask.size(part.kept_bytes), part.gone, ask.size(part.gone_bytes)]
+        [part.name, part.kept, size(part.kept_bytes), part.gone, size(part.gone_bytes)]
         for part in sorted(swept.parts.values(), key=lambda part: part.name)
         if part.kept or part.gone
     ]
     text = drawn(["", "kept", "bytes", "would go" if swept.dry else "gone", "bytes"], rows)
     if swept.running:
         text += f"{swept.running} running: what they use stays\n"
-    return text + f"{ask.size(swept.freed)} {'would be freed' if swept.dry else 'freed'}\n"
+    return text + f"{size(swept.freed)} {'would be freed' if swept.dry else 'freed'}\n"
 
 
 def verify(arguments: Sequence[str]) -> tuple[str, int]:

@@ -360,7 +360,7 @@ class Results:
         before, known, count = self.dataset, self.sorted, len(self)
         newest = lances.append(self.path, rows.cast(self.schema), before)
         self._take_over(newest)
-        if known is not None and new.all() and before and newest.version == before.version + 1:
+        if known is not None and new.all() and before is not None and newest.version == before.version + 1:
             self.sorted = np.insert(known[0], spot, fresh), np.insert(known[1], spot, count + way)
 
     def evicted(self, keys: np.ndarray) -> np.ndarray:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import secrets
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from vbuild import digest
 from vbuild.errors import StoreError
+from vbuild.store import texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -57,7 +57,7 @@ def enter(store: Path, run: Path, dataset: Path, recipes: Mapping[str, str], now
         fcntl.flock(file, fcntl.LOCK_EX)
         file.write(json.dumps(said))
         file.flush()
-        _replace(store / "roots" / f"{_name(dataset)}.json", json.dumps(said, indent=1))
+        texts.replace(store / "roots" / f"{_name(dataset)}.json", json.dumps(said, indent=1))
     return file
 
 
@@ -129,15 +129,5 @@ def _opened(path: Path) -> IO[str]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         return path.open("a", encoding="utf-8")
-    except OSError as error:
-        raise StoreError(f"{path}: it cannot be written ({error.strerror}); fix the rights of the store") from error
-
-
-def _replace(path: Path, text: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        private = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-        private.write_text(text, encoding="utf-8")
-        private.replace(path)
     except OSError as error:
         raise StoreError(f"{path}: it cannot be written ({error.strerror}); fix the rights of the store") from error

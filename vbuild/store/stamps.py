@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import secrets
 from typing import TYPE_CHECKING, Any
 
-from vbuild.errors import StoreError
+from vbuild.store import texts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +22,7 @@ def read(store: Path, dataset: str) -> dict[str, Any] | None:
 
 def write(store: Path, dataset: str, stamp: dict[str, Any]) -> None:
     """Leaves a stamp, whole or not at all."""
-    _replace(_path(store, dataset), json.dumps(stamp))
+    texts.replace(_path(store, dataset), json.dumps(stamp))
 
 
 def epoch(store: Path) -> int:
@@ -37,21 +35,8 @@ def epoch(store: Path) -> int:
 
 def bump(store: Path) -> None:
     """Moves the epoch."""
-    _replace(store / "stamps" / "epoch", str(epoch(store) + 1))
+    texts.replace(store / "stamps" / "epoch", str(epoch(store) + 1))
 
 
 def _path(store: Path, dataset: str) -> Path:
     return store / "stamps" / f"{dataset}.json"
-
-
-def _replace(path: Path, text: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        private = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-        with private.open("w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        private.replace(path)
-    except OSError as error:
-        raise StoreError(f"{path}: it cannot be written ({error.strerror}); fix the rights of the store") from error

@@ -1,0 +1,135 @@
+"""The table `videos`: every file of the source, what its probe found, and what lists say beside it."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from vbuild import digest
+from vbuild.build.columns import columns_of, written
+from vbuild.dataset.target import Group, Target
+from vbuild.plan.items import State
+from vbuild.plan.order import SPLIT
+from vbuild.source import shown
+from vbuild.store.actions import BLOBS, value_column
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from vbuild.build.session import Session
+    from vbuild.plan.items import Items
+    from vbuild.plan.order import Instance
+
+
+VIDEOS = pa.schema(
+    [
+        pa.field("video_id", pa.string()),
+        pa.field("size", pa.int64()),
+        pa.field("container", pa.string()),
+        pa.field("codec", pa.string()),
+        pa.field("pixel_format", pa.string()),
+        pa.field("w", pa.int64()),
+        pa.field("h", pa.int64()),
+        pa.field("rotation", pa.int64()),
+        pa.field("fps", pa.float64()),
+        pa.field("vfr", pa.bool_()),
+        pa.field("duration", pa.float64()),
+        pa.field("frames", pa.int64()),
+        pa.field("audio", pa.string()),
+        pa.field("clips", pa.int64()),
+        pa.field("status", pa.string()),
+        pa.field("error", pa.string()),
+    ]
+)
+"""`status`: ok, warning (what was lost stands in `error`), empty (no clip came of it), or failed."""
+
+SAME = ("container", "codec", "pixel_format", "rotation", "fps", "vfr", "duration", "frames", "audio")
+"""Columns that are the probe's own fields."""
+
+
+def _kept(session: Session) -> list[Instance]:
+    """The stages of whole videos that keep files: their columns stand in `videos`."""
+    return [i for w in session.order.video for i in w.stages if not BLOBS.isdisjoint(i.stage.writes.values())]
+
+
+def videos_of(session: Session) -> Target:
+    """The table `videos`."""
+    schema = pa.schema([*VIDEOS, *(f for i in _kept(session) for f in columns_of(i))])
+    rows = [_video(session, n, found) for n, found in enumerate(_probed(session))]
+    digests = [np.void(digest.of("video", row)) for row in rows]
+
+    def values(wanted: np.ndarray) -> pa.Table:
+        return pa.Table.from_pylist([rows[n] for n in wanted.tolist()], schema=schema)
+
+    group = Group("video", schema, np.array(digests, "V16"), values)
+    groups = (group, *_listed(session))
+    return Target("videos", "uri", pa.array(map(shown, session.files.uris), pa.string()), groups, {"uri": "scalar"})
+
+
+def _listed(session: Session) -> Iterator[Group]:
+    """The columns that lists have beside the paths; one that is called as another of the table is `list_<name>`."""
+    table = session.files.columns()
+    if table is None:
+        return
+    names = [re.sub(r"\W+", "_", name) or "_" for name in table.column_names]
+    taken = {"uri", "row_digest", *VIDEOS.names, *(f.name for i in _kept(session) for f in columns_of(i))}
+    table = table.rename_columns([f"list_{name}" if name in taken else name for name in names])
+    for place, f in enumerate(table.schema):
+        if pa.types.is_null(f.type):
+            table = table.set_column(place, f.name, table[f.name].cast(pa.string()))
+    said = (json.dumps(row, default=str) for row in table.to_pylist())
+    digests = np.array([np.void(digest.of("listed", row)) for row in said], "V16")
+    yield Group("list", table.schema, digests, lambda rows: table.take(pa.array(rows)))
+
+
+def _probed(session: Session) -> list[dict[str, Any] | str]:
+    """Per file of the listing, what its probe found with its number of clips, or why there is nothing."""
+    known: dict[bytes, dict[str, Any] | str] = {}
+    for shard in session.shards:
+        videos = shard.videos
+        names = [*SAME, "width", "height", "remark"]
+        table = session.shelf.take(videos, "probe", [value_column(n) for n in names])
+        clips = np.bincount(shard.clips.place, minlength=len(videos)) if shard.clips else np.zeros(len(videos))
+        split = videos.states(session.order.split.name) == State.DONE
+        for instance in _kept(session):
+            kept = written(session, videos, instance)
+            table = pa.table([*table.columns, *kept.columns], names=[*table.column_names, *kept.column_names])
+        for n, row in enumerate(table.to_pylist()):
+            why = _failure(session, videos, n)
+            found = {**row, "remark": row["remark"] or why, "clips": int(clips[n])}
+            known[bytes(videos.ids[n].item())] = found if split[n] else why or f"{SPLIT} was not reached"
+    errors = session.identified.errors
+    ids = session.identified.ids.tolist()
+    return [errors[n] if n in errors else known[bytes(ids[n])] for n in range(len(ids))]
+
+
+def _failure(session: Session, videos: Items, row: int) -> str | None:
+    """Why a video came to nothing: what its probe, a stage of whole videos, or its split said."""
+    for instance in session.order.video_stages:
+        found = videos.found[instance.name]
+        if found.state[row] == State.FAILED:
+            known = session.failures.lookup(instance.recipe.id, found.keys[row : row + 1])
+            for failure in known.values():
+                return failure.message if instance.name == "probe" else f"{instance.name}: {failure.message}"
+    return None
+
+
+def _video(session: Session, n: int, found: dict[str, Any] | str) -> dict[str, Any]:
+    """One row of `videos`."""
+    row: dict[str, Any] = dict.fromkeys(VIDEOS.names)
+    row["size"] = max(session.files.sizes[n], 0)
+    if n not in session.identified.errors:
+        row["video_id"] = bytes(session.identified.ids[n].item()).hex()
+    if isinstance(found, str):
+        return {**row, "clips": 0, "status": "failed", "error": found}
+    row |= {name: found[name] for name in (*SAME, *(f.name for i in _kept(session) for f in columns_of(i)))}
+    row |= {"w": found["width"], "h": found["height"], "clips": found["clips"], "error": found["remark"]}
+    row["status"] = "warning" if found["remark"] else "ok"
+    if not found["clips"]:
+        row["status"] = "empty"
+        row["error"] = row["error"] or f"{SPLIT} found no clip in {found['duration']:.2f} s"
+    return row
