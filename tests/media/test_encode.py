@@ -7,7 +7,8 @@ from footage import video
 
 from vbuild.errors import UsageError
 from vbuild.media import encode
-from vbuild.media.passes import Cut, footage
+from vbuild.media.clip import Cut
+from vbuild.media.passes import footage
 from vbuild.media.probe import probe
 from vbuild.stage import Clip
 from vbuild.stages.transcode import Transcode

@@ -8,8 +8,9 @@ import pytest
 from footage import number_of, scene, video
 from project import Project
 
+from vbuild.media.clip import Cut
 from vbuild.media.light import HLG, PQ, cube, light_to_pq, mapped, pq_to_light
-from vbuild.media.passes import Cut, footage
+from vbuild.media.passes import footage
 from vbuild.media.probe import probe
 from vbuild.stage import Decode, Frames
 from vbuild.stages.motion import Motion

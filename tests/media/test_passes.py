@@ -12,7 +12,8 @@ import pytest
 from footage import frames, number_of, video
 
 from vbuild.errors import MediaError
-from vbuild.media.passes import Cut, footage
+from vbuild.media.clip import Cut
+from vbuild.media.passes import footage
 from vbuild.media.probe import probe
 from vbuild.stage import Frames, Media, Sound
 

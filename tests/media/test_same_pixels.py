@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from footage import interlaced, number_of, video
 
+from vbuild.media.clip import Cut
 from vbuild.media.hardware import planar
-from vbuild.media.passes import Cut, footage
+from vbuild.media.passes import footage
 from vbuild.media.pixels import Upright
 from vbuild.media.probe import probe
 from vbuild.stage import Decode, Frames

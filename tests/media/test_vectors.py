@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from footage import interlaced, video
 
-from vbuild.media.passes import Cut, footage
+from vbuild.media.clip import Cut
+from vbuild.media.passes import footage
 from vbuild.media.probe import probe
 from vbuild.media.vectors import painted
 from vbuild.stage import Decode, Frames, Media, Vectors

@@ -6,7 +6,8 @@ from footage import number_of, video
 from project import Project
 
 from vbuild.errors import UsageError
-from vbuild.media.passes import Cut, footage
+from vbuild.media.clip import Cut
+from vbuild.media.passes import footage
 from vbuild.media.probe import probe
 from vbuild.split.fixed_stride import FixedStride
 from vbuild.stage import Clip

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from footage import frames, video
 
-from vbuild.media.passes import Cut, footage
+from vbuild.media.clip import Cut
+from vbuild.media.passes import footage
 from vbuild.media.probe import probe
 from vbuild.stage import Clip, Sampled
 from vbuild.stages.dedup import Dedup

@@ -8,7 +8,8 @@ from footage import number_of, video
 from PIL import Image, ImageSequence
 
 from vbuild.errors import UsageError
-from vbuild.media.passes import Cut, footage
+from vbuild.media.clip import Cut
+from vbuild.media.passes import footage
 from vbuild.media.probe import probe
 from vbuild.stage import Clip, Windows
 from vbuild.stages.preview import Preview

@@ -5,8 +5,9 @@ import pytest
 from footage import frames, number_of, video
 
 from vbuild.errors import UsageError
+from vbuild.media.clip import Cut
 from vbuild.media.options import ENCODERS
-from vbuild.media.passes import Cut, footage
+from vbuild.media.passes import footage
 from vbuild.media.probe import probe
 from vbuild.stage import Blob, Clip
 from vbuild.stages.transcode import Transcode

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import av
 
 from benches.measure import Measure, cpu
-from vbuild.media.passes import Cut, footage
+from vbuild.media.clip import Cut
+from vbuild.media.passes import footage
 from vbuild.media.probe import probe
 from vbuild.stage import Frames
 

@@ -12,7 +12,8 @@ import av
 
 from benches.measure import Measure, cpu
 from vbuild.errors import VbuildError
-from vbuild.media.passes import Cut, footage
+from vbuild.media.clip import Cut
+from vbuild.media.passes import footage
 from vbuild.media.probe import probe
 from vbuild.split.adaptive import Adaptive
 from vbuild.split.content import Content

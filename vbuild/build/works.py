@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vbuild.executor.work import Job, Span, Work
-from vbuild.media.passes import UNTIMED
+from vbuild.media.reader import UNTIMED
 from vbuild.plan.items import NOBODY
 
 if TYPE_CHECKING:

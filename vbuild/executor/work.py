@@ -9,7 +9,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vbuild.errors import StageError, StoreError, VbuildError, is_stop
-from vbuild.media.passes import Cut, footage
+from vbuild.media.clip import Cut
+from vbuild.media.passes import footage
 from vbuild.stage import Blob, Clip, Decode, Moved, Request, Row, Sampled, Sink, Sound, Stage
 from vbuild.store.actions import encode
 from vbuild.store.failures import Failed

@@ -28,6 +28,8 @@ COVERS = {
     "probe": ("probe", "files"),
     "passes": (
         "passes",
+        "reader",
+        "clip",
         "pixels",
         "sampling",
         "sound",
@@ -42,7 +44,7 @@ COVERS = {
         "hardware",
         "vectors",
     ),
-    "deinterlace": ("passes", "graphs"),
+    "deinterlace": ("reader", "graphs"),
     "encode": ("encode", "options", "soundtrack", "sound", "copying", "files"),
     "preview": ("preview",),
     "stills": ("stills", "images"),
