@@ -289,6 +289,18 @@ def test_the_size_of_a_shard_changes_no_result(tmp_path, pool, shard):
     assert ran(reports[0]) == ran(reports[1])
 
 
+def test_what_several_shards_ask_for_runs_once(tmp_path, pool):
+    """Though they go at once: the words of equal steps are said for one of them, and the others wait for it."""
+    project = Project(tmp_path, {"tone": made.Tone(), "word": made.Word(of="tone")})
+    project.local = dataclasses.replace(project.local, workers=2, shard=1)
+    for n in range(8):
+        project.put(f"{n}.mp4", pool[n])
+    seen = {}
+    report = project.build(watch=lambda progress: seen.update({progress.stage: progress}))
+    assert seen["word"].done == ran(report)["word"] == len({row["tone_step"] for row in project.rows().values()})
+    assert all(row["word"] for row in project.rows().values())
+
+
 def test_workers_change_no_result(tmp_path, shots):
     """In the build's own process, in one worker and in two: equal tables, and blobs equal to the byte."""
     projects = []

@@ -85,7 +85,7 @@ def test_predicates_stand_behind_the_last_stage_that_they_read():
         "early": "tone_step > 1",
     }
     found = order({"tone": made.Tone(), "word": made.Word(of="tone"), "pack": made.Pack()}, where)
-    assert waves(found) == ["tone | none early", "word | both", "pack | late"]
+    assert waves(found) == ["| none", "tone | early", "word | both", "pack | late"]
 
 
 def test_a_decision_ends_a_wave_only_before_what_is_dear():
@@ -93,6 +93,14 @@ def test_a_decision_ends_a_wave_only_before_what_is_dear():
     stages = {"motion": Motion(), "quality": Quality(), "transcode": Transcode()}
     where = {"still": "motion_mean > 0.1", "soft": "quality_sharpness > 1"}
     assert waves(order(stages, where)) == ["motion quality | still soft", "transcode |"]
+
+
+def test_captions_see_survivors_only():
+    """Cheap ones too, whose columns came long before, with a dedup before them and without one."""
+    stages = {"motion": Motion(), "point": made.Point(), "describe": Describe()}
+    where = {"still": "motion_mean > 0.1", "far": "point[1] > 0"}
+    assert waves(order(stages, where)) == ["motion | still", "point | far", "describe |"]
+    assert waves(order(stages | {"dedup": Dedup(of="point")}, where))[1:] == ["point | far dedup", "describe |"]
 
 
 def test_a_dedup_ends_its_wave():

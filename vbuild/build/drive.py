@@ -10,7 +10,6 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from vbuild.errors import TooManyFailuresError
-from vbuild.executor.work import Done, Work
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,9 +17,23 @@ if TYPE_CHECKING:
     from vbuild.build.ledger import Ledger
     from vbuild.config import Failures
     from vbuild.executor.local import Executor
+    from vbuild.executor.work import Done, Work
 
-Steps = Generator[list[Work], None, None]
-"""A shard on its way: it yields works, and goes on when they are done and committed."""
+Action = tuple[str, bytes]
+"""A recipe's id and a key."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a shard needs to be done before it goes on."""
+
+    works: Sequence[Work]
+    awaits: frozenset[Action] = frozenset()
+    """Actions that other shards asked for before."""
+
+
+Steps = Generator[Step, None, None]
+"""A shard on its way: it goes on when a step is done and committed."""
 
 SETTLED = 20
 """Actions that have run before the share of those that failed says anything."""
@@ -49,6 +62,10 @@ class Drive:
     queue: deque[Task] = field(default_factory=deque)
     left: dict[int, int] = field(default_factory=dict)
     """Shard → its works that are not done."""
+    awaits: dict[int, frozenset[Action]] = field(default_factory=dict)
+    """Shard → what others do for it."""
+    open: set[Action] = field(default_factory=set)
+    """Actions that were asked for and are not done."""
     flying: dict[int, Task] = field(default_factory=dict)
     tickets: Iterator[int] = field(default_factory=count)
     ran: int = 0
@@ -62,20 +79,21 @@ class Drive:
                 self._advance(waiting[0], shards[waiting.popleft()])
             self._submit()
             if self.flying:
-                shard = self._collect()
-                if not self.left[shard]:
-                    del self.left[shard]
-                    self.ledger.commit()
-                    self._advance(shard, shards[shard])
+                self._collect()
             elif self.queue:
                 time.sleep(max(0.0, min(task.due for task in self.queue) - time.monotonic()))
+            for shard in [n for n, works in self.left.items() if not works and self.awaits[n].isdisjoint(self.open)]:
+                del self.left[shard]
+                self.ledger.commit()
+                self._advance(shard, shards[shard])
 
     def _advance(self, number: int, shard: Steps) -> None:
-        """Takes a shard to its next works, or to its end."""
-        for works in shard:
-            if works:
-                self.left[number] = len(works)
-                self.queue.extend(Task(number, work) for work in works)
+        """Takes a shard to its next step, or to its end."""
+        for step in shard:
+            self.open |= {action for work in step.works for action in work.actions()}
+            if step.works or not step.awaits.isdisjoint(self.open):
+                self.left[number], self.awaits[number] = len(step.works), step.awaits
+                self.queue.extend(Task(number, work) for work in step.works)
                 return
 
     def _submit(self) -> None:
@@ -91,8 +109,8 @@ class Drive:
             self.flying[ticket] = task
             self.workers.submit(ticket, task.work)
 
-    def _collect(self) -> int:
-        """Waits for a work, holds what it left, and returns its shard."""
+    def _collect(self) -> None:
+        """Waits for a work and holds what it left."""
         ticket, done = self.workers.next()
         task = self.flying.pop(ticket)
         again = {(f.recipe, f.key) for f in done.failures if f.transient and task.attempt < self.policy.attempts}
@@ -101,11 +119,11 @@ class Drive:
             self.queue.append(Task(task.shard, task.work.only(again), task.attempt + 1, due))
         else:
             self.left[task.shard] -= 1
+        self.open -= task.work.actions() - again
         done.failures = [replace(f, attempts=task.attempt) for f in done.failures if (f.recipe, f.key) not in again]
         self.ledger.take(done)
         self.note(done)
         self._judge(done)
-        return task.shard
 
     def _judge(self, done: Done) -> None:
         """Ends a build in which too much fails."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vbuild import digest, source
-from vbuild.build.drive import Drive, Steps
+from vbuild.build.drive import Drive, Step, Steps
 from vbuild.build.ledger import Ledger
 from vbuild.build.works import works
 from vbuild.dedup import decide
@@ -179,10 +179,22 @@ class Session:
         missing = {instance.name: self.lookup.look(items, instance) for instance in wave}
         if self.build is None or not any(len(rows) for rows in missing.values()):
             return
-        self.wanted.update({name: int(items.found[name].own.sum()) for name in missing})
-        yield list(works(items, missing, wave, self.shelf))
+        own = {name: rows[items.found[name].own[rows]] for name, rows in missing.items()}
+        self.wanted.update({name: len(rows) for name, rows in own.items()})
+        yield Step(list(works(items, own, wave, self.shelf)), self._awaited(items, wave, missing))
         for instance in wave:
             self.lookup.settle(items, instance)
+
+    def _awaited(
+        self, items: Items, wave: Sequence[Instance], missing: Mapping[str, np.ndarray]
+    ) -> frozenset[tuple[str, bytes]]:
+        """Of the actions that are missing those that somebody asked for before."""
+        return frozenset(
+            (instance.recipe.id, bytes(key))
+            for instance in wave
+            for rows in [missing[instance.name]]
+            for key in items.found[instance.name].keys[rows[~items.found[instance.name].own[rows]]].tolist()
+        )
 
     def _drive(self, steps: Sequence[Steps], workers: Executor | None, ledger: Ledger, watch: Watch) -> None:
         """Moves all shards along; in a plan they never have works."""

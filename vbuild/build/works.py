@@ -27,11 +27,7 @@ ROWS_A_WORK = 512
 
 
 def works(items: Items, missing: Mapping[str, np.ndarray], wave: Sequence[Instance], shelf: Shelf) -> Iterator[Work]:
-    """The works of a wave. `missing` holds, by instance, the rows of `items` whose actions have to run.
-
-    Actions with one recipe and one key are done once, whatever the instances are called.
-    """
-    missing = _once(items, missing, wave)
+    """The works of a wave. `missing` holds, by instance, the rows of `items` whose actions have to run, each once."""
     footage = [i for i in wave if i.stage.asks() is not None]
     for instance in wave:
         if instance.stage.asks() is None:
@@ -45,22 +41,6 @@ def works(items: Items, missing: Mapping[str, np.ndarray], wave: Sequence[Instan
             if len(own):
                 jobs.append(_job(items, instance, part[own], own, shelf))
         yield Work(uri, stream, _spans(items, part, shelf), tuple(jobs), bitrate, shelf.decode)
-
-
-def _once(items: Items, missing: Mapping[str, np.ndarray], wave: Sequence[Instance]) -> dict[str, np.ndarray]:
-    """The rows of each instance less those whose recipe and key another instance, or an earlier row, has."""
-    taken: dict[str, np.ndarray] = {}
-    left: dict[str, np.ndarray] = {}
-    for instance in wave:
-        rows = missing[instance.name]
-        _, first = np.unique(items.found[instance.name].keys[rows], return_index=True)
-        rows = rows[np.sort(first)]
-        keys = items.found[instance.name].keys[rows]
-        before = taken.get(instance.recipe.id, np.empty(0, "V16"))
-        fresh = ~np.isin(keys, before)
-        left[instance.name] = rows[fresh]
-        taken[instance.recipe.id] = np.concatenate([before, keys[fresh]])
-    return left
 
 
 def _union(columns: Sequence[np.ndarray]) -> np.ndarray:

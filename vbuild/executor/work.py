@@ -71,6 +71,10 @@ class Work:
     """Bits a second of the video's picture."""
     decode: Decode = Decode()
 
+    def actions(self) -> set[tuple[str, bytes]]:
+        """What it does, by recipe and key."""
+        return {(job.recipe, key) for job in self.jobs for key in job.keys}
+
     def only(self, actions: Set[tuple[str, bytes]]) -> Work:
         """The part of it that is some actions, by recipe and key."""
         jobs = []

@@ -291,7 +291,8 @@ def _place(
 def _waves(placed: Sequence[Instance | Deduplication | Predicate]) -> list[Wave]:
     """Cuts where a stage needs what the wave before it leaves: its columns, or the clips that are left of it.
 
-    A decision ends a wave only if something dear comes behind it; a dedup ends one always, for it looks at all clips.
+    A decision ends a wave, unless all that comes behind it are cheap stages that share the wave's decode; a dedup ends
+    one always, for it looks at all clips.
     """
     waves: list[Wave] = []
     stages: list[Instance] = []
@@ -306,7 +307,7 @@ def _waves(placed: Sequence[Instance | Deduplication | Predicate]) -> list[Wave]
     for member in placed:
         if isinstance(member, Instance):
             reads_wave = _sources(member) & {s.name for s in stages}
-            if reads_wave or (decisions and member.stage.dear):
+            if reads_wave or (decisions and not _shares(member, stages)):
                 close()
             stages.append(member)
         else:
@@ -315,3 +316,9 @@ def _waves(placed: Sequence[Instance | Deduplication | Predicate]) -> list[Wave]
                 close()
     close()
     return waves
+
+
+def _shares(instance: Instance, wave: Sequence[Instance]) -> bool:
+    """Whether a stage costs less with a wave, for clips that are dropped too, than by a decode of its own behind it."""
+    cheap = not instance.stage.dear and _phase(instance) in ("measure", "embed")
+    return cheap and all(any(i.stage.asks() is not None for i in stages) for stages in ([instance], wave))
