@@ -223,6 +223,24 @@ class Dozing:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Odd(Tone):
+    """A tone of pictures that no pass can make."""
+
+    def asks(self) -> Frames:
+        """Less than nothing."""
+        return Frames(count=1, size=(-8, 8))
+
+
+@dataclass(frozen=True, kw_only=True)
+class OddSink(DozeSink):
+    """The same, while the clip goes by."""
+
+    def asks(self) -> Frames:
+        """Less than nothing."""
+        return Frames(count=1, size=(-8, 8))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Deadly(Stage):
     """Comes to a bad end on clips that are darker than 60, in a way that can be chosen."""
 

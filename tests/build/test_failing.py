@@ -45,6 +45,22 @@ def test_a_stage_that_fails_on_a_clip_stops_what_reads_it(project):
     assert report.failures == sum(map(failing, rows))
 
 
+def test_what_a_pass_cannot_collect_for_one_stage_is_no_matter_of_the_others(project):
+    """The stages that asked for it fail, each by its own error, and those beside them in the pass are done."""
+    project.stages = {"odd": made.Odd(), "tone": made.Tone(), "sink": made.OddSink(), "doze": made.DozeSink()}
+    report = project.build()
+    counts = {stage.name: (stage.ran, stage.failed) for stage in report.stages}
+    clips = report.clips
+    assert clips > 0
+    assert counts | {"probe": (4, 0), "split": (4, 0)} == {
+        "probe": (4, 0), "split": (4, 0),
+        "odd": (0, clips), "tone": (clips, 0), "sink": (0, clips), "doze": (clips, 0),
+    }  # fmt: skip
+    for row in project.rows().values():
+        assert "odd: " in row["error"]
+        assert "sink: " in row["error"]
+
+
 def test_a_failure_is_not_tried_again_unless_it_is_told(project):
     """Again nothing runs; under another recipe it does; and with retry=always the failed ones do."""
     project.build()

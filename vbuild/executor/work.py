@@ -194,8 +194,15 @@ def _decode(work: Work, runners: Sequence[_Runner]) -> None:
         )
         for row, span in enumerate(work.spans)
     ]
+
+    def apart(index: int, name: str, call: Callable[[], object]) -> bool:
+        why = attempt(call)
+        if isinstance(why, Failure):
+            runners[int(name)].fail(index, why)
+        return not isinstance(why, Failure)
+
     began = time.perf_counter()
-    stream = iter(footage(work.uri, work.stream, cuts, work.decode))
+    stream = iter(footage(work.uri, work.stream, cuts, work.decode, apart))
     left = set(range(len(cuts)))
     while True:
         taken = attempt(lambda: next(stream, None))
@@ -203,12 +210,12 @@ def _decode(work: Work, runners: Sequence[_Runner]) -> None:
             break
         left.discard(taken.index)
         for n, runner in enumerate(runners):
-            if runner.wants(taken.index):
+            if runner.waits(taken.index):
                 runner.take(taken.index, taken.found.get(str(n)), taken.frames, taken.warning)
     why = taken or Failure("MediaError", "no frame could be decoded")
     for row in left:
         for runner in runners:
-            if runner.wants(row):
+            if runner.waits(row):
                 runner.fail(row, why)
     shared = time.perf_counter() - began - sum(runner.spent for runner in runners)
     for runner in runners:
@@ -243,6 +250,10 @@ class _Runner:
     def wants(self, row: int) -> bool:
         """Whether the job is for a span of the work."""
         return row in self.places
+
+    def waits(self, row: int) -> bool:
+        """Whether it is yet to be given a span that it wants."""
+        return row in self.places and row not in self.rows
 
     def clip(self, row: int, found: Sampled | Moved | np.ndarray | None = None) -> Clip:
         """What the stage is given of a span."""

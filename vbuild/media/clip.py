@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,17 @@ if TYPE_CHECKING:
     from vbuild.media.pixels import Picture, Upright
 
 
+Apart = Callable[[int, str, Callable[[], object]], bool]
+"""Does something for one request of one cut, by index and name, and says whether that went well; if not, the request is
+out, and the pass goes on for the others."""
+
+
+def trusting(index: int, name: str, call: Callable[[], object]) -> bool:  # noqa: ARG001
+    """The way of who wants to hear of an error: it ends the pass."""
+    call()
+    return True
+
+
 @dataclass(frozen=True)
 class Cut:
     """One clip of a pass: a frame is in it if start_pts <= pts < end_pts."""
@@ -43,7 +55,7 @@ class Taken:
     index: int
     """The clip's place among the cuts."""
     found: Mapping[str, Sampled | Moved | np.ndarray]
-    """Per request: sampled frames, what moved, or sound as float32 (channels, samples)."""
+    """Per request that is not out: sampled frames, what moved, or sound as float32 (channels, samples)."""
     frames: int
     """Frames decoded in the clip."""
     warning: str | None
@@ -53,65 +65,92 @@ class Taken:
 class Clip:
     """A cut while it is fed."""
 
-    def __init__(self, index: int, cut: Cut, stream: av.VideoStream, base: Fraction) -> None:
-        self.index, self.cut = index, cut
+    def __init__(self, index: int, cut: Cut, stream: av.VideoStream, base: Fraction, apart: Apart) -> None:
+        self.index, self.cut, self.apart = index, cut, apart
         self.start, self.end = float(cut.start_pts * base), float(cut.end_pts * base)
-        duration = float((cut.end_pts - cut.start_pts) * base)
+        self.duration = float((cut.end_pts - cut.start_pts) * base)
         self.collected: dict[str, Collected] = {}
         self.tracks: dict[str, Track] = {}
         self.moving: dict[str, Moving] = {}
-        self.samplers: list[Sampler] = []
-        self.media: list[tuple[Media, Sink]] = []
+        self.samplers: dict[str, Sampler] = {}
+        self.media: dict[str, tuple[Media, Sink]] = {}
         self.frames = self.lost = self.damaged = 0
         self.seen = False
         for name, request in cut.requests.items():
+            self._do(name, partial(self._collect, name, request, stream))
+        for name, (request, sink) in cut.sinks.items():
             if isinstance(request, Frames):
-                self.collected[name] = Collected(request, duration)
-            elif isinstance(request, Vectors):
-                self.moving[name] = Moving(request, stream, duration)
-            else:
-                self.tracks[name] = Track(duration)
-        for request, sink in cut.sinks.values():
-            if isinstance(request, Frames):
-                self.samplers.append(Sampler(request, duration, partial(_feed, sink)))
+                self.samplers[name] = Sampler(request, self.duration, partial(_feed, sink))
             elif isinstance(request, Media):
-                self.media.append((request, sink))
-        self.hears = bool(self.tracks) or any(request.sound for request, _ in self.media)
+                self.media[name] = request, sink
+        self.hears = bool(self.tracks) or any(request.sound for request, _ in self.media.values())
+
+    def _collect(self, name: str, request: Request, stream: av.VideoStream) -> None:
+        if isinstance(request, Frames):
+            self.collected[name] = Collected(request, self.duration)
+        elif isinstance(request, Vectors):
+            self.moving[name] = Moving(request, stream, self.duration)
+        else:
+            self.tracks[name] = Track(self.duration)
+
+    def _do(self, name: str, call: Callable[[], object]) -> None:
+        """Does something for one request, which is out if that fails."""
+        if not self.apart(self.index, name, call):
+            holders: tuple[dict[str, Any], ...] = (
+                self.collected, self.tracks, self.moving, self.samplers, self.media,
+            )  # fmt: skip
+            for holder in holders:
+                holder.pop(name, None)
 
     def see(self, picture: Picture, upright: Upright, time: float) -> None:
         """One frame, `time` seconds from the clip's start."""
         self.frames += 1
         self.damaged += picture.frame.is_corrupt
-        for sampler in (*(c.sampler for c in self.collected.values()), *self.samplers):
-            sampler.see(time, picture)
-        for moving in self.moving.values():
-            moving.see(picture.frame, time)
-        for _, sink in self.media:
-            sink.frame(picture.upright(upright), time)
+        for name, collected in list(self.collected.items()):
+            self._do(name, partial(collected.sampler.see, time, picture))
+        for name, sampler in list(self.samplers.items()):
+            self._do(name, partial(sampler.see, time, picture))
+        for name, moving in list(self.moving.items()):
+            self._do(name, partial(moving.see, picture.frame, time))
+        for name, (_, sink) in list(self.media.items()):
+            self._do(name, partial(_show, sink, picture, upright, time))
 
     def hear(self, packet: Packet[Any], frames: Sequence[AudioFrame]) -> None:
         """One packet of sound, and what it decodes to."""
-        for track in self.tracks.values():
-            for frame in frames:
-                if frame.pts is not None and frame.time_base is not None:
-                    track.hear(frame, float(frame.pts * frame.time_base) - self.start)
-        for request, sink in self.media:
+        for name, track in list(self.tracks.items()):
+            self._do(name, partial(self._listen, track, frames))
+        for name, (request, sink) in list(self.media.items()):
             if request.sound:
-                sink.packet(packet)
+                self._do(name, partial(sink.packet, packet))
+
+    def _listen(self, track: Track, frames: Sequence[AudioFrame]) -> None:
+        for frame in frames:
+            if frame.pts is not None and frame.time_base is not None:
+                track.hear(frame, float(frame.pts * frame.time_base) - self.start)
 
     def close(self) -> Taken:
         """The clip is over."""
-        for sampler in self.samplers:
-            sampler.close()
-        found: dict[str, Sampled | Moved | np.ndarray] = {name: c.close() for name, c in self.collected.items()}
-        found |= {name: moving.close() for name, moving in self.moving.items()}
-        for name, track in self.tracks.items():
-            request = self.cut.requests[name]
-            assert isinstance(request, Sound)
-            found[name] = track.resampled(request.rate, request.channels)
+        for name, sampler in list(self.samplers.items()):
+            self._do(name, sampler.close)
+        found: dict[str, Sampled | Moved | np.ndarray] = {}
+        for name in self.cut.requests:
+            self._do(name, partial(self._finish, name, found))
         said = [f"{self.lost} packets could not be decoded"] if self.lost else []
         said += [f"{self.damaged} frames are damaged"] if self.damaged else []
         return Taken(self.index, found, self.frames, "; ".join(said) or None)
+
+    def _finish(self, name: str, found: dict[str, Sampled | Moved | np.ndarray]) -> None:
+        """Puts what a request came to, if it is not out, among what was found."""
+        if (collecting := self.collected.get(name) or self.moving.get(name)) is not None:
+            found[name] = collecting.close()
+        elif (track := self.tracks.get(name)) is not None:
+            request = self.cut.requests[name]
+            assert isinstance(request, Sound)
+            found[name] = track.resampled(request.rate, request.channels)
+
+
+def _show(sink: Sink, picture: Picture, upright: Upright, time: float) -> None:
+    sink.frame(picture.upright(upright), time)
 
 
 def _feed(sink: Sink, time: float, pictures: list[np.ndarray]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import av
 
-from vbuild.media.clip import Clip, Cut, Taken
+from vbuild.media.clip import Apart, Clip, Cut, Taken, trusting
 from vbuild.media.copying import Extract, Extraction
 from vbuild.media.files import opened
 from vbuild.media.light import Light
@@ -36,12 +36,15 @@ PATIENCE = 10.0
 PLAIN = Decode(device="cpu")
 
 
-def footage(path: str, stream: int, cuts: Sequence[Cut], decode: Decode = PLAIN) -> Iterator[Taken]:
+def footage(
+    path: str, stream: int, cuts: Sequence[Cut], decode: Decode = PLAIN, apart: Apart = trusting
+) -> Iterator[Taken]:
     """Decodes a stream of a file once and yields each clip when it is over.
 
     Cuts are in order of their starts; they may overlap and leave gaps, over long ones of which the pass seeks. Bad
     packets are skipped and reported; a frame without a time, or with one that goes back, stands a tick behind the one
-    before. Memory holds what requests collect and a few frames, however long the video. Raises MediaError.
+    before. Memory holds what requests collect and a few frames, however long the video. `apart` keeps what one request
+    raises from the others. Raises MediaError.
     """
     if not cuts:
         return
@@ -51,7 +54,7 @@ def footage(path: str, stream: int, cuts: Sequence[Cut], decode: Decode = PLAIN)
             yield from (Taken(n, {}, copies.upto(n), None) for n in range(len(cuts)))
             return
         reader = Reader(path, stream, _hears(cuts), _moves(cuts), decode, files.enter_context(ExitStack()))
-        for taken in _Pass(reader, cuts).clips():
+        for taken in _Pass(reader, cuts, apart).clips():
             if copies is not None:
                 copies.upto(taken.index)
             yield taken
@@ -84,9 +87,9 @@ def _moves(cuts: Sequence[Cut]) -> bool:
 class _Pass:
     """The way through a file."""
 
-    def __init__(self, reader: Reader, cuts: Sequence[Cut]) -> None:
+    def __init__(self, reader: Reader, cuts: Sequence[Cut], apart: Apart) -> None:
         self.reader = reader
-        self.waiting = deque(Clip(n, cut, reader.stream, reader.base) for n, cut in enumerate(cuts))
+        self.waiting = deque(Clip(n, cut, reader.stream, reader.base, apart) for n, cut in enumerate(cuts))
         self.active: list[Clip] = []
         self.recent: deque[tuple[float, Packet[Any], list[AudioFrame]]] = deque()
         self.decodes = any(clip.tracks for clip in self.waiting)
