@@ -304,7 +304,7 @@ def test_a_changed_etag_is_another_file(tmp_path, web, clip):
 def test_a_protocol_without_its_library_is_told(tmp_path):
     """The extra that brings it is named, or that the protocol is not known."""
     if find_spec("s3fs") is None:
-        with pytest.raises(SourceError, match=r"pip install 'vbuild\[s3\]'"):
+        with pytest.raises(SourceError, match=r"pip install 'vbuild-video\[s3\]'"):
             names("s3://bucket/videos")
     with pytest.raises(SourceError, match="nowhere:// is not known"):
         names("nowhere://bucket/videos")

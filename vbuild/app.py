@@ -99,9 +99,9 @@ def run(arguments: Sequence[str]) -> int:
         print(HELP, end="")
         return 0
     if arguments[0] == "--version":
-        from importlib.metadata import version
+        from vbuild import __version__
 
-        print(f"vbuild {version('vbuild')}")
+        print(f"vbuild {__version__}")
         return 0
     verb = VERBS.get(arguments[0])
     if verb is not None:

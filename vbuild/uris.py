@@ -23,7 +23,7 @@ TAGS = ("ETag", "etag", "md5Hash", "generation", "Content-MD5", "LastModified", 
 """Under which names file systems tell what changes with a file's content."""
 
 EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "http": "http", "https": "http"}
-"""Protocol → the extra of vbuild that brings what fsspec wants for it."""
+"""Protocol → the extra that brings what fsspec wants for it."""
 
 FOREIGN = {"aiohttp": "ClientError", "botocore.exceptions": "BotoCoreError", "gcsfs.retry": "HttpError"}
 """Errors that are no OSError, by the module of a file system that raises them."""
@@ -65,7 +65,7 @@ def filesystem(uri: str) -> tuple[Any, str]:
         found: tuple[Any, str] = fsspec.core.url_to_fs(uri)
     except ImportError as error:
         extra = EXTRAS.get(protocol)
-        remedy = f"pip install 'vbuild[{extra}]'" if extra else str(error)
+        remedy = f"pip install 'vbuild-video[{extra}]'" if extra else str(error)
         raise SourceError(f"{uri}: what reads {protocol}:// is not installed; {remedy}") from error
     except ValueError as error:
         raise SourceError(f"{uri}: {protocol}:// is not known ({error})") from error

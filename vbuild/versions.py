@@ -6,13 +6,15 @@ import os
 from functools import cache
 from importlib.metadata import version
 
-LIBRARIES = ("vbuild", "av", "duckdb", "lancedb", "numpy", "opencv-python-headless", "pyarrow", "pylance")
+from vbuild import __version__
+
+LIBRARIES = ("av", "duckdb", "lancedb", "numpy", "opencv-python-headless", "pyarrow", "pylance")
 
 
 @cache
 def versions() -> dict[str, str]:
     """Library → version."""
-    return {name: version(name) for name in LIBRARIES}
+    return {"vbuild": __version__, **{name: version(name) for name in LIBRARIES}}
 
 
 def machine() -> dict[str, str | int | None]:

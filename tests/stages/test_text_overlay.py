@@ -200,4 +200,4 @@ def test_without_the_package_it_is_said_how_to_install_it(missing, tmp_path):
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
     (line,) = [line for line in done.stderr.splitlines() if line]
-    assert "pip install 'vbuild[ocr]'" in line
+    assert "pip install 'vbuild-video[ocr]'" in line

