@@ -136,7 +136,8 @@ NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 TAKEN = frozenset(
     [
-        *("clip_id", "video_id", "uri", "start_s", "end_s", "duration_s", "source_w", "source_h", "source_fps"),
+        *("clip_id", "video_id", "uri", "start_s", "end_s", "duration_s", "start_pts", "end_pts"),
+        *("source_w", "source_h", "source_fps"),
         *("kept", "dropped_by", "duplicate_of", "error", "warning", "row_digest"),
         *("base", "decisions", "probe", "source", "split"),
     ]

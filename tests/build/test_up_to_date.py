@@ -9,6 +9,7 @@ import pytest
 from project import CLOCK, Project
 
 from vbuild.build import up_to_date
+from vbuild.stages.probe import Probe
 from vbuild.store import stamps
 
 HEAVY = {"numpy", "pyarrow", "lance", "lancedb", "torch", "transformers", "duckdb", "av", "cv2", "joblib", "pandas"}
@@ -76,6 +77,12 @@ def test_whatever_may_matter_ends_the_short_cut(project, change):
     """Files, parameters, predicates, the store's epoch, tables, and a stamp that cannot be read."""
     assert up_to_date(project.config()) is not None
     change(project)
+    assert up_to_date(project.config()) is None
+
+
+def test_another_probe_ends_the_short_cut(project, monkeypatch):
+    """Every build begins with the probe, though no dataset names it."""
+    monkeypatch.setattr(Probe, "version", Probe.version + 1)
     assert up_to_date(project.config()) is None
 
 

@@ -12,6 +12,7 @@ from vbuild.dataset.versions import fingerprint
 from vbuild.errors import StoreError, UsageError
 from vbuild.report import Report
 from vbuild.stage import recipe
+from vbuild.stages.probe import Probe
 from vbuild.store import stamps
 
 if TYPE_CHECKING:
@@ -185,7 +186,8 @@ def _state(config: Config, files: source.Listing) -> str:
 
     And of the lock, where the dataset must be as locked.
     """
-    recipes = {name: recipe(stage).id for name, stage in config.stages.items()} | {"/split": recipe(config.split).id}
+    fixed = {"/probe": recipe(Probe()).id, "/split": recipe(config.split).id}
+    recipes = {name: recipe(stage).id for name, stage in config.stages.items()} | fixed
     tables = fingerprint(config.output / config.name)
     held = lock.read(config) if config.locked else None
     parts: list[Any] = [settled(config), recipes, files.digest(), stamps.epoch(config.store), tables]

@@ -37,17 +37,29 @@ VIDEOS = pa.schema(
         pa.field("rotation", pa.int64()),
         pa.field("fps", pa.float64()),
         pa.field("vfr", pa.bool_()),
+        pa.field("interlaced", pa.bool_()),
         pa.field("duration", pa.float64()),
         pa.field("frames", pa.int64()),
+        pa.field("stream", pa.int64()),
+        pa.field("time_base_num", pa.int64()),
+        pa.field("time_base_den", pa.int64()),
+        pa.field("start_pts", pa.int64()),
+        pa.field("end_pts", pa.int64()),
+        pa.field("bitrate", pa.int64()),
         pa.field("audio", pa.string()),
         pa.field("clips", pa.int64()),
         pa.field("status", pa.string()),
         pa.field("error", pa.string()),
+        pa.field("remark", pa.string()),
     ]
 )
-"""`status`: ok, warning (what was lost stands in `error`), empty (no clip came of it), or failed."""
+"""`status`: ok; warning (see `remark`, or `error` for a stage of whole videos that failed); empty (no clip came of it,
+and `error` says why); or failed (`error`). `remark` is what the probe says of a file that can be used."""
 
-SAME = ("container", "codec", "pixel_format", "rotation", "fps", "vfr", "duration", "frames", "audio")
+SAME = (
+    *("container", "codec", "pixel_format", "rotation", "fps", "vfr", "interlaced", "duration", "frames"),
+    *("stream", "time_base_num", "time_base_den", "start_pts", "end_pts", "bitrate", "audio", "remark"),
+)
 """Columns that are the probe's own fields."""
 
 
@@ -91,7 +103,7 @@ def _probed(session: Session) -> list[dict[str, Any] | str]:
     known: dict[bytes, dict[str, Any] | str] = {}
     for shard in session.shards:
         videos = shard.videos
-        names = [*SAME, "width", "height", "remark"]
+        names = [*SAME, "width", "height"]
         table = session.shelf.take(videos, "probe", [value_column(n) for n in names])
         clips = np.bincount(shard.clips.place, minlength=len(videos)) if shard.clips else np.zeros(len(videos))
         split = videos.states(session.order.split.name) == State.DONE
@@ -100,7 +112,7 @@ def _probed(session: Session) -> list[dict[str, Any] | str]:
             table = pa.table([*table.columns, *kept.columns], names=[*table.column_names, *kept.column_names])
         for n, row in enumerate(table.to_pylist()):
             why = _failure(session, videos, n)
-            found = {**row, "remark": row["remark"] or why, "clips": int(clips[n])}
+            found = {**row, "error": why, "clips": int(clips[n])}
             known[bytes(videos.ids[n].item())] = found if split[n] else why or f"{SPLIT} was not reached"
     errors = session.identified.errors
     ids = session.identified.ids.tolist()
@@ -127,8 +139,8 @@ def _video(session: Session, n: int, found: dict[str, Any] | str) -> dict[str, A
     if isinstance(found, str):
         return {**row, "clips": 0, "status": "failed", "error": found}
     row |= {name: found[name] for name in (*SAME, *(f.name for i in _kept(session) for f in columns_of(i)))}
-    row |= {"w": found["width"], "h": found["height"], "clips": found["clips"], "error": found["remark"]}
-    row["status"] = "warning" if found["remark"] else "ok"
+    row |= {"w": found["width"], "h": found["height"], "clips": found["clips"], "error": found["error"]}
+    row["status"] = "warning" if found["error"] or found["remark"] else "ok"
     if not found["clips"]:
         row["status"] = "empty"
         row["error"] = row["error"] or f"{SPLIT} found no clip in {found['duration']:.2f} s"

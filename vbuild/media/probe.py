@@ -52,6 +52,8 @@ class Video:
     keyframes: int
     bitrate: int
     """Bits a second of the picture's packets."""
+    interlaced: bool
+    """Whether its frames are made of two fields."""
     vfr: bool
     """Whether frames stand at uneven distances, by more than the time base's rounding."""
     audio: str | None
@@ -167,6 +169,7 @@ def _video(container: InputContainer, stream: VideoStream, first: VideoFrame, sc
         stream=stream.index,
         keyframes=scan.keyframes,
         bitrate=round(scan.size * 8 / duration),
+        interlaced=first.interlaced_frame,
         vfr=_uneven(deltas, base),
         audio=None if sound is None else sound.codec.canonical_name,
         audio_rate=None if sound is None else sound.sample_rate,

@@ -262,7 +262,10 @@ BASE_SCHEMA = pa.schema([pa.field(name, pa.type_for_alias(kind)) for name, kind 
 
 
 def base_columns(items: Items, shelf: Shelf, rows: np.ndarray | None = None) -> pa.Table:
-    """The columns that every clip has, whatever its stages. Times are seconds of the source's own clock."""
+    """The columns that every clip has, whatever its stages.
+
+    Times are of the source's own clock: seconds, and ticks of its time base.
+    """
     assert items.parent is not None
     rows = np.arange(len(items)) if rows is None else rows
     video = items.place[rows]
@@ -277,6 +280,8 @@ def base_columns(items: Items, shelf: Shelf, rows: np.ndarray | None = None) -> 
             "start_s": pa.array(start, pa.float64()),
             "end_s": pa.array(end, pa.float64()),
             "duration_s": pa.array((items.end_pts[rows] - items.start_pts[rows]) * tick, pa.float64()),
+            "start_pts": pa.array(items.start_pts[rows], pa.int64()),
+            "end_pts": pa.array(items.end_pts[rows], pa.int64()),
             "source_w": probed["width"],
             "source_h": probed["height"],
             "source_fps": probed["fps"],

@@ -34,6 +34,8 @@ BASE: Mapping[str, str] = {
     "start_s": "float64",
     "end_s": "float64",
     "duration_s": "float64",
+    "start_pts": "int64",
+    "end_pts": "int64",
     "source_w": "int64",
     "source_h": "int64",
     "source_fps": "float64",

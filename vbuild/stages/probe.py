@@ -18,7 +18,7 @@ class Probe(Stage):
     for every result has a warning of its own. Raises MediaError for a file without a picture that can be decoded.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     phase: ClassVar[Phase] = "measure"
     scope: ClassVar = "video"
     writes: ClassVar[Mapping[str, str]] = {
@@ -40,6 +40,7 @@ class Probe(Stage):
         "stream": "int64",
         "keyframes": "int64",
         "bitrate": "int64",
+        "interlaced": "bool",
         "vfr": "bool",
         "audio": "string",
         "audio_rate": "int64",
