@@ -20,6 +20,24 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 
+FORMATS = (
+    *("mov", "mp4", "matroska", "webm", "avi", "mpegts", "mpeg", "mpegvideo", "flv", "ogg", "asf", "mxf", "rm", "nut"),
+    *("ivf", "obu", "av1", "h264", "hevc", "vvc", "m4v", "h263", "h261", "vc1", "dirac", "mjpeg", "mjpeg_2000", "dv"),
+    *("gxf", "lxf", "wtv", "nsv", "nuv", "pva", "ty", "swf", "live_flv", "yuv4mpegpipe", "cavsvideo", "avs2", "avs3"),
+    *("dnxhd", "mlv", "cine", "r3d", "ipu", "evc", "apv", "bink", "smk", "flic", "roq", "4xm", "vivo", "amv", "kux"),
+    *("gif", "apng", "jpegxl_anim", "image2", "jpeg_pipe", "png_pipe", "webp_pipe", "bmp_pipe", "tiff_pipe"),
+    *("wav", "w64", "mp3", "aac", "flac", "ac3", "eac3", "dts", "amr", "aiff", "au", "caf", "ape", "tta", "wv", "loas"),
+)
+"""Demuxers that read one file and nothing else: what another file holds would be in no key. No playlists, no streams
+of the network, no devices."""
+
+ALONE = {"format_whitelist": ",".join(FORMATS), "protocol_whitelist": "file", "pattern_type": "none"}
+"""Options by which FFmpeg opens the file that is named and no other."""
+
+HEAD = 512
+"""Bytes that tell a text."""
+
+
 @contextmanager
 def opened(path: str, hardware: HWAccel | None = None) -> Iterator[InputContainer]:
     """A file that a path or a uri names, open for reading; `hardware` decodes what it can.
@@ -30,14 +48,28 @@ def opened(path: str, hardware: HWAccel | None = None) -> Iterator[InputContaine
         raise MediaError("the file is empty (0 bytes)")
     with ExitStack() as stack:
         try:
-            file = path if uris.is_path(path) else stack.enter_context(uris.opened(path))
-            container = av.open(file, "r", metadata_errors="replace", hwaccel=hardware)
+            file = f"file:{path}" if uris.is_path(path) else stack.enter_context(uris.opened(path))
+            container = av.open(file, "r", metadata_errors="replace", hwaccel=hardware, container_options=ALONE)
         except FileNotFoundError as error:
             raise MediaError("the file is gone") from error
         except uris.trouble(av.FFmpegError) as error:
-            raise MediaError(f"it is no video that can be opened ({said(error)})") from error
+            raise MediaError(f"it is no video that can be opened ({_why(path, error)})") from error
         with container:
             yield container
+
+
+def _why(path: str, error: Exception) -> str:
+    """What is wrong with a file that FFmpeg does not open."""
+    try:
+        with uris.opened(path) as stream:
+            head = stream.read(HEAD).decode(errors="ignore")
+    except uris.trouble() as unread:
+        return uris.said(unread)
+    if head and all(character.isprintable() or character.isspace() for character in head):
+        return "it is a text: a playlist, a description of a stream, a web page"
+    if isinstance(error, av.ArgumentError):
+        return "its format is none of those that hold their own pictures, all in one file"
+    return said(error)
 
 
 def picture(container: InputContainer) -> VideoStream:

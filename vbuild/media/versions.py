@@ -3,7 +3,7 @@
 They stand apart from that code because the planner reads them and must not load av.
 """
 
-PROBE = 1
+PROBE = 2
 """What `probe` says of a file: its spans, sizes, rates and turns."""
 
 DEINTERLACE = 1
