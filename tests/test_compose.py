@@ -195,6 +195,17 @@ WRONG = {
     "failures.retry=alwys": "did you mean 'always'?",
     "source.limit=x": "source.limit='x': a whole number is expected",
     "name=a/b": "a dataset's name is a folder's",
+    "executor.workers=-1": "executor.workers=-1: must be 0 (none) or more processes",
+    "executor.shard=0": "executor.shard=0: must be 1 or more videos",
+    "source.limit=0": "source.limit=0: must be 1 or more videos",
+    "source.path=[]": "source.path=[]: a folder, a list or a video is needed",
+    "source.path=": "source.path=['']: a folder, a list or a video is needed",
+    "failures.backoff=-1": "failures.backoff=-1.0: must be 0 or more seconds",
+    "stages.motion.batch=0": "stages.motion.batch=0: must be 1 or more clips",
+    "split.batch=-3": "split.batch=-3: must be 1 or more clips",
+    "stages.motion.on=all": "stages.motion.on: it is called clips now; write clips: all",
+    "split=7": "the name of one of its files, not a number",
+    "split=null": "cannot be null",
     "word": "it is neither a command nor key=value",
     "stages=3": "stages",
     "split.length=[1": "it cannot be read",
@@ -209,6 +220,44 @@ def test_a_mistake_is_one_line(argument):
         load(arguments)
     assert WRONG[argument] in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+FILES = {
+    "stages: {motion: {fps: 2}": "line 6: it is no YAML: expected ',' or '}'",
+    "\tx: 1": "line 5: it is no YAML: found character",
+    "stages: {motion: {fps: 2, fps: 3}}": "line 5: it is no YAML: found duplicate key fps",
+    "name: \xff": "line 5: it is no UTF-8",
+    "stages: {motion: {on: all}}": "stages.motion.on: it is called clips now; write clips: all",
+    "where: {no: motion_mean > 0}": "where.False: YAML reads this name as false, as it does on, off, yes and no",
+    "where: {1: motion_mean > 0}": "where.1: YAML reads this name as a number; put it in quotes",
+    "where: {1.5: motion_mean > 0}": "where.1.5: YAML reads this name as a number; put it in quotes",
+    "where: {null: motion_mean > 0}": "YAML reads a name in it as null",
+    "stages: {transcode: {options: {1: 2}}}": "stages.transcode.options.1: YAML reads this name as a number",
+    "12: x": "12: YAML reads this name as a number",
+    "name: 007": "name=7: YAML reads it as a number or a date, not as a text; put it in quotes",
+}
+
+
+@pytest.mark.parametrize("line", FILES)
+def test_a_mistake_in_a_file_is_one_line(line):
+    """Of what is no YAML the file and the line are named, and of names that YAML takes for something else the key."""
+    head = "# @package _global_\ndefaults:\n  - folder\n  - _self_\n"
+    own("wrong", "")
+    Path("conf/dataset/wrong.yaml").write_bytes(f"{head}{line}\n".encode("latin-1"))
+    with pytest.raises(UsageError) as raised:
+        load(["+dataset=wrong", "source.path=."])
+    assert FILES[line] in str(raised.value)
+    assert "\n" not in str(raised.value)
+    if "line" in FILES[line].split(":")[0]:
+        assert str(raised.value).startswith(f"{Path.cwd()}/conf/dataset/wrong.yaml line ")
+    assert "wrong" in {declared.name for declared in datasets()}
+
+
+def test_a_name_of_digits_is_a_name():
+    """On the command line, and of a file; YAML takes 007 for 7."""
+    own("2024", OWN)
+    assert load(["+dataset=2024"]).name == "2024"
+    assert load(["+dataset=2024", "name=007"]).name == "007"
 
 
 def test_what_is_missing_is_named():

@@ -105,7 +105,7 @@ def test_versions_change_the_recipe(cls):
 
 @EACH
 def test_no_knob_and_no_wiring_changes_the_recipe(cls, tmp_path):
-    """Whatever a knob, `of`, `on` and `at` are, and wherever a file of one content lies, the recipe is the same."""
+    """Whatever a knob, `of`, `clips` and `at` are, and wherever a file of one content lies, the recipe is the same."""
     now = shipped.made(cls)
     for f in dataclasses.fields(cls):
         if not is_param(f):
@@ -118,7 +118,7 @@ def test_no_knob_and_no_wiring_changes_the_recipe(cls, tmp_path):
 def test_the_name_of_an_instance_is_in_no_key():
     """The same stage under two names has one recipe."""
     plain = {"_target_": "vbuild.stages.motion.Motion"}
-    order = arrange(_config({"a": plain, "b": {**plain, "batch": 3, "on": "all"}}))
+    order = arrange(_config({"a": plain, "b": {**plain, "batch": 3, "clips": "all"}}))
     first, second = order.clip_stages
     assert first.name != second.name
     assert first.recipe.id == second.recipe.id

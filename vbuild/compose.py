@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import typing
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,15 +11,16 @@ from typing import TYPE_CHECKING, Any
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import KeyValidationError, OmegaConfBaseException
+from yaml import MarkedYAMLError, YAMLError
 
 from vbuild.check import hint
 from vbuild.config import Config, checked
 from vbuild.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 HERE = Path(__file__).parent
 CONF = next(path for path in (HERE / "conf", HERE.parent / "conf") if path.is_dir())
@@ -28,10 +30,13 @@ ROOT = "config"
 TEXTS = re.compile(r"where\.\w+|.*\.keep")
 """Keys whose values are SQL, which Hydra's grammar would read as its own."""
 
-REFUSALS = (HydraException, OmegaConfBaseException, ValueError)
-"""What Hydra raises for a wrong command line; ValueError for a null group, and for flags that exclude others."""
+REFUSALS = (HydraException, OmegaConfBaseException, YAMLError, ValueError)
+"""What Hydra raises for a wrong command line or file; ValueError for a null group, for flags that exclude others, and
+for a file in another encoding."""
 
-PATHS = frozenset({"source.path", "store", "output", "upstream"})
+LITERAL = frozenset({"name", "source.path", "store", "output", "upstream"})
+"""Keys whose values are texts, whatever they look like."""
+
 SCALARS = frozenset({"name", "store", "output", "upstream", "locked"})
 
 
@@ -54,8 +59,8 @@ def _search_path() -> list[str]:
 
 def _folder(path: Any) -> str:
     """The name of a dataset made of a folder: the folder's, of what may stand in a name."""
-    first = path if isinstance(path, str) else next(iter(path))
-    stem = Path(first).absolute()
+    first = path if not isinstance(path, ListConfig) else next(iter(path), "")
+    stem = Path(str(first)).absolute()
     text = stem.stem if stem.suffix and not stem.is_dir() else stem.name
     return re.sub(r"[^\w.+-]+", "-", text).strip("-.") or "videos"
 
@@ -88,7 +93,8 @@ def _files(conf: Path) -> list[Path]:
 
 
 def _about(path: Path) -> str:
-    comments = (line[1:].strip() for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#"))
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    comments = (line[1:].strip() for line in lines if line.startswith("#"))
     return next((text for text in comments if not text.startswith("@package")), "")
 
 
@@ -114,6 +120,8 @@ def _composed(overrides: Sequence[str]) -> DictConfig:
             return hydra_compose(ROOT, list(overrides), return_hydra_config=True)
     except REFUSALS as error:
         raise UsageError(reworded(error)) from error
+    except OSError as error:
+        raise UsageError(f"{error.filename}: it cannot be read ({error.strerror})") from error
 
 
 def choice(composed: DictConfig) -> str:
@@ -126,7 +134,8 @@ def choice(composed: DictConfig) -> str:
 
 def config_of(composed: DictConfig, declared: str, *, suffix: str = "") -> Config:
     """The checked configuration of what Hydra composed."""
-    plain = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
+    names: Any = [key for key in composed if key != "hydra"]
+    plain = OmegaConf.masked_copy(composed, names)
     missing = sorted(_missing(plain))
     if missing:
         raise UsageError("; ".join(f"{key}: a value is needed, give {key}=…" for key in missing))
@@ -137,12 +146,13 @@ def config_of(composed: DictConfig, declared: str, *, suffix: str = "") -> Confi
     assert isinstance(data, dict)
     if suffix:
         data["name"] = f"{data.get('name') or declared}-{suffix}"
-    return checked({str(key): value for key, value in data.items()}, declared=declared)
+    return checked(typing.cast("dict[str, Any]", data), declared=declared)
 
 
 def _missing(node: Any, path: str = "") -> Iterator[str]:
     """The keys that stand at ???; what is interpolated from one of them needs no value of its own."""
-    for key in map(str, node) if isinstance(node, DictConfig) else ():
+    keys: Iterable[Any] = node if isinstance(node, DictConfig) else ()
+    for key in keys:
         if OmegaConf.is_missing(node, key):
             yield f"{path}{key}"
         elif not OmegaConf.is_interpolation(node, key):
@@ -163,8 +173,9 @@ def _rewritten(argument: str, *, sweep: bool) -> str:
     if not equals or argument.startswith(("-", "~", "hydra")):
         return argument
     if bare == "dataset":
-        return f"+dataset={value}"
-    if TEXTS.fullmatch(bare) or (bare in PATHS and not sweep):
+        names = [value] if value.startswith(("[", "'", '"')) else value.split(",")
+        return f"+dataset={','.join(map(_quoted, names))}"
+    if TEXTS.fullmatch(bare) or (bare in LITERAL and not sweep):
         value = _quoted(value)
     if bare == key and "@" not in key and ("." in key or key in SCALARS):
         key = f"++{key}"
@@ -200,14 +211,25 @@ def _placed(arguments: list[str]) -> list[str]:
 def reworded(error: Exception) -> str:
     """An error of Hydra or OmegaConf in one line, with the nearest name where a name is wrong."""
     text = " ".join(str(error).split())
+    if isinstance(error, YAMLError):
+        return _unparsed(error)
+    if isinstance(error, UnicodeDecodeError):
+        return _undecoded(error)
+    if isinstance(error.__cause__, KeyValidationError):
+        where = error.__cause__.full_key or "a file of the dataset"
+        return f"{where}: YAML reads a name in it as null or in another way that is no text; put the name in quotes"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = error.missing_cfg_file.rpartition("/")
         return f"{group or 'config'}={name}: there is no such {group or 'config'}{hint(name, error.options or ())}"
     if isinstance(error, OverrideParseException):
         key, _, value = error.override.partition("=")
         return f"{error.override}: it cannot be read; put the value in quotes of its own, as in '{key}=\"{value}\"'"
+    if text.startswith("Config group override must be") and "NoneType" not in text:
+        return "a group, such as split, takes the name of one of its files, not a number"
     if text.startswith("Config group override must be"):
         return "a group, such as split, cannot be null; name one of its files, or null the keys that it gave"
+    if found := re.match(r"In '([^']+)': .*Cannot merge DictConfig with ListConfig", text):
+        return f"{found[1]}.yaml: a group of keys is expected, and it is a list"
     if found := re.search(r"Could not override '([^']+)'", text):
         groups = [path.name for path in CONF.iterdir() if path.is_dir() and path.name != "dataset"]
         keys = [f.name for f in fields(Config) if f.name != "declared"]
@@ -217,3 +239,22 @@ def reworded(error: Exception) -> str:
     if found := re.search(r"Multiple values for (\S+?)\.", text):
         return f"{found[1]}: it is given twice; name one, or use -m {found[1]}=a,b to build several"
     return text.split(" See https:")[0].split(" full_key:")[0]
+
+
+def _unparsed(error: YAMLError) -> str:
+    """What is no YAML, by its file and line."""
+    if not isinstance(error, MarkedYAMLError) or error.problem_mark is None:
+        return f"a file is no YAML: {' '.join(str(error).split())}"
+    mark, context = error.problem_mark, error.context_mark
+    since = f", {error.context} in line {context.line + 1}" if context and context.line != mark.line else ""
+    return f"{mark.name} line {mark.line + 1}: it is no YAML: {error.problem}{since}"
+
+
+def _undecoded(error: UnicodeDecodeError) -> str:
+    """What is no UTF-8; Hydra does not say which file it read."""
+    own = user_conf()
+    for path in sorted(own.rglob("*.yaml")) if own else ():
+        if (data := path.read_bytes()) == error.object or error.object in data:
+            line = data.count(b"\n", 0, data.index(error.object) + error.start) + 1
+            return f"{path} line {line}: it is no UTF-8; save it as UTF-8"
+    return f"a file is no UTF-8: {error}"

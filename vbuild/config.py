@@ -38,6 +38,13 @@ class Source:
     limit: int | None = None
     """The first so many videos, in order of their paths."""
 
+    def __post_init__(self) -> None:
+        """Refuses a source of nothing."""
+        if not all(self.path) or not self.path:
+            raise UsageError(f"path={list(self.path)}: a folder, a list or a video is needed")
+        if self.limit is not None and self.limit < 1:
+            raise UsageError(f"limit={self.limit}: must be 1 or more videos, or null for all")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Local:
@@ -47,6 +54,13 @@ class Local:
     """Processes; one a core by default. 0 runs everything in the build's own process."""
     shard: int = knob(256)
     """Videos that move through the waves together."""
+
+    def __post_init__(self) -> None:
+        """Refuses less than nothing."""
+        if self.workers is not None and self.workers < 0:
+            raise UsageError(f"workers={self.workers}: must be 0 (none) or more processes, or null for one a core")
+        if self.shard < 1:
+            raise UsageError(f"shard={self.shard}: must be 1 or more videos")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +83,8 @@ class Failures:
         """Refuses what no build could do."""
         if self.attempts < 1:
             raise UsageError(f"attempts={self.attempts}: an action is tried at least once")
+        if self.backoff < 0:
+            raise UsageError(f"backoff={self.backoff}: must be 0 or more seconds")
         if self.max is not None and self.max < 0:
             raise UsageError(f"max={self.max}: must be 0 or more failures, or null for no limit")
         if self.max_rate is not None and not 0 <= self.max_rate <= 1:
@@ -151,9 +167,10 @@ FOLDER = re.compile(r"[\w.,=+@-]+")
 def checked(data: Mapping[str, Any], *, declared: str) -> Config:
     """The configuration of a dataset from composed plain data. Raises UsageError with the path of the key at fault."""
     stages, windows = _group(data, "stages"), _group(data, "windows")
+    _texts(data)
     known: dict[str, Any] = {
         "declared": declared,
-        "name": _name(data.get("name") or declared),
+        "name": _name(declared if data.get("name") is None else data["name"]),
         "stages": {
             name: _stage(value, f"stages.{name}", stages, windows)
             for name, value in stages.items()
@@ -180,8 +197,26 @@ def _group(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return group or {}
 
 
-def _name(name: Any) -> str:
-    text = str(name)
+def _texts(value: Any, path: str = "") -> None:
+    """Refuses names of which YAML has made something else than a text."""
+    for key, item in value.items() if isinstance(value, Mapping) else ():
+        if isinstance(key, str):
+            _texts(item, join(path, key))
+        elif key is True and re.fullmatch(r"stages\.\w+|split", path):
+            raise _renamed(path, item)
+        else:
+            made = str(key).lower() if isinstance(key, bool) else "a number" if isinstance(key, int | float) else key
+            also = ", as it does on, off, yes and no" if isinstance(key, bool) else ""
+            raise UsageError(f"{join(path, key)}: YAML reads this name as {made}{also}; put it in quotes")
+
+
+def _renamed(path: str, value: Any) -> UsageError:
+    return UsageError(f"{path}.on: it is called clips now; write clips: {value}")
+
+
+def _name(text: Any) -> str:
+    if not isinstance(text, str):
+        raise UsageError(f"name={text}: YAML reads it as a number or a date, not as a text; put it in quotes")
     if not FOLDER.fullmatch(text) or text.startswith((".", "-")):
         raise UsageError(f"name={text!r}: a dataset's name is a folder's; use letters, digits and . , = + @ _ -")
     return text
@@ -217,12 +252,17 @@ def _stage(value: Any, path: str, others: Mapping[str, Any] = NONE, windows: Map
     if not isinstance(value, Mapping) or not isinstance(value.get("_target_"), str):
         raise UsageError(f"{path}={value!r}: a stage is expected: a group of keys with _target_: the path of its class")
     cls = _class(value["_target_"], path)
+    if "on" in value and "on" not in cls.__dataclass_fields__:
+        raise _renamed(path, value["on"])
     keys = {key: item for key, item in value.items() if key != "_target_"}
     for name, kind in typing.get_type_hints(cls).items():
         own = keys.get(name)
         if kind is Windows and windows and (own is None or isinstance(own, Mapping)):
             keys[name] = {**windows, **(own or {})}
-    return into(cls, keys, path)
+    stage = into(cls, keys, path)
+    if stage.batch < 1:
+        raise UsageError(f"{path}.batch={stage.batch}: must be 1 or more clips")
+    return stage
 
 
 def _class(target: str, path: str) -> type[Stage]:

@@ -261,7 +261,7 @@ class Stage:
 
     of: str | Mapping[str, str] | None = wiring(None)
     """The instance (or per port the instance) whose columns this one reads."""
-    on: Literal["kept", "all"] = wiring("kept")
+    clips: Literal["kept", "all"] = wiring("kept")
     """Which clips it is for: those that are kept where it stands, or all."""
     at: Phase | None = wiring(None)
     """Another phase than the stage's own, for this dataset."""

@@ -133,7 +133,7 @@ class History:
 
     def stage(self, project):
         if project.stages.pop("length", None) is None:
-            project.stages["length"] = made.Length(of="word", on=self.random.choice(["kept", "all"]))
+            project.stages["length"] = made.Length(of="word", clips=self.random.choice(["kept", "all"]))
         return project.stages.keys()
 
     def shard(self, project):

@@ -14,7 +14,7 @@ MS = Fraction(1, 1000)
 
 
 def clips(scenes, pts=(), base=MS, **rules):
-    row = Lengths(**rules).clips(scenes, pts, base)
+    row = Lengths(**rules).bounds(scenes, pts, base)
     return list(zip(row["start_pts"], row["end_pts"], strict=True))
 
 

@@ -53,7 +53,7 @@ class Lookup:
     def look(self, items: Items, instance: Instance) -> np.ndarray:
         """Finds an instance's actions for items, notes their states, and returns the rows that have to run."""
         keys, state = self.shelf.keys(items, instance)
-        wanted = items.kept if instance.stage.on == "kept" else np.ones(len(items), bool)
+        wanted = items.kept if instance.stage.clips == "kept" else np.ones(len(items), bool)
         state[~wanted] = State.UNWANTED
         found = items.found[instance.name] = Found(keys, state, np.zeros(len(items), bool))
         count = self.count(instance.name)
@@ -70,7 +70,7 @@ class Lookup:
         missing = ready[~stored]
         failed = self._failed(instance, keys[missing])
         found.state[missing[failed]] = State.FAILED
-        if instance.stage.on == "kept":
+        if instance.stage.clips == "kept":
             unsure = missing[~items.sure[missing] & (found.state[missing] == State.MISSING)]
             found.state[unsure] = State.UNKNOWN
         run = np.flatnonzero(found.state == State.MISSING)

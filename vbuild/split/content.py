@@ -41,7 +41,7 @@ class Content(Lengths, Stage):
             changes = clip.columns["changes"]
             pts, end, base = timed(clip.columns["probe"], changes["times"])
             found = cuts(self.detector(), changes)
-            yield self.clips(scenes_between(found, pts, end, whole=self.whole), pts, base)
+            yield self.bounds(scenes_between(found, pts, end, whole=self.whole), pts, base)
 
     def detector(self) -> Any:
         """PySceneDetect's detector with these parameters."""

@@ -51,7 +51,7 @@ class Lengths:
         if self.limit is not None and self.limit < 1:
             raise UsageError(f"limit={self.limit}: must be 1 or more clips, or null for all")
 
-    def clips(self, scenes: Iterable[tuple[int, int]], pts: Sequence[int], base: Fraction) -> Row:
+    def bounds(self, scenes: Iterable[tuple[int, int]], pts: Sequence[int], base: Fraction) -> Row:
         """The clips of a video: `start_pts` and `end_pts`, in the order of its scenes.
 
         `scenes` and `pts`, the sorted times of all its frames, are in ticks of `base` seconds.

@@ -69,7 +69,7 @@ class Scenes(Lengths, Stage):
             scenes = model.of(clip.columns["source"]["uri"])
             if scenes is None:
                 raise StageError(f"{self.file} names no scene of it")
-            yield self.clips(spans(scenes, pts, end, base), pts, base)
+            yield self.bounds(spans(scenes, pts, end, base), pts, base)
 
 
 def spans(bounds: Sequence[Bound], pts: Sequence[int], end: int, base: Fraction) -> list[tuple[int, int]]:

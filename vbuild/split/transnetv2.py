@@ -56,7 +56,7 @@ class TransNetV2(Lengths, Stage):
                 scenes = []
             elif all(flags) and self.whole and pts:
                 scenes = [(pts[0], end)]
-            yield self.clips(scenes, pts, base)
+            yield self.bounds(scenes, pts, base)
 
 
 def quiet(flags: Sequence[bool]) -> Iterator[tuple[int, int]]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from vbuild.errors import UsageError
 from vbuild.media.versions import PASSES
 from vbuild.models import transnetv2
 from vbuild.stage import Clip, Frames, Phase, Row, Sink, Stage, knob
@@ -36,6 +37,11 @@ class Shots(Stage):
     """`cpu`, `cuda`, or `auto`: cuda where there is one."""
     windows: int = knob(1)
     """Windows that go through the network together."""
+
+    def __post_init__(self) -> None:
+        """Refuses windows of nothing."""
+        if self.windows < 1:
+            raise UsageError(f"windows={self.windows}: must be 1 or more")
 
     def asks(self) -> Frames:
         """Every frame at the network's size."""
