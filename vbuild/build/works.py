@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from av.video.format import VideoFormat
 
+from vbuild.executor.memory import need
 from vbuild.executor.work import Job, Span, Work
 from vbuild.media.reader import UNTIMED
 from vbuild.plan.items import NOBODY
@@ -22,6 +24,9 @@ SECONDS_A_PASS = 60.0
 GOPS_A_PASS = 6
 """Keyframes' distances in a pass at least: it decodes from the keyframe before it, which costs 3 % of six."""
 
+PICTURE = ("stream", "bitrate", "pixel_format", "coded_width", "coded_height", "fps")
+"""What a pass takes from the probe of its video."""
+
 ROWS_A_WORK = 512
 """Actions without footage that travel together."""
 
@@ -34,13 +39,16 @@ def works(items: Items, missing: Mapping[str, np.ndarray], wave: Sequence[Instan
             yield from _columns(items, instance, missing[instance.name], shelf)
     rows = _union([missing[i.name] for i in footage])
     for part in _passes(items, rows, shelf):
-        uri, stream, bitrate = _video(items, part[:1], shelf)
+        uri, probed = _video(items, part[:1], shelf)
         jobs = []
         for instance in footage:
             own = np.flatnonzero(np.isin(part, missing[instance.name]))
             if len(own):
                 jobs.append(_job(items, instance, part[own], own, shelf))
-        yield Work(uri, stream, _spans(items, part, shelf), tuple(jobs), bitrate, shelf.decode)
+        spans = _spans(items, part, shelf)
+        bits = VideoFormat(probed["pixel_format"]).padded_bits_per_pixel
+        memory = need(jobs, spans, probed["coded_width"], probed["coded_height"], bits, probed["fps"])
+        yield Work(uri, probed["stream"], spans, tuple(jobs), probed["bitrate"], shelf.decode, memory)
 
 
 def _union(columns: Sequence[np.ndarray]) -> np.ndarray:
@@ -99,12 +107,12 @@ def _job(items: Items, instance: Instance, rows: np.ndarray, spans: np.ndarray, 
     )
 
 
-def _video(items: Items, row: np.ndarray, shelf: Shelf) -> tuple[str, int, int]:
-    """The path, the stream and the bitrate of the video of a row."""
+def _video(items: Items, row: np.ndarray, shelf: Shelf) -> tuple[str, dict[str, Any]]:
+    """The path of the video of a row, and what the probe says of its pictures."""
     videos = items.parent or items
     place = row if items.parent is None else items.place[row]
-    (probed,) = shelf.take(items, "probe", ["stream", "bitrate"], row).to_pylist()
-    return videos.uris[int(place[0])], probed["stream"], probed["bitrate"]
+    (probed,) = shelf.take(items, "probe", list(PICTURE), row).to_pylist()
+    return videos.uris[int(place[0])], probed
 
 
 def _spans(items: Items, rows: np.ndarray, shelf: Shelf) -> tuple[Span, ...]:

@@ -70,6 +70,8 @@ class Work:
     bitrate: int | None = None
     """Bits a second of the video's picture."""
     decode: Decode = Decode()
+    memory: int = 0
+    """Bytes that it takes beside a bare worker."""
 
     def actions(self) -> set[tuple[str, bytes]]:
         """What it does, by recipe and key."""
