@@ -42,7 +42,8 @@ class Frames:
     """Sampled frames of each clip, chosen by presentation time: one of `fps`, `count` or `every`.
 
     `fps`: at start, start + 1/fps, … the frame nearest in time. `count`: at the middles of that many equal parts.
-    `every`: all frames. Times of frames are half-open in the clip: a frame belongs to exactly one clip.
+    `every`: all frames. A clip's pictures are the frame that stands when it begins, at time 0 though it may have come
+    before, and those that come until it ends, its end not in it.
     """
 
     fps: float | None = None
@@ -210,6 +211,8 @@ class Clip:
     """Seconds of the source's clock."""
     bitrate: int | None = None
     """Bits a second of the source's picture."""
+    fps: float | None = None
+    """Frames a second of the source; None where it has but one."""
     frames: Sampled | None = None
     sound: np.ndarray | None = None
     """float32 (channels, samples)."""
@@ -285,10 +288,6 @@ class Stage:
 
         It is called before a build starts in which the stage may run.
         """
-
-    def holds(self, width: int, height: int) -> int:  # noqa: ARG002
-        """Bytes that it holds of a clip whose pictures are of a size, beside what it asks for: how many run at once."""
-        return 0
 
     def load(self) -> Any:
         """What is dear to make (a model), once a worker; handed to `run` and `open`."""

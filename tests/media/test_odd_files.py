@@ -15,7 +15,6 @@ from footage import video
 
 from vbuild.errors import MediaError
 from vbuild.media.clip import Cut
-from vbuild.media.files import opened
 from vbuild.media.passes import footage
 from vbuild.media.probe import probe
 from vbuild.stage import Frames
@@ -27,7 +26,7 @@ TINY = Frames(every=True, size=(8, 8), format="gray")
 
 
 def outcome(path: Path) -> tuple[str, int, int, str]:
-    """What comes of a file in clips of 10 s: status, clips with a frame, frames decoded, and what is said of it."""
+    """What comes of a file in clips of 10 s: status, clips with a picture, their pictures, and what is said of it."""
     try:
         found = probe(str(path))
     except MediaError as error:
@@ -38,7 +37,7 @@ def outcome(path: Path) -> tuple[str, int, int, str]:
     while bounds[-1] < found.end_pts:
         bounds.append(min(-(-(found.start_pts + len(bounds) * step) // 1), found.end_pts))
     cuts = [Cut(a, b, {"all": TINY}) for a, b in pairwise(bounds)]
-    taken = list(footage(str(path), found.stream, cuts))
+    taken = list(footage(str(path), found.stream, cuts, through=found.jumps > 0))
     assert [t.index for t in taken] == sorted(t.index for t in taken)
     for cut, part in zip(cuts, sorted(taken, key=lambda t: t.index), strict=True):
         times = part.found["all"].times
@@ -53,7 +52,7 @@ def outcome(path: Path) -> tuple[str, int, int, str]:
 def plain(path: Path) -> int:
     """Frames that PyAV decodes of a file, packet by packet."""
     count = 0
-    with opened(str(path)) as container:
+    with av.open(str(path), metadata_errors="replace") as container:
         stream = next(s for s in container.streams.video)
         try:
             for packet in container.demux(stream):

@@ -55,10 +55,20 @@ def test_a_frame_belongs_to_exactly_one_clip(tmp_path, name):
     """In every container the clips' frames are the video's, each once, in order, and the right ones."""
     codec = {".mpg": "mpeg2video", ".webm": "libvpx-vp9", ".avi": "mpeg4"}.get(Path(name).suffix, "libx264")
     path = video(tmp_path / name, seconds=4, fps=25, numbered=True, codec=codec)
-    bounds = [0, 1.0, 1.5, 2.5, 10]
+    bounds = [0, 1.0, 1.52, 2.52, 10]
     found = numbers(path, cuts_of(path, bounds, all=EVERY))
     assert [n for clip in found for n in clip] == list(range(100))
     assert [clip[0] for clip in found] == [0, 25, 38, 63]
+
+
+def test_a_clip_that_begins_between_frames_begins_with_the_one_that_stands(tmp_path):
+    """The frame before is its first, at time 0; all others are at their own times."""
+    path = video(tmp_path / "a.mp4", seconds=2, fps=10, numbered=True)
+    _, taken = footage(str(path), 0, cuts_of(path, [0, 0.95, 1.25], all=EVERY, few=Frames(fps=10, size=(128, 96))))
+    assert [number_of(p) for p in taken.found["all"].pixels] == [9, 10, 11, 12]
+    assert taken.found["all"].times == pytest.approx([0, 0.05, 0.15, 0.25])
+    assert [number_of(p) for p in taken.found["few"].pixels] == [9, 10, 11]
+    assert taken.frames == 4
 
 
 def test_clips_that_overlap_and_leave_gaps(tmp_path):

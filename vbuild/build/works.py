@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from av.video.format import VideoFormat
 
-from vbuild.executor.memory import need
 from vbuild.executor.work import Job, Span, Work
-from vbuild.media.reader import UNTIMED
+from vbuild.media.reader import sought
 from vbuild.plan.items import NOBODY
 
 if TYPE_CHECKING:
@@ -23,9 +21,6 @@ SECONDS_A_PASS = 60.0
 
 GOPS_A_PASS = 6
 """Keyframes' distances in a pass at least: it decodes from the keyframe before it, which costs 3 % of six."""
-
-PICTURE = ("stream", "bitrate", "pixel_format", "coded_width", "coded_height", "fps")
-"""What a pass takes from the probe of its video."""
 
 ROWS_A_WORK = 512
 """Actions without footage that travel together."""
@@ -45,10 +40,16 @@ def works(items: Items, missing: Mapping[str, np.ndarray], wave: Sequence[Instan
             own = np.flatnonzero(np.isin(part, missing[instance.name]))
             if len(own):
                 jobs.append(_job(items, instance, part[own], own, shelf))
-        spans = _spans(items, part, shelf)
-        bits = VideoFormat(probed["pixel_format"]).padded_bits_per_pixel
-        memory = need(jobs, spans, probed["coded_width"], probed["coded_height"], bits, probed["fps"])
-        yield Work(uri, probed["stream"], spans, tuple(jobs), probed["bitrate"], shelf.decode, memory)
+        yield Work(
+            uri,
+            probed["stream"],
+            _spans(items, part, shelf),
+            tuple(jobs),
+            bitrate=probed["bitrate"],
+            fps=probed["fps"],
+            through=probed["jumps"] > 0,
+            decode=shelf.decode,
+        )
 
 
 def _union(columns: Sequence[np.ndarray]) -> np.ndarray:
@@ -74,9 +75,9 @@ def _passes(items: Items, rows: np.ndarray, shelf: Shelf) -> Iterator[np.ndarray
 
 def _ticks_a_pass(items: Items, row: np.ndarray, shelf: Shelf) -> int | None:
     """How long a pass over a row's video is, in ticks; None for one that is read through, wherever a pass begins."""
-    fields = ["container", "keyframes", "duration", "time_base_num", "time_base_den"]
+    fields = ["container", "codec", "jumps", "keyframes", "duration", "time_base_num", "time_base_den"]
     (probed,) = shelf.take(items, "probe", fields, row).to_pylist()
-    if probed["container"] in UNTIMED:
+    if probed["jumps"] or not sought(probed["container"], probed["codec"]):
         return None
     seconds = max(SECONDS_A_PASS, GOPS_A_PASS * probed["duration"] / max(probed["keyframes"], 1))
     ticks: int = round(seconds * probed["time_base_den"] / probed["time_base_num"])
@@ -108,10 +109,10 @@ def _job(items: Items, instance: Instance, rows: np.ndarray, spans: np.ndarray, 
 
 
 def _video(items: Items, row: np.ndarray, shelf: Shelf) -> tuple[str, dict[str, Any]]:
-    """The path of the video of a row, and what the probe says of its pictures."""
+    """The path of the video of a row, and what is known of it."""
     videos = items.parent or items
     place = row if items.parent is None else items.place[row]
-    (probed,) = shelf.take(items, "probe", list(PICTURE), row).to_pylist()
+    (probed,) = shelf.take(items, "probe", ["stream", "bitrate", "fps", "jumps"], row).to_pylist()
     return videos.uris[int(place[0])], probed
 
 

@@ -69,9 +69,11 @@ class Work:
     jobs: tuple[Job, ...]
     bitrate: int | None = None
     """Bits a second of the video's picture."""
+    fps: float | None = None
+    """The video's frames a second."""
+    through: bool = False
+    """Whether the video has to be read from its start."""
     decode: Decode = Decode()
-    memory: int = 0
-    """Bytes that it takes beside a bare worker."""
 
     def actions(self) -> set[tuple[str, bytes]]:
         """What it does, by recipe and key."""
@@ -204,7 +206,7 @@ def _decode(work: Work, runners: Sequence[_Runner]) -> None:
         return not isinstance(why, Failure)
 
     began = time.perf_counter()
-    stream = iter(footage(work.uri, work.stream, cuts, work.decode, apart))
+    stream = iter(footage(work.uri, work.stream, cuts, work.decode, apart, through=work.through))
     left = set(range(len(cuts)))
     while True:
         taken = attempt(lambda: next(stream, None))
@@ -263,6 +265,7 @@ class _Runner:
             duration=self.work.spans[row].duration,
             start=self.work.spans[row].start,
             bitrate=self.work.bitrate,
+            fps=self.work.fps,
             frames=found if isinstance(found, Sampled) else None,
             vectors=found if isinstance(found, Moved) else None,
             sound=None if isinstance(found, Sampled | Moved) else found,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vbuild.media.sampling import Collected, Sampler
-from vbuild.media.sound import Track
+from vbuild.media.sound import Track, decoded, decoder_of
 from vbuild.media.vectors import Moving
 from vbuild.stage import Frames, Media, Moved, Request, Sampled, Sink, Sound, Vectors
 
@@ -57,7 +57,7 @@ class Taken:
     found: Mapping[str, Sampled | Moved | np.ndarray]
     """Per request that is not out: sampled frames, what moved, or sound as float32 (channels, samples)."""
     frames: int
-    """Frames decoded in the clip."""
+    """Pictures of the clip: the one that stands when it begins, and those that come in it."""
     warning: str | None
     """What was lost within it."""
 
@@ -66,32 +66,37 @@ class Clip:
     """A cut while it is fed."""
 
     def __init__(self, index: int, cut: Cut, stream: av.VideoStream, base: Fraction, apart: Apart) -> None:
-        self.index, self.cut, self.apart = index, cut, apart
+        self.index, self.cut, self.base, self.apart = index, cut, base, apart
         self.start, self.end = float(cut.start_pts * base), float(cut.end_pts * base)
-        self.duration = float((cut.end_pts - cut.start_pts) * base)
+        self.duration = cut.end_pts - cut.start_pts
         self.collected: dict[str, Collected] = {}
         self.tracks: dict[str, Track] = {}
         self.moving: dict[str, Moving] = {}
         self.samplers: dict[str, Sampler] = {}
         self.media: dict[str, tuple[Media, Sink]] = {}
-        self.frames = self.lost = self.damaged = 0
-        self.seen = False
+        self.frames = self.lost = self.damaged = self.fitted = 0
+        self.standing = False
+        self.passed: set[int] = set()
+        """Times of its packets of picture."""
+        self.shape: tuple[int, int] | None = None
+        """Width and height of its first picture, as shown; all others are brought into it."""
+        self.decoder: av.AudioCodecContext | None = None
         for name, request in cut.requests.items():
             self._do(name, partial(self._collect, name, request, stream))
         for name, (request, sink) in cut.sinks.items():
             if isinstance(request, Frames):
-                self.samplers[name] = Sampler(request, self.duration, partial(_feed, sink))
+                self.samplers[name] = Sampler(request, self.duration, base, partial(_feed, sink))
             elif isinstance(request, Media):
                 self.media[name] = request, sink
         self.hears = bool(self.tracks) or any(request.sound for request, _ in self.media.values())
 
     def _collect(self, name: str, request: Request, stream: av.VideoStream) -> None:
         if isinstance(request, Frames):
-            self.collected[name] = Collected(request, self.duration)
+            self.collected[name] = Collected(request, self.duration, self.base)
         elif isinstance(request, Vectors):
-            self.moving[name] = Moving(request, stream, self.duration)
+            self.moving[name] = Moving(request, stream, self.end - self.start)
         else:
-            self.tracks[name] = Track(self.duration)
+            self.tracks[name] = Track(self.end - self.start)
 
     def _do(self, name: str, call: Callable[[], object]) -> None:
         """Does something for one request, which is out if that fails."""
@@ -102,23 +107,44 @@ class Clip:
             for holder in holders:
                 holder.pop(name, None)
 
-    def see(self, picture: Picture, upright: Upright, time: float) -> None:
-        """One frame, `time` seconds from the clip's start."""
+    def holds(self, pts: int) -> bool:
+        """Whether a time is within it."""
+        return self.cut.start_pts <= pts < self.cut.end_pts
+
+    def stand(self, picture: Picture, upright: Upright) -> None:
+        """The picture that stands when it begins, and came before."""
+        self.standing = True
+        self._show(picture, upright, 0)
+
+    def see(self, picture: Picture, upright: Upright, pts: int) -> None:
+        """One of its frames, at `pts` ticks of the source's clock."""
         self.frames += 1
         self.damaged += picture.frame.is_corrupt
+        self._show(picture, upright, pts - self.cut.start_pts)
+
+    def _show(self, picture: Picture, upright: Upright, ticks: int) -> None:
+        if self.shape is None:
+            self.shape = picture.shape
+        self.fitted += picture.shape != self.shape
+        fitted = picture.within(self.shape, upright)
+        time = ticks * self.base.numerator / self.base.denominator
         for name, collected in list(self.collected.items()):
-            self._do(name, partial(collected.sampler.see, time, picture))
+            self._do(name, partial(collected.sampler.see, ticks, fitted))
         for name, sampler in list(self.samplers.items()):
-            self._do(name, partial(sampler.see, time, picture))
+            self._do(name, partial(sampler.see, ticks, fitted))
         for name, moving in list(self.moving.items()):
             self._do(name, partial(moving.see, picture.frame, time))
         for name, (_, sink) in list(self.media.items()):
-            self._do(name, partial(_show, sink, picture, upright, time))
+            self._do(name, partial(_show, sink, fitted, upright, time))
 
-    def hear(self, packet: Packet[Any], frames: Sequence[AudioFrame]) -> None:
-        """One packet of sound, and what it decodes to."""
-        for name, track in list(self.tracks.items()):
-            self._do(name, partial(self._listen, track, frames))
+    def hear(self, packet: Packet[Any]) -> None:
+        """One packet of sound; a clip decodes its own, so that it sounds the same whatever is asked beside it."""
+        if self.tracks:
+            if self.decoder is None:
+                self.decoder = decoder_of(packet.stream)
+            frames = decoded(self.decoder, packet)
+            for name, track in list(self.tracks.items()):
+                self._do(name, partial(self._listen, track, frames))
         for name, (request, sink) in list(self.media.items()):
             if request.sound:
                 self._do(name, partial(sink.packet, packet))
@@ -135,9 +161,18 @@ class Clip:
         found: dict[str, Sampled | Moved | np.ndarray] = {}
         for name in self.cut.requests:
             self._do(name, partial(self._finish, name, found))
+        return Taken(self.index, found, self.frames + self.standing, self._warning())
+
+    def _warning(self) -> str | None:
+        """What was lost, and what was done to its pictures."""
         said = [f"{self.lost} packets could not be decoded"] if self.lost else []
         said += [f"{self.damaged} frames are damaged"] if self.damaged else []
-        return Taken(self.index, found, self.frames, "; ".join(said) or None)
+        if self.frames + self.lost < len(self.passed):
+            said.append(f"{len(self.passed)} packets came to {self.frames} frames")
+        if self.fitted and self.shape is not None:
+            width, height = self.shape
+            said.append(f"the picture changes its size: {self.fitted} frames were fitted into {width}x{height}")
+        return "; ".join(said) or None
 
     def _finish(self, name: str, found: dict[str, Sampled | Moved | np.ndarray]) -> None:
         """Puts what a request came to, if it is not out, among what was found."""

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import av
-from av.container import InputContainer
 from av.stream import Disposition
 
 from vbuild import uris
 from vbuild.errors import MediaError, NoVideoError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from av.audio.stream import AudioStream
     from av.codec.hwaccel import HWAccel
+    from av.container import InputContainer
+    from av.stream import Stream
     from av.video.stream import VideoStream
-
-TOLERANT: dict[str, Any] = {"metadata_errors": "replace"} if hasattr(InputContainer, "metadata_errors") else {}
-"""For titles that are no text; from PyAV 19 on they are read so by themselves."""
 
 
 FORMATS = (
@@ -41,6 +41,10 @@ HEAD = 512
 """Bytes that tell a text."""
 
 
+TAG = re.compile(r"\s*Stream #\d+:(\d+).*?: \w+: [\w-]+ (?:\([^)/]*\) )*\((\S+) / 0x")
+"""How FFmpeg describes a stream: its index, and the tag of its codec."""
+
+
 @contextmanager
 def opened(path: str, hardware: HWAccel | None = None) -> Iterator[InputContainer]:
     """A file that a path or a uri names, open for reading; `hardware` decodes what it can.
@@ -52,7 +56,7 @@ def opened(path: str, hardware: HWAccel | None = None) -> Iterator[InputContaine
     with ExitStack() as stack:
         try:
             file = f"file:{path}" if uris.is_path(path) else stack.enter_context(uris.opened(path))
-            container = av.open(file, "r", hwaccel=hardware, container_options=ALONE, **TOLERANT)
+            container = av.open(file, "r", metadata_errors="replace", hwaccel=hardware, container_options=ALONE)
         except FileNotFoundError as error:
             raise MediaError("the file is gone") from error
         except uris.trouble(av.FFmpegError) as error:
@@ -78,13 +82,39 @@ def _why(path: str, error: Exception) -> str:
 def picture(container: InputContainer) -> VideoStream:
     """The first stream of moving pictures; a cover picture is none. Raises NoVideoError if there is none."""
     moving = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    known = [s for s in moving if s.codec_context is not None]
+    if known:
+        return known[0]
     if moving:
-        return moving[0]
+        raise NoVideoError(f"no decoder is known for its pictures ({', '.join(tags(container, moving))})")
     if not container.streams:
         raise NoVideoError("no stream was found in it")
     kinds = sorted({s.type or "unknown" for s in container.streams if s.type != "video"})
     cover = " and a cover picture" if container.streams.video else ""
     raise NoVideoError(f"no video stream; it holds only {', '.join(kinds) or 'no sound'}{cover}")
+
+
+def sound(container: InputContainer) -> AudioStream | None:
+    """The first stream of sound for which there is a decoder; phones write some for which there is none."""
+    return next((s for s in container.streams.audio if s.codec_context is not None), None)
+
+
+def timed(container: InputContainer, video: VideoStream) -> list[Stream]:
+    """The streams that are read together, so that wherever a file is read it has one line of time."""
+    heard = sound(container)
+    return [video] if heard is None else [video, heard]
+
+
+def tags(container: InputContainer, streams: Sequence[Stream]) -> list[str]:
+    """The tags of the codecs of some streams, four letters as a rule, which FFmpeg tells in its description alone."""
+    level = av.logging.get_level()
+    av.logging.set_level(av.logging.INFO)
+    try:
+        lines = container.dumps_format().splitlines()  # type: ignore[attr-defined]
+    finally:
+        av.logging.set_level(level)
+    found = {int(m[1]): m[2] for line in lines if (m := TAG.match(line))}
+    return [found.get(stream.index, "unknown") for stream in streams]
 
 
 def said(error: Exception) -> str:

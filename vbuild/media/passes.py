@@ -4,30 +4,25 @@ from __future__ import annotations
 
 from collections import deque
 from contextlib import ExitStack
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
-
-import av
 
 from vbuild.media.clip import Apart, Clip, Cut, Taken, trusting
 from vbuild.media.copying import Extract, Extraction
 from vbuild.media.files import opened
 from vbuild.media.light import Light
 from vbuild.media.pixels import Picture, Upright
-from vbuild.media.reader import Event, Reader
+from vbuild.media.reader import PREROLL, Event, Reader
 from vbuild.stage import Decode, Media, Packets, Sound, Vectors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from av.audio.frame import AudioFrame
     from av.packet import Packet
     from av.video.reformatter import VideoReformatter
 
 GAP = 4.0
 """Seconds without a clip that are worth a seek."""
-
-PREROLL = 0.3
-"""Seconds of sound before a clip that its encoder may want."""
 
 PATIENCE = 10.0
 """Seconds of picture behind a clip for which its sound is waited for."""
@@ -37,14 +32,21 @@ PLAIN = Decode(device="cpu")
 
 
 def footage(
-    path: str, stream: int, cuts: Sequence[Cut], decode: Decode = PLAIN, apart: Apart = trusting
+    path: str,
+    stream: int,
+    cuts: Sequence[Cut],
+    decode: Decode = PLAIN,
+    apart: Apart = trusting,
+    *,
+    through: bool = False,
 ) -> Iterator[Taken]:
     """Decodes a stream of a file once and yields each clip when it is over.
 
-    Cuts are in order of their starts; they may overlap and leave gaps, over long ones of which the pass seeks. Bad
-    packets are skipped and reported; a frame without a time, or with one that goes back, stands a tick behind the one
-    before. Memory holds what requests collect and a few frames, however long the video. `apart` keeps what one request
-    raises from the others. Raises MediaError.
+    Cuts are in order of their starts; they may overlap and leave gaps, over long ones of which the pass seeks, but not
+    if it has to read `through`, as a file whose clock jumps. The picture that stands when a clip begins, come before it
+    as it may, is its first, at time 0. Bad packets are skipped and reported; a frame without a time, or with one that
+    goes back, stands a tick behind the one before. Memory holds what requests collect and a few frames, however long
+    the video. `apart` keeps what one request raises from the others. Raises MediaError.
     """
     if not cuts:
         return
@@ -53,7 +55,9 @@ def footage(
         if copies is not None and not _decodes(cuts):
             yield from (Taken(n, {}, copies.upto(n), None) for n in range(len(cuts)))
             return
-        reader = Reader(path, stream, _hears(cuts), _moves(cuts), decode, files.enter_context(ExitStack()))
+        reader = Reader(
+            path, stream, _hears(cuts), _moves(cuts), decode, files.enter_context(ExitStack()), through=through
+        )
         for taken in _Pass(reader, cuts, apart).clips():
             if copies is not None:
                 copies.upto(taken.index)
@@ -91,8 +95,8 @@ class _Pass:
         self.reader = reader
         self.waiting = deque(Clip(n, cut, reader.stream, reader.base, apart) for n, cut in enumerate(cuts))
         self.active: list[Clip] = []
-        self.recent: deque[tuple[float, Packet[Any], list[AudioFrame]]] = deque()
-        self.decodes = any(clip.tracks for clip in self.waiting)
+        self.before: tuple[Picture, int, int] | None = None
+        """The last frame, its time, and how long it is shown, as far as that can be told."""
         self.upright, self.light = Upright(reader.aspect), Light()
         self.converters: dict[object, VideoReformatter] = {}
         self.seen = self.heard = float("-inf")
@@ -108,8 +112,7 @@ class _Pass:
                 return
             if not self.active and self.waiting[0].start - max(self.seen, self.heard) > GAP:
                 self._enter()
-        while self.waiting:
-            self._open(self.waiting.popleft())
+        self._open(None)
         yield from self._over(ended=True)
 
     def _enter(self) -> None:
@@ -121,58 +124,50 @@ class _Pass:
         begin = self.reader.stream.start_time or 0
         if first.start - max(float(begin * self.reader.base), self.seen) > GAP:
             self.reader.seek(first.cut.start_pts)
-            self.recent.clear()
 
     def _take(self, event: Event) -> None:
         if event.packet is not None:
-            self._hear(event)
-        elif event.lost:
-            for clip in (*self.active, *self.waiting):
-                clip.lost += clip.cut.start_pts <= event.pts < clip.cut.end_pts
-        elif event.frame is not None:
+            self._hear(event.packet, event.time)
+        elif event.frame is None:
+            for clip in (*self.active, *takewhile(lambda clip: clip.cut.start_pts <= event.pts, self.waiting)):
+                if clip.holds(event.pts):
+                    clip.lost += event.lost
+                    clip.passed |= {event.pts} if event.passed else set()
+        else:
             self.seen = max(self.seen, event.time)
-            while self.waiting and self.waiting[0].cut.start_pts <= event.pts:
-                self._open(self.waiting.popleft())
+            self._open(event.pts)
             picture = Picture(event.frame, self.reader.aspect, self.converters, self.light)
             for clip in self.active:
-                if clip.cut.start_pts <= event.pts < clip.cut.end_pts:
-                    time = self.reader.seconds(event.pts - clip.cut.start_pts)
-                    clip.see(picture, self.upright, time)
+                if clip.holds(event.pts):
+                    clip.see(picture, self.upright, event.pts)
+            step = 0 if self.before is None else event.pts - self.before[1]
+            self.before = picture, event.pts, max(event.frame.duration or 0, step)
 
-    def _hear(self, event: Event) -> None:
-        """Gives a packet of sound to the clips that may want it, and holds it for those that are yet to open."""
-        assert event.packet is not None
-        self.heard = max(self.heard, event.time)
-        frames = self._decoded(event.packet)
-        self.recent.append((event.time, event.packet, frames))
-        horizon = min(self.heard, self.seen if self.seen > float("-inf") else self.heard) - 2 * PREROLL
-        while self.recent and self.recent[0][0] < horizon:
-            self.recent.popleft()
-        for clip in self.active:
-            if clip.hears and clip.start - PREROLL <= event.time < clip.end:
-                clip.hear(event.packet, frames)
+    def _open(self, pts: int | None) -> None:
+        """Begins the clips that begin up to a frame at `pts`, or, where there is none any more, all that are left."""
+        while self.waiting and (pts is None or self.waiting[0].cut.start_pts <= pts):
+            clip = self.waiting.popleft()
+            self.active.append(clip)
+            if self.before is None or pts == clip.cut.start_pts:
+                continue
+            picture, shown, step = self.before
+            # what could be its own and cannot be decoded is not made up for by what came before
+            own = clip.passed if pts is None or pts >= clip.cut.end_pts else ()
+            if not own and (pts is not None or clip.cut.start_pts < shown + step):
+                clip.stand(picture, self.upright)
 
-    def _decoded(self, packet: Packet[Any]) -> list[AudioFrame]:
-        if not self.decodes:
-            return []
-        try:
-            frames: list[Any] = packet.decode()
-        except av.FFmpegError:
-            return []
-        return frames
-
-    def _open(self, clip: Clip) -> None:
-        """A clip begins: it gets the sound that came before its first frame."""
-        self.active.append(clip)
-        if clip.hears:
-            for time, packet, frames in self.recent:
-                if clip.start - PREROLL <= time < clip.end:
-                    clip.hear(packet, frames)
+    def _hear(self, packet: Packet[Any], time: float) -> None:
+        """Gives a packet of sound to the clips that may want it, also to those whose first frame is yet to come."""
+        self.heard = max(self.heard, time)
+        until = time + float((packet.duration or 0) * packet.time_base)
+        for clip in (*self.active, *takewhile(lambda clip: clip.start - PREROLL <= until, self.waiting)):
+            if clip.hears and time < clip.end and (time >= clip.start - PREROLL or until > clip.start):
+                clip.hear(packet)
 
     def _over(self, *, ended: bool) -> Iterator[Taken]:
         """The clips that nothing more can come for."""
         for clip in list(self.active):
-            silent = self.reader.sound is None or not clip.hears
+            silent = self.reader.silent or not clip.hears
             complete = silent or self.heard >= clip.end or self.seen >= clip.end + PATIENCE
             if ended or (self.seen >= clip.end and complete):
                 self.active.remove(clip)

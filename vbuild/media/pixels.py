@@ -54,6 +54,7 @@ class Upright:
     def __init__(self, aspect: Fraction | None) -> None:
         self.aspect = aspect
         self.filters = Filters()
+        self.fitting = Filters()
 
     def turn(self, frame: VideoFrame) -> VideoFrame:
         """One frame."""
@@ -63,9 +64,26 @@ class Upright:
             return frame
         steps = [*TURNS[turns], ("scale", f"{size[0]}:{size[1]}"), ("setsar", "1")]
         made = self.filters.pass_through(frame, steps)
-        made.colorspace, made.color_range = frame.colorspace, frame.color_range
-        made.color_primaries, made.color_trc = frame.color_primaries, frame.color_trc
-        return made
+        return _named(made, frame)
+
+    def fit(self, frame: VideoFrame, shape: tuple[int, int]) -> VideoFrame:
+        """An upright frame shrunk or enlarged into a picture of another shape, on black."""
+        scale = min(shape[0] / frame.width, shape[1] / frame.height)
+        width, height = (max(2, round(side * scale / 2) * 2) for side in (frame.width, frame.height))
+        steps = [
+            ("scale", f"{min(width, shape[0])}:{min(height, shape[1])}"),
+            ("pad", f"{shape[0]}:{shape[1]}:-1:-1:black"),
+            ("setsar", "1"),
+            ("sidedata", "mode=delete:type=DISPLAYMATRIX"),
+        ]
+        return _named(self.fitting.pass_through(frame, steps), frame)
+
+
+def _named(made: VideoFrame, frame: VideoFrame) -> VideoFrame:
+    """A frame with the names of another's colours."""
+    made.colorspace, made.color_range = frame.colorspace, frame.color_range
+    made.color_primaries, made.color_trc = frame.color_primaries, frame.color_trc
+    return made
 
 
 class Picture:
@@ -77,6 +95,21 @@ class Picture:
         self.frame, self.aspect, self.converters, self.light = frame, aspect, converters, light
         self.made: dict[object, np.ndarray] = {}
         self.turned: VideoFrame | None = None
+        self.fitted: dict[tuple[int, int], Picture] = {}
+
+    @cached_property
+    def shape(self) -> tuple[int, int]:
+        """Width and height, as shown."""
+        return shown_size(self.frame, self.aspect)
+
+    def within(self, shape: tuple[int, int], turner: Upright) -> Picture:
+        """The picture as a part of one of another shape, all of it and not squeezed, on black; itself if it fits."""
+        if shape == self.shape:
+            return self
+        if shape not in self.fitted:
+            frame = turner.fit(self.upright(turner), shape)
+            self.fitted[shape] = Picture(frame, None, self.converters, self.light)
+        return self.fitted[shape]
 
     @cached_property
     def plain(self) -> VideoFrame:
@@ -91,7 +124,7 @@ class Picture:
 
     def array(self, request: Frames) -> np.ndarray:
         """The upright picture as a request wants it: uint8 (h, w, 3) or (h, w), contiguous."""
-        size = target_size(request, shown_size(self.frame, self.aspect))
+        size = target_size(request, self.shape)
         what = (size, request.format)
         if what not in self.made:
             self.made[what] = self._convert(size, request.format)

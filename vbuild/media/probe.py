@@ -6,20 +6,26 @@ import statistics
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import av
 
 from vbuild.errors import MediaError
-from vbuild.media.files import opened, picture, said
+from vbuild.media.files import opened, picture, said, sound, tags, timed
+from vbuild.media.line import Line
 
 if TYPE_CHECKING:
     from av.container import InputContainer
+    from av.packet import Packet
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
 FIRST_FRAMES = 400
 """Packets that are tried before a file is said to hold no picture that can be decoded."""
+
+
+TRUE = 10
+"""How much shorter than usual the last frame may be: many programs that know no better write one tick."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,10 +63,12 @@ class Video:
     vfr: bool
     """Whether frames stand at uneven distances, by more than the time base's rounding."""
     audio: str | None
-    """The codec of the first sound."""
+    """The codec of the first sound that can be decoded."""
     audio_rate: int | None
     audio_channels: int | None
     video_streams: int
+    jumps: int
+    """How often the clock of the file jumps; what is behind a jump goes on where that before left off."""
     warning: str | None
     """What does not add up."""
 
@@ -76,7 +84,9 @@ class _Scan:
     size: int = 0
     """Bytes of all packets."""
     hidden: int = 0
-    """Packets that an edit list leaves out."""
+    """Packets whose picture is not shown."""
+    jumps: int = 0
+    """How often the clock of the file jumps."""
     broke: str | None = None
 
 
@@ -95,6 +105,22 @@ def times(path: str) -> list[float]:
         stream = picture(container)
         pts = sorted(set(_scan(container, stream).pts)) or [0]
         return [float((p - pts[0]) * (stream.time_base or Fraction(1, 1000))) for p in pts]
+
+
+def hidden(packet: Packet[Any], codec: str) -> bool:
+    """Whether the picture of a packet is not shown: an edit list leaves it out, or only other pictures refer to it.
+
+    The latter as the headers of VP8 (RFC 6386, 9.1) and VP9 (its bitstream specification, 6.2) say; what is hidden
+    within a packet of several pictures counts for nothing.
+    """
+    if packet.is_discard or codec not in ("vp8", "vp9"):
+        return packet.is_discard
+    data = memoryview(packet)
+    if codec == "vp8":
+        return not data[0] & 0x10
+    several, more = data[-1] & 0xE0 == 0xC0, data[0] & 0x30 == 0x30
+    again, shown = (0x04, 0x01) if more else (0x08, 0x02)
+    return not (several or data[0] & (again | shown))
 
 
 def _first_frame(container: InputContainer, stream: VideoStream) -> VideoFrame:
@@ -117,20 +143,26 @@ def _first_frame(container: InputContainer, stream: VideoStream) -> VideoFrame:
 
 
 def _scan(container: InputContainer, stream: VideoStream) -> _Scan:
-    scan = _Scan([], [])
+    scan, line, codec = _Scan([], []), Line(container), stream.codec_context.codec.canonical_name
     try:
-        for packet in container.demux(stream):
-            scan.hidden += packet.is_discard
+        for packet in map(line.moved, container.demux(timed(container, stream))):
+            if packet.stream is not stream:
+                continue
             scan.size += packet.size
-            if packet.size and not packet.is_discard:
+            if not packet.size:
+                continue
+            scan.keyframes += packet.is_keyframe and not packet.is_discard
+            if hidden(packet, codec):
+                scan.hidden += 1
+            else:
                 time = packet.dts if packet.pts is None else packet.pts
                 scan.untimed += packet.pts is None
                 if time is not None:
                     scan.pts.append(time)
                     scan.durations.append(packet.duration or 0)
-                scan.keyframes += packet.is_keyframe
     except av.FFmpegError as error:
         scan.broke = said(error)
+    scan.jumps = line.jumps
     return scan
 
 
@@ -143,13 +175,14 @@ def _video(container: InputContainer, stream: VideoStream, first: VideoFrame, sc
     pts = list(spans)
     deltas = [b - a for a, b in pairwise(pts)]
     usual = round(statistics.median(deltas)) if deltas else 0
-    last = spans[pts[-1]] or usual or _tick_of(stream, base)
+    last = spans[pts[-1]] if spans[pts[-1]] * TRUE >= usual else usual
+    last = last or _tick_of(stream, base)
     start, end = pts[0], pts[-1] + max(last, 1)
     duration = float((end - start) * base)
     context = stream.codec_context
     turn = round((-first.rotation) % 360 / 90) % 4 * 90
     width, height = shown_size(first, stream.sample_aspect_ratio or context.sample_aspect_ratio)
-    sound = container.streams.audio[0].codec_context if container.streams.audio else None
+    heard = sound(container)
     return Video(
         container=container.format.name,
         codec=context.codec.canonical_name,
@@ -171,10 +204,11 @@ def _video(container: InputContainer, stream: VideoStream, first: VideoFrame, sc
         bitrate=round(scan.size * 8 / duration),
         interlaced=first.interlaced_frame,
         vfr=_uneven(deltas, base),
-        audio=None if sound is None else sound.codec.canonical_name,
-        audio_rate=None if sound is None else sound.sample_rate,
-        audio_channels=None if sound is None else sound.channels,
+        audio=None if heard is None else heard.codec_context.codec.canonical_name,
+        audio_rate=None if heard is None else heard.codec_context.sample_rate,
+        audio_channels=None if heard is None else heard.codec_context.channels,
         video_streams=len(container.streams.video),
+        jumps=scan.jumps,
         warning=_warning(container, stream, scan, pts),
     )
 
@@ -210,4 +244,9 @@ def _warning(container: InputContainer, stream: VideoStream, scan: _Scan, pts: l
         found.append(f"{scan.untimed} frames have no presentation time")
     if len(container.streams.video) > 1:
         found.append(f"{len(container.streams.video)} video streams: the first of moving pictures is taken")
+    if scan.jumps:
+        found.append(f"its clock jumps {scan.jumps} times: what is behind goes on where that before left off")
+    unheard = [s for s in container.streams.audio if s.codec_context is None]
+    if unheard:
+        found.append(f"no decoder is known for its sound ({', '.join(tags(container, unheard))})")
     return "; ".join(found) or None

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 import av
 from av.codec.context import Flags2
 
-from vbuild.media.files import opened
+from vbuild.media.files import opened, timed
 from vbuild.media.graphs import graph
 from vbuild.media.hardware import accelerator, planar
+from vbuild.media.line import Line, shown_at
+from vbuild.media.probe import hidden
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,8 +29,14 @@ if TYPE_CHECKING:
 
     from vbuild.stage import Decode
 
-UNTIMED = frozenset({"mpeg", "mpegvideo", "h264", "hevc", "m4v", "vc1"})
-"""Formats of few times or none, between which FFmpeg guesses, and otherwise behind a seek: they are read through."""
+SOUGHT = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "mpegts", "flv"})
+"""Containers in which a frame's time is told, and is the same behind a seek; all others are read through."""
+
+EXACT = frozenset(
+    {"h264", "hevc", "vp8", "vp9", "av1", "mpeg4", "mpeg2video", "mpeg1video", "h263", "flv1", "theora", "mjpeg"}
+    | {"prores", "dnxhd", "ffv1", "huffyuv", "ffvhuff", "utvideo", "qtrle", "rawvideo", "png", "msmpeg4v3", "snow"}
+)
+"""Codecs that were found to decode to the same pixels from a keyframe on as from the start of the file."""
 
 AHEAD = 2
 """Frames among which times may be exchanged."""
@@ -36,16 +44,26 @@ AHEAD = 2
 EARLIER = (1.0, 4.0, 16.0, 64.0)
 """Seconds by which a seek steps back when it landed behind its target, as it does in MPEG streams."""
 
+PREROLL = 0.3
+"""Seconds of sound before a clip that its encoder may want."""
+
+
+def sought(container: str, codec: str) -> bool:
+    """Whether a file may be begun at a keyframe in its middle, by FFmpeg's names of its container and its codec."""
+    return container in SOUGHT and codec in EXACT
+
 
 @dataclass(frozen=True)
 class Event:
-    """What comes out of a file: a frame, a packet of sound, or the loss of a packet, with its time."""
+    """What comes out of a file, with its time: a frame, a packet of sound, that a packet of the picture passed, or that
+    it was lost."""
 
     frame: VideoFrame | None
     packet: Packet[Any] | None
     time: float
     """Seconds."""
     pts: int
+    passed: bool = False
     lost: bool = False
 
 
@@ -86,8 +104,11 @@ def _pulled(filters: Graph, base: Fraction) -> Iterator[VideoFrame]:
 class Reader:
     """Frames and sound of one file in the order in which they come, from wherever it is put."""
 
-    def __init__(self, path: str, stream: int, hears: bool, moves: bool, decode: Decode, files: ExitStack) -> None:
-        self.path, self.index, self.hears, self.moves, self.files = path, stream, hears, moves, files
+    def __init__(
+        self, path: str, stream: int, hears: bool, moves: bool, decode: Decode, files: ExitStack, *, through: bool
+    ) -> None:
+        self.path, self.index, self.files, self.through = path, stream, files, through
+        self.hears, self.moves = hears, moves
         # decoders in a graphics card tell no vectors
         self.decode = replace(decode, device="cpu") if moves else decode
         self._open()
@@ -102,36 +123,67 @@ class Reader:
         self.stream.codec_context.thread_type = "NONE"
         if self.moves:
             self.stream.codec_context.flags2 |= Flags2.export_mvs
-        self.sound = self.container.streams.audio[0] if self.hears and self.container.streams.audio else None
+        self.wanted = timed(self.container, stream)
+        self.silent = not self.hears or len(self.wanted) == 1
         self.base = self.stream.time_base or Fraction(1, 1000)
         self.aspect = self.stream.sample_aspect_ratio or self.stream.codec_context.sample_aspect_ratio
-        self.events = self._read()
+        self.used = False
+        """Whether anything was decoded: some decoders keep of it, through a seek, what then shows in other pictures."""
+        self.events = self._read(self._packets())
 
     def seconds(self, ticks: int) -> float:
         """Ticks of the time base, which are a fraction, in seconds."""
         return ticks * self.base.numerator / self.base.denominator
 
     def seek(self, pts: int) -> None:
-        """Puts the file to a frame at or before `pts`; where a seek lands behind it, further back, or to the start."""
-        if self.container.format.name in UNTIMED:
+        """Puts the file to a keyframe before a frame at or before `pts`, and to the sound before that, or to its start.
+
+        Where the pixels behind a seek would not be those of a decode from the start, it reads on.
+        """
+        if self.through or not sought(self.container.format.name, self.stream.codec_context.codec.canonical_name):
             return
-        before = self.sound is not None or self.decode.deinterlace
-        early = (1.0 if before else 0.0, *EARLIER)
-        for seconds in early:
-            self.container.seek(pts - round(seconds / self.base), stream=self.stream, backward=True)
-            events: list[Event] = []
-            reading = self._read()
-            for event in reading:
-                events.append(event)
-                if event.frame is not None:
-                    break
-            if events and events[-1].frame is not None and events[-1].pts <= pts:
-                self.events = chain(events, reading)
+        early = 0.0 if self.silent and not self.decode.deinterlace else 1.0
+        for seconds in (early, *EARLIER):
+            if self.used:
+                self._open()
+            try:
+                self.container.seek(pts - round(seconds / self.base), stream=self.stream, backward=True)
+            except av.FFmpegError:
+                break
+            if self._lands(pts):
                 return
         self._open()
 
-    def _read(self) -> Iterator[Event]:
-        """Everything from here on; a frame's time never goes back.
+    def _lands(self, pts: int) -> bool:
+        """Whether the file stands where all of picture and sound from `pts` on can be had; if so, it is read from here.
+
+        A decoder may give its first frame long after a keyframe, where pictures are renewed bit by bit.
+        """
+        packets = self._packets()
+        held: list[Packet[Any]] = []
+        for packet in packets:
+            if packet.stream is not self.stream or packet.is_keyframe:
+                held.append(packet)
+            if packet.stream is self.stream and packet.is_keyframe:
+                break
+        if not held or held[-1].stream is not self.stream or shown_at(held[-1]) > pts:
+            return False
+        events = self._read(chain(held, packets))
+        read: list[Event] = []
+        first: list[Event] = []
+        heard: list[Event] = []
+        for event in events:
+            read.append(event)
+            first += [event] if event.frame is not None else []
+            heard += [event] if event.packet is not None else []
+            if first and (self.silent or heard or len(first) > AHEAD):
+                break
+        self.events = chain(read, events)
+        late = heard and heard[0].time > self.seconds(pts) - PREROLL
+        return bool(first) and first[0].pts <= pts and not late
+
+    def _read(self, packets: Iterator[Packet[Any]]) -> Iterator[Event]:
+        """Everything that packets come to; a frame's time never goes back.
 
         A decoder gives frames in their order, but where a container has no presentation times (h264 in AVI) those that
         FFmpeg guesses are exchanged between neighbours: each frame gets the earliest that is left of a few.
@@ -139,7 +191,8 @@ class Reader:
         frames: deque[VideoFrame] = deque()
         times: list[int] = []
         last: int | None = None
-        events = deinterlaced(self._decoded()) if self.decode.deinterlace else self._decoded()
+        events = self._decoded(packets)
+        events = deinterlaced(events) if self.decode.deinterlace else events
         for event in chain(events, repeat(None, AHEAD)):
             if event is not None and event.frame is None:
                 yield event
@@ -153,16 +206,20 @@ class Reader:
                 last = frame.pts = pts if last is None or pts > last else last + 1
                 yield Event(frame, None, self.seconds(last), last)
 
-    def _decoded(self) -> Iterator[Event]:
-        """Everything from here on, frames with the times that FFmpeg gives them."""
-        for packet in self._packets():
-            if packet.stream_index != self.index:
-                if packet.size and packet.pts is not None:
-                    time = float(packet.pts * packet.time_base)
-                    yield Event(None, packet, time, 0)
+    def _decoded(self, packets: Iterator[Packet[Any]]) -> Iterator[Event]:
+        """Everything that packets come to, frames with the times that FFmpeg gives them."""
+        codec = self.stream.codec_context.codec.canonical_name
+        for packet in packets:
+            if packet.stream is not self.stream:
+                if self.hears and packet.size and packet.pts is not None:
+                    yield Event(None, packet, float(packet.pts * packet.time_base), 0)
                 continue
+            # an empty packet would end the decoder
             if not packet.size and packet.pts is not None:
                 continue
+            if packet.size and packet.pts is not None and not hidden(packet, codec):
+                yield Event(None, None, 0.0, packet.pts, passed=True)
+            self.used = True
             try:
                 frames = packet.decode()
             except av.FFmpegError:
@@ -174,9 +231,9 @@ class Reader:
 
     def _packets(self) -> Iterator[Packet[Any]]:
         """Packets of picture and sound, and at the end what flushes the decoder, also where reading breaks off."""
-        wanted = [self.stream] if self.sound is None else [self.stream, self.sound]
+        line = Line(self.container)
         try:
-            yield from self.container.demux(wanted)
+            yield from map(line.moved, self.container.demux(self.wanted))
         except av.FFmpegError:
             flush = av.Packet()
             flush.stream = self.stream

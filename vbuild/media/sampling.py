@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from functools import partial
+from itertools import count, takewhile
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,21 +18,37 @@ if TYPE_CHECKING:
     from vbuild.stage import Frames
 
 
-def moments(request: Frames, duration: float) -> Iterator[float] | None:
-    """The seconds from a clip's start at which a request wants a frame; None if it wants all."""
-    if request.every:
-        return None
-    if request.count is not None:
-        return ((k + 0.5) * duration / request.count for k in range(request.count))
-    assert request.fps is not None
-    return _grid(1.0 / request.fps, duration)
+class Moments:
+    """The moments of a clip at which a request wants a frame, served one after the other.
 
+    They are fractions of a tick whose denominator is one for all, so that whether one lies nearer to this frame or to
+    that is settled in whole numbers.
+    """
 
-def _grid(step: float, duration: float) -> Iterator[float]:
-    k = 0
-    while k * step < duration:
-        yield k * step
-        k += 1
+    def __init__(self, request: Frames, duration: int, base: Fraction) -> None:
+        """`duration` is the clip's, in ticks of `base` seconds."""
+        numerators: Iterator[int]
+        if request.count is not None:
+            self.denominator = 2 * request.count
+            numerators = ((2 * k + 1) * duration for k in range(request.count))
+        else:
+            assert request.fps is not None
+            step = 1 / (Fraction(str(request.fps)) * base)
+            self.denominator = step.denominator
+            numerators = takewhile(lambda n: n < duration * step.denominator, count(0, step.numerator))
+        self.numerators = numerators
+        self.next = next(numerators, None)
+
+    def served(self, before: int, behind: int | None) -> int:
+        """How many moments, not served before, are nearest to a frame at `before`, the next one being at `behind`.
+
+        Of two frames as near the earlier is taken; all that are left go to the last, behind which is None.
+        """
+        found = 0
+        while self.next is not None and (behind is None or 2 * self.next <= (before + behind) * self.denominator):
+            found += 1
+            self.next = next(self.numerators, None)
+        return found
 
 
 class Sampler:
@@ -39,24 +57,26 @@ class Sampler:
     A frame is given on when the one behind it is seen, which settles what is nearest and is its partner in a pair.
     """
 
-    def __init__(self, request: Frames, duration: float, give: Callable[[float, list[np.ndarray]], None]) -> None:
-        self.request, self.give = request, give
-        self.moments = moments(request, duration)
-        self.next = None if self.moments is None else next(self.moments, None)
-        self.before: tuple[float, Picture] | None = None
-        self.last: tuple[float, Picture] | None = None
+    def __init__(
+        self, request: Frames, duration: int, base: Fraction, give: Callable[[float, list[np.ndarray]], None]
+    ) -> None:
+        """`duration` is the clip's, in ticks of `base` seconds."""
+        self.request, self.base, self.give = request, base, give
+        self.moments = None if request.every else Moments(request, duration, base)
+        self.before: tuple[int, Picture] | None = None
+        self.last: tuple[int, Picture] | None = None
 
-    def see(self, time: float, picture: Picture) -> None:
-        """The next frame of the clip, at `time` seconds from its start."""
+    def see(self, time: int, picture: Picture) -> None:
+        """The next frame of the clip, at `time` ticks from its start."""
         if self.last is not None:
-            for _ in range(self._wanted((self.last[0] + time) / 2)):
+            for _ in range(self._wanted(self.last[0], time)):
                 self._give(self.last, picture)
         self.before, self.last = self.last, (time, picture)
 
     def close(self) -> None:
         """The clip is over: what is left to give is its last frame, as the second of a pair with the one before."""
         if self.last is not None:
-            left = self._wanted(float("inf"))
+            left = self._wanted(self.last[0], None)
             if not self.request.pairs:
                 for _ in range(left):
                     self._give(self.last, None)
@@ -65,32 +85,25 @@ class Sampler:
                     self._give(self.before, self.last[1])
         self.before = self.last = None  # frames at full size, which would wait for the garbage collector
 
-    def _wanted(self, until: float) -> int:
-        """How many moments up to `until` seconds are not served yet."""
-        if self.moments is None:
-            return 1
-        count = 0
-        while self.next is not None and self.next <= until:
-            count += 1
-            self.next = next(self.moments, None)
-        return count
+    def _wanted(self, before: int, behind: int | None) -> int:
+        return 1 if self.moments is None else self.moments.served(before, behind)
 
-    def _give(self, first: tuple[float, Picture], second: Picture | None) -> None:
+    def _give(self, first: tuple[int, Picture], second: Picture | None) -> None:
         pictures = [first[1].array(self.request)]
         if self.request.pairs:
             assert second is not None
             pictures.append(second.array(self.request))
-        self.give(first[0], pictures)
+        self.give(first[0] * self.base.numerator / self.base.denominator, pictures)
 
 
 class Collected:
     """Frames that are kept until the clip is over."""
 
-    def __init__(self, request: Frames, duration: float) -> None:
+    def __init__(self, request: Frames, duration: int, base: Fraction) -> None:
         self.pixels: list[np.ndarray] = []
         self.times: list[float] = []
         # lists, not self: a circle would keep all pixels until the garbage collector comes by
-        self.sampler = Sampler(request, duration, partial(_collect, self.times, self.pixels))
+        self.sampler = Sampler(request, duration, base, partial(_collect, self.times, self.pixels))
 
     def close(self) -> Sampled:
         """All of them, in order of time."""

@@ -2,19 +2,43 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
 from av.audio.resampler import AudioResampler
+from av.codec.context import CodecContext
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
+    from av.packet import Packet
+    from av.stream import Stream
 
 JITTER = 0.005
 """Seconds by which a packet's time may be off by rounding, and still follow on the one before without a gap."""
 
 LAYOUTS = {1: "mono", 2: "stereo"}
+
+
+def decoder_of(stream: Stream) -> av.AudioCodecContext:
+    """A decoder for a stream of sound that has decoded nothing yet."""
+    context = stream.codec_context
+    assert isinstance(context, av.AudioCodecContext)
+    made = CodecContext.create(context.codec.name, "r")
+    assert isinstance(made, av.AudioCodecContext)
+    made.extradata, made.sample_rate, made.layout = context.extradata, context.sample_rate, context.layout.name
+    return made
+
+
+def decoded(decoder: av.AudioCodecContext, packet: Packet[Any]) -> list[AudioFrame]:
+    """The frames of a packet, with times in ticks of the packet's base; none of one that is damaged."""
+    try:
+        frames = decoder.decode(packet)
+    except av.FFmpegError:
+        return []
+    for frame in frames:
+        frame.time_base = packet.time_base
+    return frames
 
 
 class Track:

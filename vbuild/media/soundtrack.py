@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
-from av.codec.context import CodecContext, Flags
+from av.codec.context import Flags
 
-from vbuild.media.sound import Track
+from vbuild.media.sound import Track, decoded, decoder_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -104,16 +104,9 @@ def _encoded(
 
 def _decoded(source: AudioStream, packets: Sequence[Packet[Any]], base: Fraction, seconds: float) -> Track:
     track = Track(seconds)
-    decoder = CodecContext.create(source.codec_context.codec.name, "r")
-    assert isinstance(decoder, av.AudioCodecContext)
-    decoder.extradata = source.codec_context.extradata
-    decoder.sample_rate, decoder.layout = source.codec_context.sample_rate, source.codec_context.layout.name
+    decoder = decoder_of(source)
     for packet in packets:
-        try:
-            frames = decoder.decode(packet)
-        except av.FFmpegError:
-            continue
-        for frame in frames:
+        for frame in decoded(decoder, packet):
             if frame.pts is not None:
                 track.hear(frame, float(frame.pts * packet.time_base - base))
     return track

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from vbuild.media.options import Limits
-from vbuild.media.sampling import moments
+from vbuild.media.sampling import Moments
 from vbuild.stage import Frames
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     import numpy as np
     from av.video.frame import VideoFrame
@@ -32,23 +33,6 @@ class Still:
 
 
 @dataclass
-class _Wish:
-    role: str
-    moments: Iterator[float]
-    next: float | None = None
-
-    def __post_init__(self) -> None:
-        self.next = next(self.moments, None)
-
-    def due(self, until: float) -> bool:
-        """Whether a moment up to `until` seconds was not served yet; it is now."""
-        found = False
-        while self.next is not None and self.next <= until:
-            found, self.next = True, next(self.moments, None)
-        return found
-
-
-@dataclass
 class Chooser:
     """Chooses, for each moment of each rate, the frame nearest to it; a frame that serves several is chosen once."""
 
@@ -61,32 +45,39 @@ class Chooser:
     keyframes: bool = False
     count: int = 0
     """Frames seen."""
-    wishes: list[_Wish] = field(default_factory=list)
+    wishes: list[tuple[str, Moments]] = field(default_factory=list)
+    base: Fraction = Fraction(0)
     last: tuple[VideoFrame, float] | None = None
 
-    def __post_init__(self) -> None:
+    def _begin(self, base: Fraction) -> None:
+        """The first frame came, whose ticks are `base` seconds."""
+        self.base = base
         asked = [(f"{rate:g} fps", Frames(fps=rate)) for rate in self.rates]
         asked += [("middle", Frames(count=1))] if self.middle else []
-        for role, request in asked:
-            wanted = moments(request, self.duration)
-            assert wanted is not None
-            self.wishes.append(_Wish(role, wanted))
+        self.wishes = [(role, Moments(request, self._ticks(self.duration), base)) for role, request in asked]
+
+    def _ticks(self, seconds: float) -> int:
+        return round(seconds / self.base)
 
     def see(self, frame: VideoFrame, time: float) -> Still | None:
         """The next frame; the one before it, if it was chosen."""
-        chosen = None if self.last is None else self._settle((self.last[1] + time) / 2)
+        if self.last is None:
+            assert frame.time_base is not None
+            self._begin(frame.time_base)
+        chosen = self._settle(self._ticks(time))
         self.last = (frame, time)
         self.count += 1
         return chosen
 
     def close(self) -> Still | None:
         """The last frame, if it was chosen."""
-        return None if self.last is None else self._settle(float("inf"))
+        return self._settle(None)
 
-    def _settle(self, until: float) -> Still | None:
-        assert self.last is not None
+    def _settle(self, behind: int | None) -> Still | None:
+        if self.last is None:
+            return None
         frame, time = self.last
-        roles = [wish.role for wish in self.wishes if wish.due(until)]
+        roles = [role for role, moments in self.wishes if moments.served(self._ticks(time), behind)]
         roles += ["keyframe"] if self.keyframes and frame.key_frame else []
         return Still(frame, time, self.count - 1, tuple(roles)) if roles else None
 

@@ -9,7 +9,7 @@ PROBE = 2
 DEINTERLACE = 1
 """How interlaced frames are made whole, where `decode.deinterlace` asks for it."""
 
-PASSES = 1
+PASSES = 2
 """Which frames a pass picks, how it turns, shrinks and converts their pixels and the sound, and reads vectors."""
 
 ENCODE = 1
@@ -25,10 +25,11 @@ PREVIEW = 1
 """How an animation is made of pictures."""
 
 COVERS = {
-    "probe": ("probe", "files"),
+    "probe": ("probe", "files", "line"),
     "passes": (
         "passes",
         "reader",
+        "line",
         "clip",
         "pixels",
         "sampling",
@@ -44,7 +45,7 @@ COVERS = {
         "hardware",
         "vectors",
     ),
-    "deinterlace": ("reader", "graphs"),
+    "deinterlace": ("reader", "line", "graphs", "files"),
     "encode": ("encode", "options", "soundtrack", "sound", "copying", "files"),
     "preview": ("preview",),
     "stills": ("stills", "images"),

@@ -46,6 +46,7 @@ class Probe(Stage):
         "audio_rate": "int64",
         "audio_channels": "int64",
         "video_streams": "int64",
+        "jumps": "int64",
         "remark": "string",
     }
     uses: ClassVar[Mapping[str, int]] = {"probe": PROBE}
