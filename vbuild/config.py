@@ -54,6 +54,9 @@ class Local:
     """Processes; one a core by default. 0 runs everything in the build's own process."""
     shard: int = knob(256)
     """Videos that move through the waves together."""
+    memory: float | None = knob(None)
+    """GiB that all workers may take together; three quarters of what the machine or the container has by default. Of
+    passes over large pictures, fewer run at once, and always one."""
 
     def __post_init__(self) -> None:
         """Refuses less than nothing."""
@@ -61,6 +64,8 @@ class Local:
             raise UsageError(f"workers={self.workers}: must be 0 (none) or more processes, or null for one a core")
         if self.shard < 1:
             raise UsageError(f"shard={self.shard}: must be 1 or more videos")
+        if self.memory is not None and not self.memory > 0:
+            raise UsageError(f"memory={self.memory}: must be more than 0 GiB, or null for a share of what there is")
 
 
 @dataclass(frozen=True, kw_only=True)

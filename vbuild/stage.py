@@ -289,6 +289,10 @@ class Stage:
         It is called before a build starts in which the stage may run.
         """
 
+    def holds(self, width: int, height: int) -> int:  # noqa: ARG002
+        """Bytes that it holds of a clip whose pictures are of a size, beside what it asks for: how many run at once."""
+        return 0
+
     def load(self) -> Any:
         """What is dear to make (a model), once a worker; handed to `run` and `open`."""
         return None

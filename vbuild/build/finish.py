@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from vbuild.build.session import Session
 from vbuild.build.tables import targets
+from vbuild.build.unclipped import unclipped
 from vbuild.config import settled
 from vbuild.dataset.commit import commit, new_id
 from vbuild.errors import RAISED, Stopped, StoreError, is_stop
@@ -131,4 +132,5 @@ def summary(session: Session, seconds: float) -> Report:
         actions=sum(count.hits + count.ran + count.failed for count in counts),
         failures=sum(count.failed for count in counts) + len(session.identified.errors),
         seconds=seconds,
+        notes=unclipped(session),
     )

@@ -101,9 +101,7 @@ class Session:
         for result in results.values():
             result.check()
         workers = (
-            None
-            if self.build is None
-            else executor(self.config.executor.workers, self.blobs, self.build, self.config.limits)
+            None if self.build is None else executor(self.config.executor, self.blobs, self.build, self.config.limits)
         )
         ledger = Ledger(results, self.failures, retried=self.lookup.retry != "never")
         try:

@@ -74,6 +74,8 @@ class Work:
     through: bool = False
     """Whether the video has to be read from its start."""
     decode: Decode = Decode()
+    memory: int = 0
+    """Bytes that it takes beside a bare worker."""
 
     def actions(self) -> set[tuple[str, bytes]]:
         """What it does, by recipe and key."""
