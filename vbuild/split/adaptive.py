@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from vbuild.errors import UsageError
 from vbuild.split.bounds import WRITES
-from vbuild.split.detect import cuts
+from vbuild.split.detect import cuts, scored, scores
 from vbuild.split.lengths import Lengths, scenes_between, timed
 from vbuild.stage import Clip, Phase, Row, Stage, knob
 
@@ -53,7 +53,7 @@ class Adaptive(Lengths, Stage):
         for clip in clips:
             changes = clip.columns["changes"]
             pts, end, base = timed(clip.columns["probe"], changes["times"])
-            found = cuts(self.detector(), changes)
+            found = cuts(scored(self.detector()), scores(changes))
             yield self.bounds(scenes_between(found, pts, end, whole=self.whole), pts, end, base)
 
     def detector(self) -> Any:

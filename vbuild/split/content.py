@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from vbuild.split.bounds import WRITES
-from vbuild.split.detect import cuts
+from vbuild.split.detect import cuts, scored, scores
 from vbuild.split.lengths import Lengths, scenes_between, timed
 from vbuild.stage import Clip, Phase, Row, Stage, knob
 
@@ -41,7 +41,7 @@ class Content(Lengths, Stage):
         for clip in clips:
             changes = clip.columns["changes"]
             pts, end, base = timed(clip.columns["probe"], changes["times"])
-            found = cuts(self.detector(), changes)
+            found = cuts(scored(self.detector()), scores(changes))
             yield self.bounds(scenes_between(found, pts, end, whole=self.whole), pts, end, base)
 
     def detector(self) -> Any:
