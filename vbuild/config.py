@@ -37,6 +37,8 @@ class Source:
     )  # fmt: skip
     limit: int | None = None
     """The first so many videos, in order of their paths."""
+    missing: Literal["keep", "drop"] = knob("keep")
+    """What becomes of the clips of videos that the last build could read and this one cannot reach."""
 
     def __post_init__(self) -> None:
         """Refuses a source of nothing."""

@@ -17,6 +17,7 @@ from vbuild.dataset.commit import commit, new_id
 from vbuild.errors import RAISED, Stopped, StoreError, is_stop
 from vbuild.plan.items import State
 from vbuild.report import Report
+from vbuild.source import shown
 from vbuild.store import roots
 from vbuild.versions import machine
 
@@ -132,5 +133,6 @@ def summary(session: Session, seconds: float) -> Report:
         actions=sum(count.hits + count.ran + count.failed for count in counts),
         failures=sum(count.failed for count in counts) + len(session.identified.errors),
         seconds=seconds,
-        notes=unclipped(session),
+        notes=[*session.files.notes(), *unclipped(session)],
+        away={shown(session.files.uris[row]): why for row, why in sorted(session.identified.away.items())},
     )

@@ -70,13 +70,15 @@ def rerun(store: Path, count: int) -> tuple[list[Rerun], list[str]]:
             left.append(f"{known.folder.name}: its actions cannot run again ({error})")
         else:
             found += _stored(session)
+            for row, why in list(session.identified.away.items())[:1]:
+                left.append(f"{known.folder.name}: its actions cannot run again ({session.files.uris[row]}: {why})")
     chosen = random.sample(found, min(count, len(found)))
     with tempfile.TemporaryDirectory() as folder:
         return [line for one in chosen for line in _compared(*one, Blobs(Path(folder)))], left
 
 
 def _stored(session: Session) -> list[tuple[Session, Items, Instance, int]]:
-    """Every action of a session that has a result, once."""
+    """Every action of a session that has a result, once, but for those of videos that are out of reach."""
     found: dict[tuple[str, bytes], tuple[Session, Items, Instance, int]] = {}
     for shard in session.shards:
         for items in (shard.videos, shard.clips):
@@ -84,7 +86,7 @@ def _stored(session: Session) -> list[tuple[Session, Items, Instance, int]]:
                 assert items is not None
                 instance = session.shelf.instances[name]
                 there = items.found[name]
-                for row in np.flatnonzero(there.state == State.DONE).tolist():
+                for row in np.flatnonzero((there.state == State.DONE) & ~items.away).tolist():
                     found.setdefault(
                         (instance.recipe.id, bytes(there.keys[row].item())), (session, items, instance, row)
                     )
