@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil
 from typing import ClassVar
@@ -49,6 +49,10 @@ class FixedStride(Stage):
             raise UsageError(f"min={self.min}: must be from 0 to length={self.length}, or no clip is left")
         if self.limit is not None and self.limit < 1:
             raise UsageError(f"limit={self.limit}: must be 1 or more clips, or null for all")
+
+    def effective(self) -> FixedStride:
+        """The splitter without a stride that is the length."""
+        return replace(self, stride=None) if self.stride == self.length else self
 
     def run(self, clips: Sequence[Clip], model: None) -> Iterable[Row]:  # noqa: ARG002
         """The bounds of each video's clips, in order of time."""

@@ -47,6 +47,8 @@ class Lengths:
         """Refuses lengths that leave nothing."""
         if self.max is not None and not self.max > 0:
             raise UsageError(f"max={self.max}: must be more than 0 seconds, or null for no limit")
+        if self.max is None and self.max_mode != Lengths.max_mode:
+            raise UsageError(f"max_mode={self.max_mode}: max=null cuts no scene; give max, or leave max_mode out")
         for name in ("crop", "min", "min_frames"):
             if getattr(self, name) < 0:
                 raise UsageError(f"{name}={getattr(self, name)}: must be 0 or more")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 from uuid import uuid4
 
 from vbuild.errors import UsageError
-from vbuild.media.options import INPUT, Codec, Like, Limits, options
+from vbuild.media.options import INPUT, Codec, Like, Limits, options, spelled
 from vbuild.media.versions import ENCODE, PASSES
 from vbuild.stage import Blob, Clip, Media, Packets, Phase, Row, Stage
 
@@ -64,7 +64,7 @@ class Transcode(Stage):
     bitrate: str | None = None
     """In place of constant quality: bits a second, as `4M` or `800k`, or `input` for the source's."""
     options: Mapping[str, str] = field(default_factory=dict)
-    """More of the encoder's own options, such as {g: 48}; they go before all else."""
+    """More of the encoder's own options, such as {g: 48}; none that is given by name too."""
     long_side: int | None = None
     """Pixels to which the longer side is shrunk; smaller footage is not enlarged."""
     short_side: int | None = None
@@ -82,8 +82,18 @@ class Transcode(Stage):
             self._options(None)
             return
         for name in ("like", "crf", "preset", "bitrate", "options", "long_side", "short_side", "max_frames"):
-            if getattr(self, name):
+            if getattr(self, name) not in (None, {}):
                 raise UsageError(f"{name}={getattr(self, name)}: a copy is not encoded; leave it out, or name a codec")
+
+    def effective(self) -> Transcode:
+        """The stage with what the encoder is told, however it is written, and without what is usual for it."""
+        if self.codec == "copy":
+            return self
+        told = self._options(None)
+        crf, preset, bitrate, more = spelled(self.codec, told)
+        if options(self.codec, None, crf, preset, bitrate, more) != told:
+            return self
+        return replace(self, like=None, crf=crf, preset=preset, bitrate=bitrate, options=more)
 
     def _options(self, source: int | None) -> dict[str, str]:
         """The encoder's options for a source of so many bits a second."""
