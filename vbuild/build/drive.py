@@ -101,13 +101,10 @@ class Drive:
         for _ in range(len(self.queue)):
             if len(self.flying) >= self.workers.ahead:
                 return
-            task = self.queue[0]
+            task = self.queue.popleft()
             if task.due > time.monotonic():
-                self.queue.rotate(-1)
+                self.queue.append(task)
                 continue
-            if not self.workers.fits(task.work):
-                return
-            self.queue.popleft()
             ticket = next(self.tickets)
             self.flying[ticket] = task
             self.workers.submit(ticket, task.work)
