@@ -81,7 +81,11 @@ def values_of(cls, name, kind, value):
             yield str(path)
 
 
-WITH = {("transcode", "like"): {"codec": "libopenh264"}, ("motion", "parity"): {"by": "vectors"}}
+WITH = {
+    ("transcode", "like"): {"codec": "libopenh264"},
+    ("motion", "parity"): {"by": "vectors"},
+    ("scenes", "max_mode"): {"max": 10.0},
+}
 """Stage and parameter → what else must be said for another value to be taken."""
 
 

@@ -22,8 +22,17 @@ from vbuild.check import into
 from vbuild.compose import load
 from vbuild.config import checked
 from vbuild.digest import Recipe
+from vbuild.errors import UsageError
+from vbuild.media.options import ENCODERS
 from vbuild.plan.order import arrange
-from vbuild.stage import Stage, is_param, knob, recipe, wiring
+from vbuild.split.content import Content
+from vbuild.split.fixed_stride import FixedStride
+from vbuild.stage import Stage, Windows, is_param, knob, recipe, wiring
+from vbuild.stages.frames import Frames
+from vbuild.stages.motion import Motion
+from vbuild.stages.preview import Preview
+from vbuild.stages.sheet import Sheet
+from vbuild.stages.transcode import Transcode
 
 GOLDEN_RECIPES = [
     (Recipe("motion", 1, {}, {}, {}), "41150900f8b74747c62e194b3956c823"),
@@ -101,6 +110,76 @@ def test_versions_change_the_recipe(cls):
 
 
 # what does not
+
+SAME = [
+    (Transcode, {}, [{"crf": 23}, {"preset": "medium", "crf": 23}, {"options": {"crf": "23", "preset": "medium"}}]),
+    (Transcode, {"crf": 28}, [{"options": {"crf": "28"}}, {"crf": 28, "preset": "medium"}]),
+    (Transcode, {"preset": "fast"}, [{"options": {"preset": "fast"}, "crf": 23}]),
+    (Transcode, {"bitrate": "4M"}, [{"bitrate": "4000k"}, {"bitrate": "4000000"}, {"options": {"b": "4.0M"}}]),
+    (Transcode, {"codec": "libvpx-vp9"}, [{"codec": "libvpx-vp9", "crf": 31, "options": {"cpu-used": "4", "b": "0"}}]),
+    (Transcode, {"codec": "libopenh264"}, [
+        {"codec": "libopenh264", "bitrate": "4M"},
+        {"codec": "libopenh264", "like": "cosmos"},
+        {"codec": "libopenh264", "like": "curator", "bitrate": "4M"},
+    ]),
+    (Transcode, {"codec": "libvpx-vp9", "like": "curator"}, [
+        {"codec": "libvpx-vp9", "options": {"tile-columns": "2"}},
+        {"codec": "libvpx-vp9", "crf": 31, "options": {"tile-columns": "2", "row-mt": "1"}},
+    ]),
+    (FixedStride, {}, [{"stride": 10.0}, {"length": 10.0}]),
+    (FixedStride, {"length": 4.0}, [{"length": 4.0, "stride": 4.0}]),
+    (Preview, {"windows": Windows(frames=None)}, [{"windows": Windows(frames=None, remainder=7)}]),
+    (Preview, {"windows": Windows(frames=64)}, [{"windows": Windows(frames=64, remainder=r)} for r in (64, 100, 900)]),
+    (Preview, {"windows": Windows(remainder=256)}, [{"windows": Windows(remainder=999)}]),
+]  # fmt: skip
+"""A stage, its parameters, and others that make it do the same."""
+
+
+@pytest.mark.parametrize(("cls", "plain", "spellings"), SAME)
+def test_a_recipe_is_of_the_meaning_not_of_the_spelling(cls, plain, spellings):
+    """What says a default, or the same in other words, is one recipe, with the fewest parameters."""
+    first = recipe(cls(**plain))
+    assert {recipe(cls(**other)).id for other in spellings} == {first.id}
+    assert first.params.keys() <= plain.keys() | {"options"}
+
+
+def test_encoders_are_told_the_same_under_one_recipe():
+    """Of every codec and many ways to write its options: one recipe, one set of options, and none for two."""
+    told = {}
+    for codec, like, crf, preset, bitrate, more in itertools.product(
+        sorted(ENCODERS), (None, "curator", "cosmos"), (None, 23, 31, 40), (None, "medium", "4", "p4"),
+        (None, "4M", "4000k", "input"), ({}, {"b": "4M"}, {"b": "0"}, {"crf": "31"}, {"tune": "hq"}, {"cq": "21"}),
+    ):  # fmt: skip
+        try:
+            made = Transcode(codec=codec, like=like, crf=crf, preset=preset, bitrate=bitrate, options=more)
+        except UsageError:
+            continue
+        options = codec, tuple(sorted(made._options(None).items()))
+        assert told.setdefault(recipe(made).id, options) == options
+    assert len(told) > 50
+    assert len(set(told.values())) == len(told)
+
+
+REFUSED = [
+    (Transcode, {"crf": 23, "bitrate": "1M"}, "crf=23: bitrate=1M"),
+    (Transcode, {"crf": 23, "options": {"crf": "20"}}, "crf=23: options has crf=20"),
+    (Transcode, {"bitrate": "1M", "options": {"b": "2M"}}, "bitrate=1M: options has b=2M"),
+    (Transcode, {"bitrate": "1M", "options": {"crf": "20"}}, "bitrate=1M: options has crf=20"),
+    (Transcode, {"preset": "fast", "options": {"preset": "slow"}}, "preset=fast: options has preset=slow"),
+    (Transcode, {"codec": "libvpx-vp9", "preset": "medium"}, "preset=medium: libvpx-vp9 takes"),
+    (Transcode, {"codec": "copy", "crf": 0}, "crf=0: a copy is not encoded"),
+    (Frames, {"format": "png", "quality": 50}, "quality=50: format=png"),
+    (Sheet, {"format": "png", "quality": 50}, "quality=50: format=png"),
+    (Content, {"max": None, "max_mode": "truncate"}, "max_mode=truncate: max=null"),
+    (Motion, {"by": "vectors", "patch": 32}, "patch=32: it is flow's"),
+]
+
+
+@pytest.mark.parametrize(("cls", "values", "said"), REFUSED)
+def test_parameters_that_cannot_both_hold_are_refused(cls, values, said):
+    """With both keys named; none is dropped without a word."""
+    with pytest.raises(UsageError, match=f"^{said}"):
+        cls(**values)
 
 
 @EACH

@@ -9,7 +9,7 @@ import pytest
 from vbuild import digest
 from vbuild.config import Source
 from vbuild.errors import SourceError
-from vbuild.source import identify, listing, settled, shown
+from vbuild.source import identify, listing, shown
 from vbuild.store.files import Files
 
 
@@ -95,17 +95,39 @@ def source(folder):
 
 
 def test_any_change_of_a_file_moves_the_digest_of_the_listing(folder):
-    """Size, time, name, another file; and back."""
-    first = listing(source(folder)).digest()
-    assert listing(source(folder)).digest() == first
-    os.utime(folder / "b.mp4", (2, 2))
-    second = listing(source(folder)).digest()
+    """Size, time, name, another file, and an edit that puts size and time back."""
+    seen = [listing(source(folder)).digest()]
+    assert listing(source(folder)).digest() == seen[0]
+    for change in (
+        lambda: os.utime(folder / "b.mp4", (2, 2)),
+        lambda: os.utime(folder / "b.mp4", (10**9, 10**9)),
+        lambda: (folder / "b.mp4").rename(folder / "b2.mp4"),
+        lambda: (folder / "b2.mp4").unlink(),
+    ):
+        time.sleep(0.02)
+        change()
+        seen.append(listing(source(folder)).digest())
+    assert len(set(seen)) == 5
+
+
+def test_an_edit_under_a_restored_time_is_seen(folder, tmp_path):
+    """Of equal size, in the same inode, with the mtime that the file had."""
+    memo = Files(tmp_path / "store")
+    first = identify(listing(source(folder)), memo)
+    time.sleep(0.02)
+    (folder / "b.mp4").write_text("B.MP4")
     os.utime(folder / "b.mp4", (10**9, 10**9))
-    assert listing(source(folder)).digest() == first != second
-    (folder / "b.mp4").rename(folder / "b2.mp4")
-    third = listing(source(folder)).digest()
-    (folder / "b2.mp4").unlink()
-    assert len({first, second, third, listing(source(folder)).digest()}) == 4
+    second = identify(listing(source(folder)), memo)
+    assert second.read == 1
+    assert bytes(second.ids[4].item()) == digest.of_bytes(b"B.MP4") != bytes(first.ids[4].item())
+
+
+def test_a_file_of_the_future_is_known_like_others(folder, tmp_path):
+    """A clock that was wrong once costs nothing for ever."""
+    memo = Files(tmp_path / "store")
+    os.utime(folder / "b.mp4", (10**10, 10**10))
+    assert identify(listing(source(folder)), memo).settled
+    assert identify(listing(source(folder)), memo).read == 0
 
 
 def test_files_are_read_once(folder, tmp_path):
@@ -130,11 +152,12 @@ def test_a_young_file_is_not_trusted(folder, tmp_path):
     """It may change once more without its time moving, so it is read again until it is old."""
     memo = Files(tmp_path / "store")
     os.utime(folder / "b.mp4")
-    files = listing(source(folder))
-    assert not settled(files, time.time_ns())
-    assert identify(files, memo).read == 5
-    assert identify(files, memo).read == 1
-    assert settled(files, time.time_ns() + 3 * 10**9)
+    first = identify(listing(source(folder)), memo)
+    assert (first.read, first.settled) == (5, False)
+    second = identify(listing(source(folder)), memo)
+    assert (second.read, second.settled) == (1, False)
+    os.utime(folder / "b.mp4", (10**9, 10**9))
+    assert identify(listing(source(folder)), memo).settled
 
 
 def test_a_file_that_cannot_be_read_has_a_reason(folder, tmp_path):

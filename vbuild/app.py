@@ -148,9 +148,17 @@ def _built(config: Config) -> int:
     with Watcher() as watcher:
         report = build(config, watch=watcher)
     _show(report)
+    if report.away:
+        uri, why = next(iter(report.away.items()))
+        more = f" and {len(report.away) - 1} more videos" if len(report.away) > 1 else ""
+        print(
+            f"vbuild: {uri}{more}: out of reach ({why}); the clips are kept, and the next build tries again; "
+            "source.missing=drop lets them go",
+            file=sys.stderr,
+        )
     if report.over is not None:
         print(f"vbuild: {report.over}; vbuild failures {report.dataset} lists them", file=sys.stderr)
-    return 0 if report.over is None else 1
+    return 0 if report.over is None and not report.away else 1
 
 
 def _show(report: Report) -> None:

@@ -13,7 +13,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
-from vbuild import places, uris
 from vbuild.check import hint, into, join
 from vbuild.errors import UsageError
 from vbuild.stage import Decode, Stage, Windows, knob
@@ -38,6 +37,8 @@ class Source:
     )  # fmt: skip
     limit: int | None = None
     """The first so many videos, in order of their paths."""
+    missing: Literal["keep", "drop"] = knob("keep")
+    """What becomes of the clips of videos that the last build could read and this one cannot reach."""
 
     def __post_init__(self) -> None:
         """Refuses a source of nothing."""
@@ -55,6 +56,9 @@ class Local:
     """Processes; one a core by default. 0 runs everything in the build's own process."""
     shard: int = knob(256)
     """Videos that move through the waves together."""
+    memory: float | None = knob(None)
+    """GiB that all workers may take together; three quarters of what the machine or the container has by default. Of
+    passes over large pictures, fewer run at once, and always one."""
 
     def __post_init__(self) -> None:
         """Refuses less than nothing."""
@@ -62,6 +66,8 @@ class Local:
             raise UsageError(f"workers={self.workers}: must be 0 (none) or more processes, or null for one a core")
         if self.shard < 1:
             raise UsageError(f"shard={self.shard}: must be 1 or more videos")
+        if self.memory is not None and not self.memory > 0:
+            raise UsageError(f"memory={self.memory}: must be more than 0 GiB, or null for a share of what there is")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,7 +187,6 @@ def checked(data: Mapping[str, Any], *, declared: str) -> Config:
             name: _sql(value, f"where.{name}") for name, value in _group(data, "where").items() if value is not None
         },
         "split": _stage(data.get("split"), "split"),
-        **{key: uris.folder(data[key], key) for key in ("store", "output") if isinstance(data.get(key), str)},
     }
     for kind in ("stages", "where"):
         for name in known[kind]:
@@ -290,14 +295,10 @@ def _is_stage(value: Any) -> bool:
 
 
 def settled(config: Config) -> dict[str, Any]:
-    """A configuration less its knobs as plain data: what a build may depend on.
-
-    The store is named from the dataset's folder, which holds this, and the folder is not, so that both may be moved.
-    """
+    """A configuration less its knobs as plain data: what a build may depend on."""
     plain = _plain(config)
     assert isinstance(plain, dict)
-    del plain["output"]
-    return {**plain, "store": places.told(config.store, config.output / config.name)}
+    return plain
 
 
 def _plain(value: Any) -> Any:

@@ -11,6 +11,7 @@ VbuildError
 └── DatasetError      a dataset that is not there, or was not built by vbuild
 """
 
+import errno
 from typing import Any
 
 
@@ -62,6 +63,9 @@ class Stopped(KeyboardInterrupt):
 class DatasetError(VbuildError):
     """A dataset that is missing or damaged."""
 
+
+FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS))
+"""What the system says when there is no room to write."""
 
 RAISED = (VbuildError, ValueError, OSError, RuntimeError)
 """What comes of Ctrl-C within Arrow and Lance, or of that in turn."""

@@ -74,6 +74,8 @@ class Report:
     failures: int = 0
     actions: int = 0
     """Actions that have a result, or failed."""
+    away: dict[str, str] = field(default_factory=dict)
+    """Video that the last build could read and this one could not → why; what is known of it is kept."""
     over: str | None = None
     """Which limit the failures are over."""
     seconds: float = 0.0

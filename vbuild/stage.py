@@ -6,8 +6,8 @@ import dataclasses
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, get_args
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, get_args
 
 from vbuild.digest import Recipe, canonical
 from vbuild.errors import UsageError
@@ -168,6 +168,12 @@ class Windows:
             if value is not None and value < 1:
                 raise UsageError(f"{name}={value}: a number of frames, 1 or more, is needed")
 
+    def effective(self) -> Windows:
+        """The windows with a remainder that nothing can be as long as written in one way."""
+        if self.frames is None:
+            return replace(self, remainder=Windows.remainder)
+        return replace(self, remainder=max(self.frames, Windows.remainder)) if self.remainder >= self.frames else self
+
     def spans(self, count: int) -> list[tuple[int, int]]:
         """The windows of a clip of so many frames: the first frame of each and the one behind its last."""
         if count < self.min:
@@ -283,11 +289,23 @@ class Stage:
         """The encoders that make its files, each with what tells one build of it from another: for locks, in no key."""
         return {}
 
+    def effective(self) -> Self:
+        """The stage with its parameters as they come into effect, which alone enter its recipe.
+
+        Where two ways of writing parameters make it do the same, it returns one stage for both, and the one with the
+        defaults where they do.
+        """
+        return self
+
     def check(self) -> None:
         """Raises UsageError, in a message that begins with a field's name, if it cannot run on this machine.
 
         It is called before a build starts in which the stage may run.
         """
+
+    def holds(self, width: int, height: int) -> int:  # noqa: ARG002
+        """Bytes that it holds of a clip whose pictures are of a size, beside what it asks for: how many run at once."""
+        return 0
 
     def load(self) -> Any:
         """What is dear to make (a model), once a worker; handed to `run` and `open`."""
@@ -309,7 +327,8 @@ class Stage:
 
 
 def recipe(stage: Stage) -> Recipe:
-    """The recipe of a stage: what it is called, its version, and the parameters that differ from their defaults."""
+    """The recipe of a stage: what it is called, its version, and the parameters whose effect is not the default's."""
+    stage = stage.effective()
     given = {f.name: _plain(getattr(stage, f.name), f.type) for f in dataclasses.fields(stage) if is_param(f)}
     default = defaults(stage)
     params = {n: v for n, v in given.items() if n not in default or canonical(v) != canonical(default[n])}

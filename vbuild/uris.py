@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import stat
 import sys
 import time
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
 from vbuild import digest
-from vbuild.errors import SourceError, UsageError
+from vbuild.errors import SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from tarfile import TarInfo
 
 REMOTE = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
-
-UNNAMED = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 TAGS = ("ETag", "etag", "md5Hash", "generation", "Content-MD5", "LastModified", "Last-Modified", "mtime", "updated")
 """Under which names file systems tell what changes with a file's content."""
@@ -39,8 +38,15 @@ class Seen(NamedTuple):
     """Bytes."""
     mtime: int
     """Nanoseconds; 0 where the mark says it all, now where nothing tells."""
+    ctime: int
+    """Nanoseconds; 0 of what is remote. It moves where an edit puts the mtime back."""
     mark: int
-    """The inode, or 64 bits of a digest of the etag."""
+    """The inode, or 64 bits of a digest of the etag; 0 where nothing tells."""
+
+    def same(self, other: Seen) -> bool:
+        """Whether it is the same file with the same content, as far as can be told."""
+        untold = not (self.ctime or self.mark or other.ctime or other.mark)
+        return self.size == other.size if untold else self == other
 
 
 def is_remote(uri: str) -> bool:
@@ -57,26 +63,6 @@ def parts(uri: str) -> tuple[str, str | None]:
 def is_path(uri: str) -> bool:
     """Whether it is a file of its own on this machine."""
     return not is_remote(uri) and parts(uri)[1] is None
-
-
-def folder(text: str, key: str) -> Path:
-    """The folder of this machine that a key names, from the root on.
-
-    Raises UsageError for one elsewhere, and for a name that Lance takes for none.
-    """
-    path = text.removeprefix("file://")
-    if not path:
-        raise UsageError(f"{key}={text!r}: a path is expected")
-    if is_remote(path):
-        scheme = path.partition("://")[0]
-        raise UsageError(f"{key}={path}: no {key} can be on {scheme}:// yet; give a folder of this machine")
-    try:
-        whole = Path(path).expanduser().absolute()
-    except RuntimeError as error:
-        raise UsageError(f"{key}={path}: {error}; begin it with ./ if ~ is part of a name") from error
-    if UNNAMED.search(str(whole)):
-        raise UsageError(f"{key}={str(whole)!r}: Lance writes to no path that holds control characters or no UTF-8")
-    return whole
 
 
 def filesystem(uri: str) -> tuple[Any, str]:
@@ -96,53 +82,101 @@ def filesystem(uri: str) -> tuple[Any, str]:
 
 
 def look(uri: str) -> Seen:
-    """What a file on this machine or another looks like. Raises what `trouble` names where it is not there."""
-    if is_remote(uri):
-        fs, path = filesystem(uri)
-        return seen(fs.info(path))
-    stat = os.stat(uri)  # noqa: PTH116  it is called for each file
-    return Seen(stat.st_size, stat.st_mtime_ns, signed(stat.st_ino))
+    """What a file on this machine or another looks like: a member of a tar as its archive, but for the size.
+
+    Raises what `trouble` names where it is not there, or is no regular file.
+    """
+    file, name = parts(uri)
+    if is_remote(file):
+        fs, path = filesystem(file)
+        found = seen(fs.info(path))
+    else:
+        found = _regular(os.stat(file))  # noqa: PTH116  it is called for each file
+    return found if name is None else found._replace(size=_info(file, name).size)
 
 
-def signed(inode: int) -> int:
-    """An inode as a signed number of 64 bits."""
-    return inode - (1 << 64) if inode >= 1 << 63 else inode
+def altered(uri: str, before: Seen) -> bool:
+    """Whether a file is not what it was, or cannot be looked at any more."""
+    try:
+        return not look(uri).same(before)
+    except trouble():
+        return True
+
+
+def _regular(found: os.stat_result) -> Seen:
+    """What a file of this machine looks like. Raises OSError for what has no bytes of its own: a folder, a device."""
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EINVAL, "it is a folder" if stat.S_ISDIR(found.st_mode) else "it is no regular file")
+    return Seen(found.st_size, *map(signed, (found.st_mtime_ns, found.st_ctime_ns, found.st_ino)))
+
+
+def signed(number: int) -> int:
+    """The last 64 bits of a number, as a signed one."""
+    return (number + (1 << 63)) % (1 << 64) - (1 << 63)
 
 
 def seen(info: dict[str, Any]) -> Seen:
     """Of a file that fsspec described."""
     tag = next((str(info[name]) for name in TAGS if info.get(name)), None)
     if tag is None:
-        return Seen(info.get("size") or 0, time.time_ns(), 0)
-    return Seen(info.get("size") or 0, 0, int.from_bytes(digest.of("etag", tag)[:8], "little", signed=True))
+        return Seen(info.get("size") or 0, time.time_ns(), 0, 0)
+    return Seen(info.get("size") or 0, 0, 0, int.from_bytes(digest.of("etag", tag)[:8], "little", signed=True))
 
 
 @contextmanager
 def opened(uri: str) -> Iterator[BinaryIO]:
     """A binary stream that can be read from any place: ranged reads of what is remote, nothing unpacked of a tar."""
+    with watched(uri) as (stream, _):
+        yield stream
+
+
+@contextmanager
+def watched(uri: str) -> Iterator[tuple[BinaryIO, Callable[[], Seen]]]:
+    """A stream as `opened` has it, and what tells, whenever it is asked, what the open file looks like."""
     file, name = parts(uri)
     with ExitStack() as stack:
         if is_remote(file):
             fs, path = filesystem(file)
             stream = stack.enter_context(fs.open(path, "rb"))
-        else:
-            stream = stack.enter_context(open(file, "rb", buffering=0))  # noqa: PTH123  as os.stat above
-        if name is not None:
-            stream = stack.enter_context(_member(stream, file, name))
-        yield cast(BinaryIO, stream)
+            yield (stream if name is None else stack.enter_context(_member(stream, file, name))), lambda: look(uri)
+            return
+        stream = stack.enter_context(_file(file))
+        part = stream if name is None else stack.enter_context(_member(stream, file, name))
+        size = None if name is None else _info(file, name).size
+
+        def look_at_it() -> Seen:
+            found = _regular(os.fstat(stream.fileno()))
+            return found if size is None else found._replace(size=size)
+
+        yield part, look_at_it
+
+
+def _file(path: str) -> BinaryIO:
+    """A file of this machine; what is none is refused before it is read, for a pipe and a device have no end."""
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        _regular(os.fstat(handle))
+        return open(handle, "rb", buffering=0)  # noqa: PTH123  as os.stat above
+    except OSError:
+        os.close(handle)
+        raise
 
 
 @contextmanager
 def _member(stream: BinaryIO, archive: str, name: str) -> Iterator[BinaryIO]:
     import tarfile
 
+    with tarfile.TarFile(fileobj=stream) as tar:
+        part = tar.extractfile(_info(archive, name))
+        assert part is not None
+        yield cast(BinaryIO, part)
+
+
+def _info(archive: str, name: str) -> TarInfo:
     info = members(archive).get(name)
     if info is None:
         raise FileNotFoundError(2, "no such member", f"{archive}::{name}")
-    with tarfile.TarFile(fileobj=stream) as tar:
-        part = tar.extractfile(info)
-        assert part is not None
-        yield cast(BinaryIO, part)
+    return info
 
 
 def members(archive: str) -> dict[str, TarInfo]:

@@ -14,7 +14,7 @@ from vbuild.stage import Clip
 BASES = [Fraction(1, 25), Fraction(1001, 24000), Fraction(1, 90000), Fraction(1, 1000), Fraction(1, 12800)]
 
 
-def spans(stage, start, end, base, frames=100):
+def row_of(stage, start, end, base, frames=100):
     probe = {
         "start_pts": start,
         "end_pts": end,
@@ -23,6 +23,11 @@ def spans(stage, start, end, base, frames=100):
         "frames": frames,
     }
     (row,) = stage.run([Clip(duration=float((end - start) * base), columns={"probe": probe})], None)
+    return row
+
+
+def spans(stage, start, end, base, frames=100):
+    row = row_of(stage, start, end, base, frames)
     return list(zip(row["start_pts"], row["end_pts"], strict=True))
 
 
@@ -84,3 +89,20 @@ def test_what_cuts_nothing_is_refused(params, name):
     """A length, stride, minimum or limit that leaves no clip is refused by name."""
     with pytest.raises(UsageError, match=rf"^{name}="):
         FixedStride(**params)
+
+
+@pytest.mark.parametrize(
+    ("params", "lost"),
+    [
+        ({"length": 4.0, "min": 2.0}, {"min": 1.5}),
+        ({"length": 4.0, "min": 0.0}, {}),
+        ({"length": 4.0, "limit": 1}, {"limit": 5.5}),
+        ({"length": 2.0, "stride": 4.0}, {"stride": 4.0, "min": 1.5}),
+        ({"length": 4.0, "stride": 2.0}, {}),
+        ({"length": 20.0, "min": 10.0}, {"min": 9.5}),
+    ],
+)
+def test_seconds_in_no_clip_are_told_by_rule(params, lost):
+    """Of 9.5 s: an end that is too short, gaps, and what is behind the limit."""
+    row = row_of(FixedStride(**params), 500, 10_000, Fraction(1, 1000))
+    assert dict(zip(row["lost_by"], row["lost"], strict=True)) == lost

@@ -14,7 +14,7 @@ MS = Fraction(1, 1000)
 
 
 def clips(scenes, pts=(), base=MS, **rules):
-    row = Lengths(**rules).bounds(scenes, pts, base)
+    row = Lengths(**rules).bounds(scenes, pts, scenes[-1][1], base)
     return list(zip(row["start_pts"], row["end_pts"], strict=True))
 
 
@@ -115,3 +115,21 @@ def test_scenes_stand_between_cuts():
     assert scenes_between([], pts, 60, whole=True) == [(7, 60)]
     assert scenes_between([], pts, 60, whole=False) == []
     assert scenes_between([], [], 60, whole=True) == []
+
+
+@given(
+    st.lists(st.integers(1, 20_000), min_size=1, max_size=5),
+    st.sampled_from([{}, {"max": None}, {"max_mode": "truncate"}, {"limit": 1}, {"crop": 0.0, "min": 0.0}]),
+)
+def test_what_is_in_no_clip_is_lost_by_a_rule(lengths, rules):
+    """Clips and what the rules took are the whole video, to the tick."""
+    bounds = [0]
+    for length in lengths:
+        bounds.append(bounds[-1] + length)
+    pts = list(range(0, bounds[-1], 40))
+    scenes = list(pairwise(bounds))[1:]
+    row = Lengths(**rules).bounds(scenes, pts, bounds[-1], MS)
+    kept = sum(end - start for start, end in zip(row["start_pts"], row["end_pts"], strict=True))
+    assert kept + round(sum(row["lost"]) * 1000) == bounds[-1]
+    assert all(seconds > 0 for seconds in row["lost"])
+    assert ("" in row["lost_by"]) == (lengths[0] > 0)

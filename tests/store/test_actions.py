@@ -34,6 +34,7 @@ class Everything(Stage):
         "name": "string",
         "embed": "vector[3]",
         "spans": "list[int64]",
+        "levels": "list[float32]",
         "said": "caption",
         "file": "blob",
     }
@@ -54,7 +55,7 @@ def keys(*numbers):
 def row(n, **changes):
     blob = Stored(f"ab/{n}.bin", n, digest.of("blob", n))
     values = {
-        "": n / 3, "count": n, "name": f"n{n}", "embed": np.arange(3) + n, "spans": [n, n + 1],
+        "": n / 3, "count": n, "name": f"n{n}", "embed": np.arange(3) + n, "spans": [n, n + 1], "levels": [n / 7, None],
         "said": [Window(text=f"t{n}")], "file": blob,
     }  # fmt: skip
     return {**values, **changes}
@@ -191,10 +192,16 @@ def test_processes_that_race_to_create_a_recipe_lose_no_row(tmp_path, round_):
     ("changes", "said"),
     [
         ({"count": "three"}, r"everything\.count: int64 is declared"),
-        ({"": float("nan")}, "everything: it is nan; write None"),
-        ({"": float("inf")}, "everything: it is inf; write None"),
+        ({"": float("nan")}, "everything: it is or holds NaN, infinity or more than float32 can; write None"),
+        ({"": float("-inf")}, "everything: it is or holds NaN"),
+        ({"": 1e39}, "everything: it is or holds NaN, infinity or more than float32 can"),
+        ({"": np.float64(1e39)}, "everything: it is or holds NaN"),
+        ({"levels": [1.0, float("nan")]}, r"everything\.levels: it is or holds NaN"),
+        ({"levels": [1.0, None, 1e39]}, r"everything\.levels: it is or holds NaN"),
+        ({"embed": np.array([0.0, 1e39, 1])}, r"everything\.embed: it is or holds NaN"),
+        ({"said": [Window(text="t", start=float("inf"))]}, r"everything\.said: it is or holds NaN"),
         ({"embed": np.zeros(4)}, r"everything\.embed: a vector of 3 is declared"),
-        ({"embed": np.array([0, np.nan, 1])}, r"everything\.embed: the vector holds NaN"),
+        ({"embed": np.array([0, np.nan, 1])}, r"everything\.embed: it is or holds NaN"),
         ({"said": ["text"]}, r"everything\.said: a caption is a list of Window"),
         ({"file": b"bytes"}, r"everything\.file: a blob is wanted, not bytes"),
         ({"more": 1}, "everything: it wrote 'more', which it does not declare"),

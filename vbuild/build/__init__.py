@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vbuild import digest, lock, source
 from vbuild.config import settled
 from vbuild.dataset.versions import fingerprint
-from vbuild.errors import StoreError, UsageError
+from vbuild.errors import FULL, StoreError, UsageError
 from vbuild.report import Report
 from vbuild.stage import recipe
 from vbuild.stages.probe import Probe
@@ -33,7 +34,7 @@ def build(config: Config, *, watch: Callable[[Progress], None] = lambda _: None)
     Raises UsageError for a configuration that cannot be built and SourceError for a source that cannot be listed.
     What fails on a video or a clip is recorded with it, and all else goes on.
     """
-    began, now = time.perf_counter(), time.time_ns()
+    began = time.perf_counter()
     if (report := _glance(config, began)) is not None:
         return report
     from vbuild.store.locks import lock_of, locked
@@ -41,11 +42,11 @@ def build(config: Config, *, watch: Callable[[Progress], None] = lambda _: None)
     _check(config)
     with locked(lock_of(config.output / config.name)) as waited:
         report = _glance(config, began) if waited else None
-        return report or _built(config, watch, began, now)
+        return report or _built(config, watch, began)
 
 
-def _built(config: Config, watch: Callable[[Progress], None], began: float, now: int) -> Report:
-    """Builds the long way. `began` is the time on the performance counter, `now` in nanoseconds since 1970."""
+def _built(config: Config, watch: Callable[[Progress], None], began: float) -> Report:
+    """Builds the long way. `began` is the time on the performance counter."""
     from vbuild.build.finish import Run
 
     try:
@@ -54,15 +55,23 @@ def _built(config: Config, watch: Callable[[Progress], None], began: float, now:
             run.walk(watch)
             report = run.finish(began)
     except OSError as error:
+        if not _is_of(error, config.store, config.output):
+            raise
         raise StoreError(
             f"{config.store}: {' '.join(str(error).split())[:200]}; free space or fix its rights, and build again: "
             "what was done is kept"
         ) from error
     report.over = config.failures.exceeded(report.failures, report.actions)
     report.notes += notes
-    if source.settled(run.session.files, now):
+    if run.session.settled:
         stamps.write(config.store, config.name, {"state": _state(config, run.session.files), **_counts(report)})
     return report
+
+
+def _is_of(error: OSError, *folders: Path) -> bool:
+    """Whether an error of the system is of a file in one of some folders, or that there is no room."""
+    named = error.filename if isinstance(error.filename, str) else None
+    return error.errno in FULL or (named is not None and any(Path(named).is_relative_to(folder) for folder in folders))
 
 
 def _glance(config: Config, began: float) -> Report | None:
@@ -170,11 +179,14 @@ def up_to_date(config: Config) -> Report | None:
     know goes the long way.
     """
     stamp = stamps.read(config.store, config.name)
+    files = source.survey(config.source)
     if (
         config.failures.retry != "never"
         or stamp is None
         or not stamp.keys() >= set(COUNTS)
-        or stamp["state"] != _state(config, source.listing(config.source))
+        or files.unreachable
+        or not files
+        or stamp["state"] != _state(config, files)
     ):
         return None
     counts = {name: stamp[name] for name in COUNTS}

@@ -101,10 +101,13 @@ class Drive:
         for _ in range(len(self.queue)):
             if len(self.flying) >= self.workers.ahead:
                 return
-            task = self.queue.popleft()
+            task = self.queue[0]
             if task.due > time.monotonic():
-                self.queue.append(task)
+                self.queue.rotate(-1)
                 continue
+            if not self.workers.fits(task.work):
+                return
+            self.queue.popleft()
             ticket = next(self.tickets)
             self.flying[ticket] = task
             self.workers.submit(ticket, task.work)

@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, Any
 
-from vbuild import places
 from vbuild.build.session import Session
 from vbuild.build.tables import targets
+from vbuild.build.unclipped import unclipped
 from vbuild.config import settled
 from vbuild.dataset.commit import commit, new_id
 from vbuild.errors import RAISED, Stopped, StoreError, is_stop
 from vbuild.plan.items import State
 from vbuild.report import Report
+from vbuild.source import shown
 from vbuild.store import roots
 from vbuild.versions import machine
 
@@ -83,8 +84,7 @@ class Run:
         report.tables, report.changed = committed.versions, committed.changed
         report.build = committed.build
         report.up_to_date = committed.build is None and not any(stage.ran for stage in report.stages)
-        said = {**dataclasses.asdict(report), "folder": places.told(folder, session.config.store)}
-        (self.folder / "report.json").write_text(json.dumps(said, indent=1))
+        (self.folder / "report.json").write_text(json.dumps(dataclasses.asdict(report), indent=1))
         return report
 
     def _record(self, report: Report, began: float) -> dict[str, Any]:
@@ -133,4 +133,6 @@ def summary(session: Session, seconds: float) -> Report:
         actions=sum(count.hits + count.ran + count.failed for count in counts),
         failures=sum(count.failed for count in counts) + len(session.identified.errors),
         seconds=seconds,
+        notes=[*session.files.notes(), *unclipped(session)],
+        away={shown(session.files.uris[row]): why for row, why in sorted(session.identified.away.items())},
     )

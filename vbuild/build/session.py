@@ -19,6 +19,7 @@ from vbuild import digest, source
 from vbuild.build.drive import Drive, Step, Steps
 from vbuild.build.ledger import Ledger
 from vbuild.build.works import works
+from vbuild.dataset import last
 from vbuild.dedup import decide
 from vbuild.errors import StageError
 from vbuild.executor.local import Executor, executor
@@ -87,12 +88,28 @@ class Session:
     @cached_property
     def files(self) -> source.Listing:
         """The source, listed once."""
-        return source.listing(self.config.source)
+        return source.survey(self.config.source)
 
     @cached_property
     def identified(self) -> source.Identified:
-        """The content of its files, digested where they are not known."""
-        return source.identify(self.files, Files(self.config.store), dry=self.build is None)
+        """The content of its files, digested where they are not known, and of those that are out of reach.
+
+        Raises SourceError for what cannot be listed and was not there at the last build either.
+        """
+        config, files = self.config, self.files
+        known = last.videos(config.output / config.name)
+        found = source.identify(files, Files(config.store), dry=self.build is None)
+        if config.source.missing == "drop" and known:
+            return found
+        if config.source.missing == "keep":
+            found = source.recall(config.source, files, found, known)
+        files.check(set(found.away.values()))
+        return found
+
+    @property
+    def settled(self) -> bool:
+        """Whether the next build may go by how the files look."""
+        return self.identified.settled
 
     def walk(self, watch: Watch) -> None:
         """Source → split → waves: everything but the dataset. `watch` is told whenever results come in."""
@@ -101,9 +118,7 @@ class Session:
         for result in results.values():
             result.check()
         workers = (
-            None
-            if self.build is None
-            else executor(self.config.executor.workers, self.blobs, self.build, self.config.limits)
+            None if self.build is None else executor(self.config.executor, self.blobs, self.build, self.config.limits)
         )
         ledger = Ledger(results, self.failures, retried=self.lookup.retry != "never")
         try:
@@ -125,14 +140,23 @@ class Session:
 
     def _shards(self) -> list[Shard]:
         """The videos, each content once under the first of its paths, in groups that move together."""
-        known = np.array([row for row in range(len(self.files)) if row not in self.identified.errors], np.int64)
-        ids, first = np.unique(self.identified.ids[known], return_index=True)
+        found, files = self.identified, self.files
+        known = np.array([row for row in range(len(files)) if row not in found.errors], np.int64)
+        known = known[np.argsort([row in found.away for row in known.tolist()], kind="stable")]
+        ids, first = np.unique(found.ids[known], return_index=True)
         order = np.argsort(first, kind="stable")
         rows, ids = known[first[order]], ids[order]
         size = max(self.config.executor.shard, 1) if self.build is not None else A_PLAN
         return [
-            Shard(Items(ids[i : i + size], uris=[self.files.uris[r] for r in rows[i : i + size].tolist()]))
+            Shard(
+                Items(
+                    ids[i : i + size],
+                    uris=[files.uris[row] for row in part],
+                    seen=[None if row in found.away else files.seen(row) for row in part],
+                )
+            )
             for i in range(0, len(ids), size)
+            for part in [rows[i : i + size].tolist()]
         ]
 
     def _steps(self, shard: Shard, waves: Sequence[Wave], *, first: bool) -> Steps:

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from vbuild import digest
 from vbuild.build.columns import columns_of, written
+from vbuild.build.unclipped import LOST, why_empty
 from vbuild.dataset.target import Group, Target
 from vbuild.plan.items import State
 from vbuild.plan.order import SPLIT
@@ -106,7 +107,10 @@ def _probed(session: Session) -> list[dict[str, Any] | str]:
         names = [*SAME, "width", "height"]
         table = session.shelf.take(videos, "probe", [value_column(n) for n in names])
         clips = np.bincount(shard.clips.place, minlength=len(videos)) if shard.clips else np.zeros(len(videos))
-        split = videos.states(session.order.split.name) == State.DONE
+        split = videos.states(SPLIT) == State.DONE
+        if set(LOST) <= session.order.split.stage.writes.keys():
+            lost = session.shelf.take(videos, SPLIT, [value_column(n) for n in LOST])
+            table = pa.table([*table.columns, *lost.columns], names=[*table.column_names, *lost.column_names])
         for instance in _kept(session):
             kept = written(session, videos, instance)
             table = pa.table([*table.columns, *kept.columns], names=[*table.column_names, *kept.column_names])
@@ -143,5 +147,5 @@ def _video(session: Session, n: int, found: dict[str, Any] | str) -> dict[str, A
     row["status"] = "warning" if found["error"] or found["remark"] else "ok"
     if not found["clips"]:
         row["status"] = "empty"
-        row["error"] = row["error"] or f"{SPLIT} found no clip in {found['duration']:.2f} s"
+        row["error"] = row["error"] or why_empty(session.order.split.stage, found)
     return row

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from av.video.format import VideoFormat
 
+from vbuild.executor.memory import need
 from vbuild.executor.work import Job, Span, Work
 from vbuild.media.reader import sought
 from vbuild.plan.items import NOBODY
@@ -21,6 +23,9 @@ SECONDS_A_PASS = 60.0
 
 GOPS_A_PASS = 6
 """Keyframes' distances in a pass at least: it decodes from the keyframe before it, which costs 3 % of six."""
+
+PICTURE = ("stream", "bitrate", "pixel_format", "coded_width", "coded_height", "fps", "jumps")
+"""What a pass takes from the probe of its video."""
 
 ROWS_A_WORK = 512
 """Actions without footage that travel together."""
@@ -40,15 +45,18 @@ def works(items: Items, missing: Mapping[str, np.ndarray], wave: Sequence[Instan
             own = np.flatnonzero(np.isin(part, missing[instance.name]))
             if len(own):
                 jobs.append(_job(items, instance, part[own], own, shelf))
+        spans = _spans(items, part, shelf)
+        bits = VideoFormat(probed["pixel_format"]).padded_bits_per_pixel
         yield Work(
             uri,
             probed["stream"],
-            _spans(items, part, shelf),
+            spans,
             tuple(jobs),
             bitrate=probed["bitrate"],
             fps=probed["fps"],
             through=probed["jumps"] > 0,
             decode=shelf.decode,
+            memory=need(jobs, spans, probed["coded_width"], probed["coded_height"], bits, probed["fps"]),
         )
 
 
@@ -109,10 +117,10 @@ def _job(items: Items, instance: Instance, rows: np.ndarray, spans: np.ndarray, 
 
 
 def _video(items: Items, row: np.ndarray, shelf: Shelf) -> tuple[str, dict[str, Any]]:
-    """The path of the video of a row, and what is known of it."""
+    """The path of the video of a row, and what the probe says of its pictures."""
     videos = items.parent or items
     place = row if items.parent is None else items.place[row]
-    (probed,) = shelf.take(items, "probe", ["stream", "bitrate", "fps", "jumps"], row).to_pylist()
+    (probed,) = shelf.take(items, "probe", list(PICTURE), row).to_pylist()
     return videos.uris[int(place[0])], probed
 
 

@@ -11,19 +11,21 @@ import time
 import warnings
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, wait
+from heapq import nlargest
 from threading import Thread
 from typing import TYPE_CHECKING, Protocol
 
 from joblib.externals.loky import ProcessPoolExecutor
 from joblib.externals.loky.process_executor import BrokenProcessPool
 
+from vbuild.executor.memory import WORKER, budget
 from vbuild.executor.work import Done, Work, perform
 from vbuild.store.failures import Failed
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from vbuild.config import Limits
+    from vbuild.config import Limits, Local
     from vbuild.store.blobs import Blobs
 
 
@@ -32,6 +34,9 @@ class Executor(Protocol):
 
     ahead: int
     """How many works it likes to hold, so that no worker waits."""
+
+    def fits(self, work: Work) -> bool:
+        """Whether there is memory for a work beside those that fly; there is always for one."""
 
     def submit(self, ticket: int, work: Work) -> None:
         """Takes one work under a ticket."""
@@ -51,6 +56,10 @@ class Inline:
     def __init__(self, blobs: Blobs, build: str) -> None:
         self.blobs, self.build = blobs, build
         self.queue: deque[tuple[int, Work]] = deque()
+
+    def fits(self, work: Work) -> bool:  # noqa: ARG002
+        """One runs at a time."""
+        return True
 
     def submit(self, ticket: int, work: Work) -> None:
         """Takes one work under a ticket."""
@@ -72,8 +81,9 @@ class Processes:
     done again one by one, and the one that kills its worker clip by clip, so that only what is to blame fails, by name.
     """
 
-    def __init__(self, workers: int, blobs: Blobs, build: str, limits: Limits) -> None:
+    def __init__(self, workers: int, blobs: Blobs, build: str, limits: Limits, memory: float | None = None) -> None:
         self.workers, self.blobs, self.build, self.limits = workers, blobs, build, limits
+        self.memory = budget(memory)
         self.ahead = workers * 2
         self.pool = self._pool(workers)
         self.flying: dict[Future[Done], tuple[int, Work]] = {}
@@ -83,6 +93,12 @@ class Processes:
         # loky replaces a worker that has grown by 300 MB, as one does that decodes large frames; nobody need know.
         warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
         return ProcessPoolExecutor(max_workers=workers, initializer=_begin, initargs=(os.getpid(), self.limits.memory))
+
+    def fits(self, work: Work) -> bool:
+        """Whether the memory is enough for it beside those that fly, whichever of them run together; or none flies."""
+        flying = [w.memory for _, w in self.flying.values()]
+        together = nlargest(self.workers, [*flying, work.memory])
+        return not flying or sum(WORKER + memory for memory in together) <= self.memory
 
     def submit(self, ticket: int, work: Work) -> None:
         """Takes one work under a ticket."""
@@ -201,7 +217,7 @@ def _finished(future: Future[Done]) -> bool:
     return future.done() and not future.cancelled() and future.exception() is None
 
 
-def executor(workers: int | None, blobs: Blobs, build: str, limits: Limits) -> Executor:
+def executor(local: Local, blobs: Blobs, build: str, limits: Limits) -> Executor:
     """The executor for a number of workers: one a core if None, this process if 0."""
-    count = os.cpu_count() or 1 if workers is None else workers
-    return Processes(count, blobs, build, limits) if count else Inline(blobs, build)
+    count = os.cpu_count() or 1 if local.workers is None else local.workers
+    return Processes(count, blobs, build, limits, local.memory) if count else Inline(blobs, build)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import time
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from vbuild.errors import StageError, StoreError, VbuildError, is_stop
+from vbuild.errors import FULL, StageError, StoreError, VbuildError, is_stop
 from vbuild.media.clip import Cut
 from vbuild.media.passes import footage
 from vbuild.stage import Blob, Clip, Decode, Moved, Request, Row, Sampled, Sink, Sound, Stage
@@ -74,6 +73,8 @@ class Work:
     through: bool = False
     """Whether the video has to be read from its start."""
     decode: Decode = Decode()
+    memory: int = 0
+    """Bytes that it takes beside a bare worker."""
 
     def actions(self) -> set[tuple[str, bytes]]:
         """What it does, by recipe and key."""
@@ -118,10 +119,6 @@ class Failure:
 
     error: str
     message: str
-
-
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
-"""What the system says when there is no room to write."""
 
 
 def attempt(call: Callable[[], T]) -> T | Failure:

@@ -44,19 +44,15 @@ class Rerun:
     """`equal`, the largest difference of a vector, or what is not equal."""
 
 
-def config_of(build: Mapping[str, Any], store: Path, output: Path) -> Config:
-    """The configuration of a build, from its row, with its store and the folder of its database as they are now.
-
-    Raises UsageError if it is none any more.
-    """
+def config_of(build: Mapping[str, Any]) -> Config:
+    """The configuration of a build, from its row. Raises UsageError if it is none any more."""
 
     def plain(stage: Mapping[str, Any]) -> dict[str, Any]:
         return {name: value for name, value in stage.items() if name != "version"}
 
     said = build["config"]
     stages = {name: plain(stage) for name, stage in said["stages"].items()}
-    here = {"store": str(store), "output": str(output)}
-    return checked({**said, **here, "split": plain(said["split"]), "stages": stages}, declared=said["declared"])
+    return checked({**said, "split": plain(said["split"]), "stages": stages}, declared=said["declared"])
 
 
 def rerun(store: Path, count: int) -> tuple[list[Rerun], list[str]]:
@@ -68,19 +64,21 @@ def rerun(store: Path, count: int) -> tuple[list[Rerun], list[str]]:
         if build is None:
             continue
         try:
-            session = Session(config_of(build, store, known.folder.parent), None)
+            session = Session(config_of(build), None)
             session.walk(lambda _: None)
         except VbuildError as error:
             left.append(f"{known.folder.name}: its actions cannot run again ({error})")
         else:
             found += _stored(session)
+            for row, why in list(session.identified.away.items())[:1]:
+                left.append(f"{known.folder.name}: its actions cannot run again ({session.files.uris[row]}: {why})")
     chosen = random.sample(found, min(count, len(found)))
     with tempfile.TemporaryDirectory() as folder:
         return [line for one in chosen for line in _compared(*one, Blobs(Path(folder)))], left
 
 
 def _stored(session: Session) -> list[tuple[Session, Items, Instance, int]]:
-    """Every action of a session that has a result, once."""
+    """Every action of a session that has a result, once, but for those of videos that are out of reach."""
     found: dict[tuple[str, bytes], tuple[Session, Items, Instance, int]] = {}
     for shard in session.shards:
         for items in (shard.videos, shard.clips):
@@ -88,7 +86,7 @@ def _stored(session: Session) -> list[tuple[Session, Items, Instance, int]]:
                 assert items is not None
                 instance = session.shelf.instances[name]
                 there = items.found[name]
-                for row in np.flatnonzero(there.state == State.DONE).tolist():
+                for row in np.flatnonzero((there.state == State.DONE) & ~items.away).tolist():
                     found.setdefault(
                         (instance.recipe.id, bytes(there.keys[row].item())), (session, items, instance, row)
                     )

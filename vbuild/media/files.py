@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import av
+from av.container import InputContainer
 from av.stream import Disposition
 
 from vbuild import uris
@@ -18,9 +19,11 @@ if TYPE_CHECKING:
 
     from av.audio.stream import AudioStream
     from av.codec.hwaccel import HWAccel
-    from av.container import InputContainer
     from av.stream import Stream
     from av.video.stream import VideoStream
+
+TOLERANT: dict[str, Any] = {"metadata_errors": "replace"} if hasattr(InputContainer, "metadata_errors") else {}
+"""For titles that are no text; from PyAV 19 on they are read so by themselves."""
 
 
 FORMATS = (
@@ -56,7 +59,7 @@ def opened(path: str, hardware: HWAccel | None = None) -> Iterator[InputContaine
     with ExitStack() as stack:
         try:
             file = f"file:{path}" if uris.is_path(path) else stack.enter_context(uris.opened(path))
-            container = av.open(file, "r", metadata_errors="replace", hwaccel=hardware, container_options=ALONE)
+            container = av.open(file, "r", hwaccel=hardware, container_options=ALONE, **TOLERANT)
         except FileNotFoundError as error:
             raise MediaError("the file is gone") from error
         except uris.trouble(av.FFmpegError) as error:

@@ -105,9 +105,22 @@ def options(
 ) -> dict[str, str]:
     """The options of an encoder: its own, those of who is followed, then what is asked for by name.
 
-    Raises UsageError, in a message that begins with the field's name, for what the encoder does not know.
+    Raises UsageError, in a message that begins with the field's name, for what the encoder does not know, and for what
+    is said twice.
     """
     known = ENCODERS[codec]
+    if crf is not None and bitrate is not None:
+        raise UsageError(f"crf={crf}: bitrate={bitrate} is in place of constant quality; leave one of them out")
+    for name, value, own in (
+        ("crf", crf, known.quality),
+        ("bitrate", bitrate, known.quality),
+        ("bitrate", bitrate, "b"),
+        ("preset", preset, known.effort),
+    ):
+        if value is not None and own is not None and own in more:
+            raise UsageError(f"{name}={value}: options has {own}={more[own]} in its place; leave one of them out")
+    if "b" in more and "b" not in known.by_quality:  # beside constant quality these encoders do not heed it
+        bitrate, more = more["b"], {name: value for name, value in more.items() if name != "b"}
     found = dict(known.fixed)
     if known.quality is not None:
         found[known.quality] = str(known.usual)
@@ -129,10 +142,30 @@ def options(
         if bitrate != INPUT and not BITRATE.fullmatch(bitrate):
             raise UsageError(f"bitrate={bitrate}: write bits a second as 4M or 800k, input for the source's, or null")
         found.pop(known.quality or "", None)
-        found["b"] = bitrate
+        found["b"] = _rate(bitrate)
     elif known.quality is not None:
         found |= known.by_quality
     return {**found, **more}
+
+
+def _rate(text: str) -> str:
+    """A bitrate in one way of writing it."""
+    if text == INPUT:
+        return text
+    bits = round(float(text.rstrip("kM")) * {"k": 1e3, "M": 1e6}.get(text[-1], 1))
+    scale, unit = next((s, u) for s, u in ((10**6, "M"), (1000, "k"), (1, "")) if bits % s == 0)
+    return f"{bits // scale}{unit}"
+
+
+def spelled(codec: str, found: Mapping[str, str]) -> tuple[int | None, str | None, str | None, dict[str, str]]:
+    """The crf, the preset, the bitrate and the options that say `found`, which `options` gave, and nothing usual."""
+    known, usual = ENCODERS[codec], options(codec, None, None, None, None, {})
+    left = {name: value for name, value in found.items() if usual.get(name) != value}
+    quality, effort = known.quality or "", known.effort or ""
+    crf = int(left.pop(quality)) if left.get(quality, "").isdecimal() else None
+    preset = left.pop(effort) if left.get(effort) in known.efforts else None
+    bitrate = left.pop("b", None) if quality not in found else None
+    return crf, preset, bitrate, left
 
 
 def _followed(codec: str, like: str | None) -> Mapping[str, str]:

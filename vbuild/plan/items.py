@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from vbuild.plan.order import Instance, Port
     from vbuild.store.actions import Actions, Results
+    from vbuild.uris import Seen
 
 NOBODY = np.zeros(1, "V16")
 """Stands where there is no digest."""
@@ -65,6 +67,8 @@ class Items:
     end_pts: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
     uris: list[str] = field(default_factory=list)
     """For videos: the path from which each is read."""
+    seen: list[Seen | None] = field(default_factory=list)
+    """For videos: what the file looked like whose content this is; None where it is out of reach."""
     kept: np.ndarray = field(default_factory=lambda: np.empty(0, bool))
     sure: np.ndarray = field(default_factory=lambda: np.empty(0, bool))
     """In a plan: False for a clip of which it is not known whether it is still kept."""
@@ -84,6 +88,13 @@ class Items:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @cached_property
+    def away(self) -> np.ndarray:
+        """(n,) bool: those whose file is out of reach."""
+        if self.parent is not None:
+            return np.asarray(self.parent.away[self.place])
+        return np.array([seen is None for seen in self.seen], bool)
 
     def holder(self, instance: str) -> tuple[Items, np.ndarray | None]:
         """The items for which an instance ran, and the way from a row here to a row there (None: the same rows)."""

@@ -70,6 +70,8 @@ class Lookup:
         missing = ready[~stored]
         failed = self._failed(instance, keys[missing])
         found.state[missing[failed]] = State.FAILED
+        if instance.stage.asks() is not None or not instance.ports:
+            found.state[missing[items.away[missing] & ~failed]] = State.FAILED
         if instance.stage.clips == "kept":
             unsure = missing[~items.sure[missing] & (found.state[missing] == State.MISSING)]
             found.state[unsure] = State.UNKNOWN

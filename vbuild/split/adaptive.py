@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from vbuild.errors import UsageError
-from vbuild.split.detect import cuts
+from vbuild.split.bounds import WRITES
+from vbuild.split.detect import cuts, scored, scores
 from vbuild.split.lengths import Lengths, scenes_between, timed
 from vbuild.stage import Clip, Phase, Row, Stage, knob
 
@@ -20,14 +21,14 @@ class Adaptive(Lengths, Stage):
     another threshold or length decodes nothing.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     phase: ClassVar[Phase] = "measure"
     scope: ClassVar[Literal["video", "clip"]] = "video"
     reads: ClassVar[Mapping[str, Sequence[str]]] = {
         "probe": ("start_pts", "end_pts", "time_base_num", "time_base_den"),
         "changes": ("times", "hue", "saturation", "luma"),
     }
-    writes: ClassVar[Mapping[str, str]] = {"start_pts": "list[int64]", "end_pts": "list[int64]"}
+    writes: ClassVar[Mapping[str, str]] = WRITES
 
     threshold: float = 3.0
     """Change of a frame over the mean change of its neighbours from which it begins a new scene."""
@@ -52,8 +53,8 @@ class Adaptive(Lengths, Stage):
         for clip in clips:
             changes = clip.columns["changes"]
             pts, end, base = timed(clip.columns["probe"], changes["times"])
-            found = cuts(self.detector(), changes)
-            yield self.bounds(scenes_between(found, pts, end, whole=self.whole), pts, base)
+            found = cuts(scored(self.detector()), scores(changes))
+            yield self.bounds(scenes_between(found, pts, end, whole=self.whole), pts, end, base)
 
     def detector(self) -> Any:
         """PySceneDetect's detector with these parameters."""

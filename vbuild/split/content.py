@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from vbuild.split.detect import cuts
+from vbuild.split.bounds import WRITES
+from vbuild.split.detect import cuts, scored, scores
 from vbuild.split.lengths import Lengths, scenes_between, timed
 from vbuild.stage import Clip, Phase, Row, Stage, knob
 
@@ -18,14 +19,14 @@ class Content(Lengths, Stage):
     Reads the changes of the stage `changes`, so that another threshold or length decodes nothing.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     phase: ClassVar[Phase] = "measure"
     scope: ClassVar[Literal["video", "clip"]] = "video"
     reads: ClassVar[Mapping[str, Sequence[str]]] = {
         "probe": ("start_pts", "end_pts", "time_base_num", "time_base_den"),
         "changes": ("times", "hue", "saturation", "luma"),
     }
-    writes: ClassVar[Mapping[str, str]] = {"start_pts": "list[int64]", "end_pts": "list[int64]"}
+    writes: ClassVar[Mapping[str, str]] = WRITES
 
     threshold: float = 27.0
     """Mean change of hue, saturation and luma, in levels of 0..255, from which a frame begins a new scene."""
@@ -40,8 +41,8 @@ class Content(Lengths, Stage):
         for clip in clips:
             changes = clip.columns["changes"]
             pts, end, base = timed(clip.columns["probe"], changes["times"])
-            found = cuts(self.detector(), changes)
-            yield self.bounds(scenes_between(found, pts, end, whole=self.whole), pts, base)
+            found = cuts(scored(self.detector()), scores(changes))
+            yield self.bounds(scenes_between(found, pts, end, whole=self.whole), pts, end, base)
 
     def detector(self) -> Any:
         """PySceneDetect's detector with these parameters."""

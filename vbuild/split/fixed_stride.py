@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil
 from typing import ClassVar
 
 from vbuild.errors import UsageError
+from vbuild.split.bounds import WRITES, row, ticks
 from vbuild.stage import Clip, Phase, Row, Stage, knob
 
 
@@ -20,13 +21,13 @@ class FixedStride(Stage):
     equal length and stride a frame belongs to exactly one clip. The last clip ends with the video.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     phase: ClassVar[Phase] = "measure"
     scope: ClassVar = "video"
     reads: ClassVar[Mapping[str, Sequence[str]]] = {
         "probe": ("start_pts", "end_pts", "time_base_num", "time_base_den", "frames")
     }
-    writes: ClassVar[Mapping[str, str]] = {"start_pts": "list[int64]", "end_pts": "list[int64]"}
+    writes: ClassVar[Mapping[str, str]] = WRITES
 
     length: float = 10.0
     """Seconds a clip."""
@@ -49,6 +50,10 @@ class FixedStride(Stage):
         if self.limit is not None and self.limit < 1:
             raise UsageError(f"limit={self.limit}: must be 1 or more clips, or null for all")
 
+    def effective(self) -> FixedStride:
+        """The splitter without a stride that is the length."""
+        return replace(self, stride=None) if self.stride == self.length else self
+
     def run(self, clips: Sequence[Clip], model: None) -> Iterable[Row]:  # noqa: ARG002
         """The bounds of each video's clips, in order of time."""
         for clip in clips:
@@ -56,12 +61,11 @@ class FixedStride(Stage):
             start, end = (probe["start_pts"], probe["end_pts"]) if probe["frames"] else (0, 0)
             base = Fraction(probe["time_base_num"], probe["time_base_den"])
             spans = list(self._spans(start, end, base))
-            yield {"start_pts": [s for s, _ in spans], "end_pts": [e for _, e in spans]}
+            yield row(spans, self._lost(spans, start, end, base), base)
 
     def _spans(self, start: int, end: int, base: Fraction) -> Iterable[tuple[int, int]]:
         """Bounds in ticks of `base` seconds of the clips of a video from `start` up to `end`."""
-        length, least = _ticks(self.length, base), _ticks(self.min, base)
-        stride = length if self.stride is None else _ticks(self.stride, base)
+        length, stride, least = ticks(self.length, base), self._step(base), ticks(self.min, base)
         count, begin = 0, Fraction(start)
         while end - begin >= least and begin < end and count != self.limit:
             first, last = ceil(begin), min(ceil(begin + length), end)
@@ -70,7 +74,16 @@ class FixedStride(Stage):
                 count += 1
             begin += stride
 
+    def _step(self, base: Fraction) -> Fraction:
+        return ticks(self.length if self.stride is None else self.stride, base)
 
-def _ticks(seconds: float, base: Fraction) -> Fraction:
-    """Seconds, as they are written in decimals, in ticks of `base` seconds."""
-    return Fraction(str(seconds)) / base
+    def _lost(self, spans: Sequence[tuple[int, int]], start: int, end: int, base: Fraction) -> Mapping[str, Fraction]:
+        """Ticks in no clip: between clips, behind the limit, or at an end that is shorter than the least length."""
+        seen, between = start, 0
+        for first, last in spans:
+            between += max(first - seen, 0)
+            seen = max(seen, last)
+        if len(spans) == self.limit:
+            return {"stride": Fraction(between), "limit": Fraction(end - seen)}
+        begin = min(max(spans[-1][0] + self._step(base), Fraction(seen)), Fraction(end)) if spans else Fraction(start)
+        return {"stride": between + begin - seen, "min": end - begin}

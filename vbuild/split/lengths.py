@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -10,10 +11,14 @@ from math import ceil
 from typing import Any, Literal
 
 from vbuild.errors import UsageError
+from vbuild.split.bounds import row, ticks
 from vbuild.stage import Row
 
 Span = tuple[Fraction, Fraction]
 """Start and end in ticks of a time base; whole ticks where it is done."""
+
+Lost = defaultdict[str, Fraction]
+"""Rule → ticks that became no clip by it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +47,8 @@ class Lengths:
         """Refuses lengths that leave nothing."""
         if self.max is not None and not self.max > 0:
             raise UsageError(f"max={self.max}: must be more than 0 seconds, or null for no limit")
+        if self.max is None and self.max_mode != Lengths.max_mode:
+            raise UsageError(f"max_mode={self.max_mode}: max=null cuts no scene; give max, or leave max_mode out")
         for name in ("crop", "min", "min_frames"):
             if getattr(self, name) < 0:
                 raise UsageError(f"{name}={getattr(self, name)}: must be 0 or more")
@@ -51,39 +58,52 @@ class Lengths:
         if self.limit is not None and self.limit < 1:
             raise UsageError(f"limit={self.limit}: must be 1 or more clips, or null for all")
 
-    def bounds(self, scenes: Iterable[tuple[int, int]], pts: Sequence[int], base: Fraction) -> Row:
-        """The clips of a video: `start_pts` and `end_pts`, in the order of its scenes.
+    def bounds(self, scenes: Iterable[tuple[int, int]], pts: Sequence[int], end: int, base: Fraction) -> Row:
+        """The clips of a video in the order of its scenes, and what of it became none: see `bounds.WRITES`.
 
-        `scenes` and `pts`, the sorted times of all its frames, are in ticks of `base` seconds.
+        `scenes`, `pts` (the sorted times of all its frames) and `end` are in ticks of `base` seconds.
         """
-        found = (
-            (ceil(start), ceil(end))
-            for scene in scenes
-            for start, end in self._pieces((Fraction(scene[0]), Fraction(scene[1])), base)
-        )
-        kept = [(s, e) for s, e in found if s < e and bisect_left(pts, e) - bisect_left(pts, s) >= self.min_frames]
-        kept = kept[: self.limit]
-        return {"start_pts": [s for s, _ in kept], "end_pts": [e for _, e in kept]}
+        lost: Lost = defaultdict(Fraction)
+        found: list[tuple[int, int]] = []
+        inside = Fraction(0)
+        for first, last in scenes:
+            inside += last - first
+            for piece in self._pieces((Fraction(first), Fraction(last)), base, lost):
+                start, behind = map(ceil, piece)
+                if start >= behind or bisect_left(pts, behind) - bisect_left(pts, start) < self.min_frames:
+                    lost["min_frames"] += piece[1] - piece[0]
+                elif len(found) == self.limit:
+                    lost["limit"] += piece[1] - piece[0]
+                else:
+                    found.append((start, behind))
+        if pts:
+            lost[""] = end - pts[0] - inside
+        return row(found, lost, base)
 
-    def _pieces(self, scene: Span, base: Fraction) -> Iterator[Span]:
-        """What is left of one scene by `max`, `crop` and `min`, exact."""
+    def _pieces(self, scene: Span, base: Fraction, lost: Lost) -> Iterator[Span]:
+        """What is left of one scene by `max`, `crop` and `min`, exact; what is not is counted in `lost`."""
         crop, least = ticks(self.crop, base), ticks(self.min, base)
-        for start, end in self._cut(scene, base):
-            if end - crop > start + crop and end - start - 2 * crop >= least:
+        for start, end in self._cut(scene, base, lost):
+            lost["crop"] += min(2 * crop, end - start)
+            if (left := end - start - 2 * crop) <= 0:
+                continue
+            if left < least:
+                lost["min"] += left
+            else:
                 yield start + crop, end - crop
 
-    def _cut(self, scene: Span, base: Fraction) -> Iterator[Span]:
+    def _cut(self, scene: Span, base: Fraction, lost: Lost) -> Iterator[Span]:
         start, end = scene
         longest = end - start if self.max is None else ticks(self.max, base)
         yield start, min(start + longest, end)
-        while self.max_mode == "stride" and (start := start + longest) < end:
-            if (last := min(start + longest, end)) - start >= ticks(self.min, base):
+        while (start := start + longest) < end:
+            last = min(start + longest, end)
+            if self.max_mode == "truncate":
+                lost["max"] += last - start
+            elif last - start < ticks(self.min, base):
+                lost["min"] += last - start
+            else:
                 yield start, last
-
-
-def ticks(seconds: float, base: Fraction) -> Fraction:
-    """Seconds, as they are written in decimals, in ticks of `base` seconds."""
-    return Fraction(str(seconds)) / base
 
 
 def timed(probe: Row, times: Sequence[float]) -> tuple[list[int], int, Fraction]:

@@ -12,8 +12,9 @@ from typing import ClassVar, Literal
 
 from vbuild import digest
 from vbuild.errors import StageError, UsageError
+from vbuild.split.bounds import WRITES, ticks
 from vbuild.split.given import Bound, Given, read
-from vbuild.split.lengths import Lengths, ticks, timed
+from vbuild.split.lengths import Lengths, timed
 from vbuild.stage import Clip, Phase, Row, Stage, knob
 
 
@@ -29,7 +30,7 @@ class Scenes(Lengths, Stage):
     The file's content is part of the key, its path is not. Where it changes, clips of the same bounds stay the same.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     phase: ClassVar[Phase] = "measure"
     scope: ClassVar[Literal["video", "clip"]] = "video"
     reads: ClassVar[Mapping[str, Sequence[str]]] = {
@@ -37,7 +38,7 @@ class Scenes(Lengths, Stage):
         "probe": ("start_pts", "end_pts", "time_base_num", "time_base_den"),
         "timeline": ("times",),
     }
-    writes: ClassVar[Mapping[str, str]] = {"start_pts": "list[int64]", "end_pts": "list[int64]"}
+    writes: ClassVar[Mapping[str, str]] = WRITES
 
     file: str = field(metadata={"wiring": True})
     """A .csv or .json."""
@@ -69,7 +70,7 @@ class Scenes(Lengths, Stage):
             scenes = model.of(clip.columns["source"]["uri"])
             if scenes is None:
                 raise StageError(f"{self.file} names no scene of it")
-            yield self.bounds(spans(scenes, pts, end, base), pts, base)
+            yield self.bounds(spans(scenes, pts, end, base), pts, end, base)
 
 
 def spans(bounds: Sequence[Bound], pts: Sequence[int], end: int, base: Fraction) -> list[tuple[int, int]]:

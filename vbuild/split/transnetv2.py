@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import ClassVar, Literal
 
 from vbuild.errors import UsageError
+from vbuild.split.bounds import WRITES
 from vbuild.split.lengths import Lengths, timed
 from vbuild.stage import Clip, Phase, Row, Stage, knob
 
@@ -23,14 +24,14 @@ class TransNetV2(Lengths, Stage):
     Soucek and Lokoc, TransNet V2: an effective deep network architecture for fast shot transition detection, 2020.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     phase: ClassVar[Phase] = "measure"
     scope: ClassVar[Literal["video", "clip"]] = "video"
     reads: ClassVar[Mapping[str, Sequence[str]]] = {
         "probe": ("start_pts", "end_pts", "time_base_num", "time_base_den"),
         "shots": ("times", "probability"),
     }
-    writes: ClassVar[Mapping[str, str]] = {"start_pts": "list[int64]", "end_pts": "list[int64]"}
+    writes: ClassVar[Mapping[str, str]] = WRITES
 
     threshold: float = 0.4
     """Probability above which a frame is part of a transition."""
@@ -56,7 +57,7 @@ class TransNetV2(Lengths, Stage):
                 scenes = []
             elif all(flags) and self.whole and pts:
                 scenes = [(pts[0], end)]
-            yield self.bounds(scenes, pts, base)
+            yield self.bounds(scenes, pts, end, base)
 
 
 def quiet(flags: Sequence[bool]) -> Iterator[tuple[int, int]]:

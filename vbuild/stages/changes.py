@@ -61,12 +61,7 @@ class Comparison:
         """One frame, uint8 (h, w, 3) in RGB; a frame of another size than the one before has no change."""
         import cv2
 
-        height, width = frame.shape[:2]
-        factor = max(height, width) / self.long_side
-        if factor > 1:
-            size = max(1, round(width / factor)), max(1, round(height / factor))
-            frame = cv2.resize(frame, size, interpolation=cv2.INTER_LINEAR)
-        hsv = cv2.cvtColor(frame, cv2.COLOR_RGB2HSV)
+        hsv = cv2.cvtColor(shrunk(frame, self.long_side), cv2.COLOR_RGB2HSV)
         changed = (0.0, 0.0, 0.0)
         if self.before is not None and self.before.shape == hsv.shape:
             hue, saturation, luma, _ = cv2.sumElems(cv2.absdiff(hsv, self.before))
@@ -83,3 +78,16 @@ class Comparison:
         """The whole video's changes."""
         hue, saturation, luma = zip(*self.parts, strict=True) if self.parts else ((), (), ())
         return {"times": self.times, "hue": list(hue), "saturation": list(saturation), "luma": list(luma)}
+
+
+def shrunk(frame: Any, long_side: int) -> Any:
+    """A picture whose longer side is so many pixels at most, as PySceneDetect shrinks those that it compares."""
+    import cv2
+
+    height, width = frame.shape[:2]
+    factor = max(height, width) / long_side
+    if factor <= 1:
+        return frame
+    return cv2.resize(
+        frame, (max(1, round(width / factor)), max(1, round(height / factor))), None, 0, 0, cv2.INTER_LINEAR
+    )

@@ -62,6 +62,8 @@ class Frames(Stage):
                 raise UsageError(f"{name}={value}: must be 2 or more, or null")
         if not 0 <= self.quality <= 100:
             raise UsageError(f"quality={self.quality}: must be from 0 to 100")
+        if self.format == "png" and self.quality != Frames.quality:
+            raise UsageError(f"quality={self.quality}: format=png loses nothing and knows no quality; leave one out")
 
     def asks(self) -> Media:
         """Every frame as decoded: those that are not chosen are not converted."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from vbuild.errors import UsageError
@@ -60,6 +60,10 @@ class Preview(Stage):
         for name, most in (("quality", 100), ("level", 6), ("poster_quality", 100)):
             if not 0 <= getattr(self, name) <= most:
                 raise UsageError(f"{name}={getattr(self, name)}: must be from 0 to {most}")
+
+    def effective(self) -> Preview:
+        """The stage with its windows as they come into effect."""
+        return replace(self, windows=self.windows.effective())
 
     def asks(self) -> Media:
         """Every frame as decoded, for windows are counted in frames; those that are not shown are not converted."""

@@ -51,6 +51,8 @@ class Sheet(Stage):
                 raise UsageError(f"{name}={getattr(self, name)}: must be {least} or more")
         if not 0 <= self.quality <= 100:
             raise UsageError(f"quality={self.quality}: must be from 0 to 100")
+        if self.format == "png" and self.quality != Sheet.quality:
+            raise UsageError(f"quality={self.quality}: format=png loses nothing and knows no quality; leave one out")
 
     def asks(self) -> Frames:
         """As many small pictures as the sheet has."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 from uuid import uuid4
 
 from vbuild.errors import UsageError
-from vbuild.media.options import INPUT, Codec, Like, Limits, options
+from vbuild.media.options import INPUT, Codec, Like, Limits, options, spelled
 from vbuild.media.versions import ENCODE, PASSES
 from vbuild.stage import Blob, Clip, Media, Packets, Phase, Row, Stage
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from vbuild.media.copying import ClipCopier
     from vbuild.media.encode import ClipEncoder, Encoded
+
+HELD = 110
+"""Frames in an encoder: 105 were measured of libx264, medium, which looks 40 ahead and holds them at several sizes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +64,7 @@ class Transcode(Stage):
     bitrate: str | None = None
     """In place of constant quality: bits a second, as `4M` or `800k`, or `input` for the source's."""
     options: Mapping[str, str] = field(default_factory=dict)
-    """More of the encoder's own options, such as {g: 48}; they go before all else."""
+    """More of the encoder's own options, such as {g: 48}; none that is given by name too."""
     long_side: int | None = None
     """Pixels to which the longer side is shrunk; smaller footage is not enlarged."""
     short_side: int | None = None
@@ -79,8 +82,18 @@ class Transcode(Stage):
             self._options(None)
             return
         for name in ("like", "crf", "preset", "bitrate", "options", "long_side", "short_side", "max_frames"):
-            if getattr(self, name):
+            if getattr(self, name) not in (None, {}):
                 raise UsageError(f"{name}={getattr(self, name)}: a copy is not encoded; leave it out, or name a codec")
+
+    def effective(self) -> Transcode:
+        """The stage with what the encoder is told, however it is written, and without what is usual for it."""
+        if self.codec == "copy":
+            return self
+        told = self._options(None)
+        crf, preset, bitrate, more = spelled(self.codec, told)
+        if options(self.codec, None, crf, preset, bitrate, more) != told:
+            return self
+        return replace(self, like=None, crf=crf, preset=preset, bitrate=bitrate, options=more)
 
     def _options(self, source: int | None) -> dict[str, str]:
         """The encoder's options for a source of so many bits a second."""
@@ -90,6 +103,16 @@ class Transcode(Stage):
     def asks(self) -> Media | Packets:
         """Every frame at full size, or the packets, and the sound."""
         return Packets(sound=self.sound) if self.codec == "copy" else Media(sound=self.sound)
+
+    def holds(self, width: int, height: int) -> int:
+        """The frames that an encoder looks ahead and refers to."""
+        if self.codec == "copy":
+            return 0
+        width, height = self._limits().size(width, height)
+        return HELD * width * height * 3 // 2
+
+    def _limits(self) -> Limits:
+        return Limits(self.long_side, self.short_side, self.max_frames)
 
     def check(self) -> None:
         """Raises UsageError if the encoder does not open on this machine."""
@@ -114,9 +137,12 @@ class Transcode(Stage):
         if self.codec == "copy":
             return Copying(ClipCopier(stem, start=clip.start, sound=self.sound))
         path = stem.with_suffix(".mp4")
-        limits = Limits(self.long_side, self.short_side, self.max_frames)
         encoder = ClipEncoder(
-            path, codec=self.codec, options=self._options(clip.bitrate), duration=clip.duration, limits=limits
+            path,
+            codec=self.codec,
+            options=self._options(clip.bitrate),
+            duration=clip.duration,
+            limits=self._limits(),
         )
         return Encoding(path, encoder)
 

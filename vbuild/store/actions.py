@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from vbuild import digest
 from vbuild.digest import SIZE, Recipe, keys_of
@@ -159,17 +160,14 @@ def _value(what: str, f: str, kind: str, row: Row) -> Any:
         return _vector(what, int(kind[7:-1]), value)
     if isinstance(value, np.generic):
         value = value.item()
-    if isinstance(value, float) and not np.isfinite(value):
-        raise StageError(f"{what}: it is {value}; write None for a value that cannot be had")
     return value
 
 
 def _vector(what: str, size: int, value: Any) -> np.ndarray:
-    vector = np.asarray(value, np.float32)
+    with np.errstate(over="ignore"):  # what is too large is infinity, which is refused
+        vector = np.asarray(value, np.float32)
     if vector.shape != (size,):
         raise StageError(f"{what}: a vector of {size} is declared, one of shape {vector.shape} was written")
-    if not np.isfinite(vector).all():
-        raise StageError(f"{what}: the vector holds NaN or infinity; write None for a value that cannot be had")
     return vector
 
 
@@ -187,9 +185,23 @@ def _blob_columns(f: str, values: Sequence[Stored | Sequence[Stored] | None]) ->
 def _array(what: str, values: list[Any], name: str, f: str, kind: str) -> pa.Array:
     wanted = next(column.type for column in fields(f, kind) if column.name == name)
     try:
-        return pa.array(values, wanted)
+        array = pa.array(values, wanted)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
         raise StageError(f"{what}: {kind} is declared, and that is not what was written ({error})") from error
+    if not _finite(array):
+        raise StageError(
+            f"{what}: it is or holds NaN, infinity or more than {kind} can; write None for a value that cannot be had"
+        )
+    return array
+
+
+def _finite(array: pa.Array) -> bool:
+    """Whether all numbers are, in lists and windows too, as they are stored: float32 has less room than Python's."""
+    if pa.types.is_struct(array.type):
+        return all(map(_finite, array.flatten()))
+    if pa.types.is_list(array.type) or pa.types.is_fixed_size_list(array.type):
+        return _finite(array.flatten())
+    return not pa.types.is_floating(array.type) or pc.all(pc.is_finite(array)).as_py() is not False
 
 
 def digests_of(column: pa.Array | pa.ChunkedArray) -> pa.Array:

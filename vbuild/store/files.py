@@ -1,4 +1,4 @@
-"""The memo of file digests: a file whose size, mtime and inode are as they were has the content that it had."""
+"""The memo of file digests: a file whose size, times and inode are as they were has the content that it had."""
 
 from __future__ import annotations
 
@@ -19,38 +19,38 @@ SCHEMA = pa.schema([pa.field("file", pa.binary(SIZE)), pa.field("video_id", pa.b
 
 
 class Files:
-    """What is known of files. `file` is a digest of path, size, mtime and inode, so a changed file is another one."""
+    """What is known of files. `file` is a digest of path, size, times and inode, so a changed file is another."""
 
     def __init__(self, root: Path) -> None:
         self.path = root / "files.lance"
 
-    def lookup(
-        self, uris: Sequence[str], sizes: np.ndarray, mtimes: np.ndarray, inodes: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """The video ids (n,) V16 of files as they are now, and (n,) bool which of them are known."""
+    def lookup(self, uris: Sequence[str], *looks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The video ids (n,) V16 of files as they look now, and (n,) bool which of them are known.
+
+        `looks` are sizes, mtimes, ctimes and inodes, int64 (n,) each.
+        """
         ids = np.zeros(len(uris), "V16")
         dataset = lances.opened(self.path)
         if dataset is None or not len(uris):
             return ids, np.zeros(len(uris), bool)
         held = dataset.to_table()
         names, first = np.unique(keys_of(held["file"]), return_index=True)
-        wanted = _names(uris, sizes, mtimes, inodes)
+        wanted = _names(uris, looks)
         spot = np.minimum(np.searchsorted(names.view("S16"), wanted.view("S16")), len(names) - 1)
         known = names[spot] == wanted if len(names) else np.zeros(len(uris), bool)
         ids[known] = keys_of(held["video_id"])[first[spot[known]]]
         return ids, known
 
-    def add(
-        self, uris: Sequence[str], sizes: np.ndarray, mtimes: np.ndarray, inodes: np.ndarray, ids: np.ndarray
-    ) -> None:
-        """Remembers the video ids (n,) V16 of files."""
-        names = _names(uris, sizes, mtimes, inodes)
+    def add(self, uris: Sequence[str], *columns: np.ndarray) -> None:
+        """Remembers files: how they look, as `lookup` has it, and behind it their video ids (n,) V16."""
+        *looks, ids = columns
+        names = _names(uris, looks)
         dataset = lances.append(self.path, pa.table([column_of(names), column_of(ids)], schema=SCHEMA))
         lances.compact(dataset)
 
 
-def _names(uris: Sequence[str], sizes: np.ndarray, mtimes: np.ndarray, inodes: np.ndarray) -> np.ndarray:
-    numbers = np.stack([sizes, mtimes, inodes], axis=1).astype("<i8")
+def _names(uris: Sequence[str], looks: Sequence[np.ndarray]) -> np.ndarray:
+    numbers = np.stack(looks, axis=1).astype("<i8")
     parts = zip(uris, numbers, strict=True)
     found = (digest.of_bytes(row.tobytes() + uri.encode(errors="surrogateescape")) for uri, row in parts)
     return np.frombuffer(b"".join(found), "V16")

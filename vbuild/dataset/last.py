@@ -1,0 +1,25 @@
+"""What the last build of a dataset knew of its videos."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import lance
+import pyarrow.compute as pc
+
+from vbuild.dataset.commit import last_build
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def videos(folder: Path) -> dict[str, tuple[bytes, int]]:
+    """The videos that the last build could read: uri → video id and bytes; none before the first build."""
+    build = last_build(folder)
+    if build is None:
+        return {}
+    table = lance.dataset(str(folder / "videos.lance"), version=build["tables"]["videos"])
+    found = table.to_table(columns=["uri", "video_id", "size"])
+    found = found.filter(pc.is_valid(found["video_id"]))
+    uris, ids, sizes = (column.to_pylist() for column in found.columns)
+    return {uri: (bytes.fromhex(id_), size) for uri, id_, size in zip(uris, ids, sizes, strict=True)}

@@ -1,0 +1,7 @@
+"""Where videos come from: a source listed, the files of a listing digested, and what is out of reach remembered."""
+
+from vbuild.source.identity import Identified, identify
+from vbuild.source.recall import recall
+from vbuild.source.walk import Listing, listing, shown, survey
+
+__all__ = ["Identified", "Listing", "identify", "listing", "recall", "shown", "survey"]

@@ -1,0 +1,94 @@
+"""The content of a source's files: known from before where a file looks as it did, else by its bytes."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from vbuild import digest, uris
+from vbuild.errors import SourceError
+from vbuild.source.walk import shown
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from vbuild.source.walk import Listing
+    from vbuild.store.files import Files
+
+YOUNG_NS = 2_000_000_000
+"""A file may change without its mtime moving for as long as a clock tick; git and ccache wait as long."""
+
+UNNAMED = "its name is no UTF-8, and no table could hold it; rename the file"
+CHANGED = "the file changed while it was read; the next build tries again"
+
+
+@dataclass(frozen=True)
+class Identified:
+    """The files of a listing with the identity of their content."""
+
+    ids: np.ndarray
+    """(n,) V16 video ids; zeros where the file could not be read."""
+    errors: dict[int, str]
+    """Row → why the file could not be read."""
+    read: int
+    """Files that had to be read; the others were known by size, times and inode."""
+    settled: bool
+    """Whether each file that is there could be read, and is not so young that it may change and look the same."""
+    away: dict[int, str] = field(default_factory=dict)
+    """Row → why a file is out of reach whose content is known from the last build."""
+
+
+def identify(files: Listing, memo: Files, *, dry: bool = False, threads: int = 4) -> Identified:
+    """The video id of every file: from the memo where it looks as it did, else by its bytes.
+
+    What the open file looked like while it was read takes the place of what the listing says. A remote file's bytes
+    are streamed once, and no more for as long as its etag and size are as they were. `dry`: the memo learns nothing.
+    """
+    import numpy as np
+
+    def columns(rows: np.ndarray | slice) -> list[np.ndarray]:
+        held = (files.sizes, files.mtimes, files.ctimes, files.inodes)
+        return [np.array(column, np.int64)[rows] for column in held]
+
+    ids, known = memo.lookup(files.uris, *columns(slice(None)))
+    fresh = np.flatnonzero(~known)
+    errors: dict[int, str] = {}
+    old: list[int] = []
+    with ThreadPoolExecutor(threads) as pool:
+        for row, found in zip(fresh.tolist(), pool.map(_digest_file, (files.uris[r] for r in fresh)), strict=True):
+            if isinstance(found, str):
+                errors[row] = found
+            else:
+                ids[row] = np.void(found.digest)
+                files.saw(row, found.seen)
+                old += [row] if not found.young else []
+    keep = np.array(old, np.int64)
+    if len(keep) and not dry:
+        memo.add([files.uris[row] for row in old], *columns(keep), ids[keep])
+    lasting = sum(1 for row, why in errors.items() if why == UNNAMED or files.sizes[row] < 0)
+    return Identified(ids, errors, len(fresh), settled=len(old) + lasting == len(fresh))
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A file that was read."""
+
+    digest: digest.Digest
+    seen: uris.Seen
+    young: bool
+    """Its mtime is so near the clock that it may change again within a tick; one that lies ahead is not."""
+
+
+def _digest_file(uri: str) -> _Read | str:
+    """The digest of a file's bytes, with what the file looked like meanwhile, or why it could not be read."""
+    if shown(uri) != uri:
+        return UNNAMED
+    try:
+        with uris.watched(uri) as (stream, look):
+            seen, now = look(), time.time_ns()
+            found = digest.of_stream(stream)
+            return _Read(found, seen, abs(now - seen.mtime) < YOUNG_NS) if look().same(seen) else CHANGED
+    except uris.trouble(SourceError) as error:
+        return f"cannot be read: {uris.said(error)}"

@@ -1,0 +1,396 @@
+"""Lists a source: folders, patterns, lists, archives, and what is far away."""
+
+from __future__ import annotations
+
+import glob
+import os
+import stat
+from array import array
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from operator import itemgetter
+from typing import TYPE_CHECKING
+
+from vbuild import digest, uris
+from vbuild.errors import SourceError
+from vbuild.source import lists
+from vbuild.uris import Seen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence, Set
+
+    import pyarrow as pa
+
+    from vbuild.config import Source
+
+WILD = (frozenset("*?["), frozenset("*"))
+"""What makes a pattern of a path; in an address of the web all but the star mean something else."""
+
+THREADS = 16
+"""Remote files that are looked at at once."""
+
+Found = tuple[str, int, int, int, int]
+"""A uri and what it looks like, as `uris.Seen` has it, but flat; a size of -1 for what is named and not there."""
+
+ABSENT = Seen(-1, 0, 0, 0)
+
+MARKS = ("actions", "gate", "runs")
+"""What every store holds once a build has begun in it."""
+
+STORE = "a store of vbuild is no source"
+LINKED = "a linked folder is not entered; name it in source.path"
+DEAD = "a link that leads nowhere"
+ODD = "it is no regular file"
+
+
+@dataclass
+class Listing:
+    """Files by path, with what tells that one has changed; columns of equal length, sorted by path."""
+
+    uris: list[str] = field(default_factory=list)
+    sizes: array[int] = field(default_factory=lambda: array("q"))
+    """Bytes; -1 for a file that a list names and that is not there."""
+    mtimes: array[int] = field(default_factory=lambda: array("q"))
+    """Nanoseconds; of a remote file as `uris.Seen` has it."""
+    ctimes: array[int] = field(default_factory=lambda: array("q"))
+    inodes: array[int] = field(default_factory=lambda: array("q"))
+    """Of a remote file what its etag makes."""
+    lists: dict[str, lists.Listed] = field(default_factory=dict)
+    """The lists that were read."""
+    unreachable: dict[str, str] = field(default_factory=dict)
+    """Folder, pattern or archive → why it cannot be listed."""
+    empty: dict[str, str] = field(default_factory=dict)
+    """Folder or pattern of the source → that it lists no video."""
+    left_out: dict[str, str] = field(default_factory=dict)
+    """Path → why it is left out."""
+
+    def __len__(self) -> int:
+        return len(self.uris)
+
+    def seen(self, row: int) -> Seen:
+        """What a file looks like."""
+        return Seen(self.sizes[row], self.mtimes[row], self.ctimes[row], self.inodes[row])
+
+    def saw(self, row: int, seen: Seen) -> None:
+        """What a file looked like to whoever opened it, which counts."""
+        self.sizes[row], self.mtimes[row], self.ctimes[row], self.inodes[row] = seen
+
+    def add(self, found: Iterable[Found]) -> None:
+        """More files, behind those that are there."""
+        for uri, *seen in found:
+            self.uris.append(uri)
+            for column, value in zip((self.sizes, self.mtimes, self.ctimes, self.inodes), seen, strict=True):
+                column.append(value)
+
+    def check(self, known: Set[str] = frozenset()) -> Listing:
+        """The listing itself. Raises SourceError where something cannot be listed, or there is no video at all.
+
+        `known` are the reasons for which files are out of reach whose content is known.
+        """
+        for path, why in self.unreachable.items():
+            if why not in known:
+                raise SourceError(f"source.path={path}: {why}")
+        if not self.uris:
+            said = (f"source.path={path}: {why}" for path, why in self.empty.items())
+            raise SourceError("; ".join((*said, *self.notes())))
+        return self
+
+    def digest(self) -> str:
+        """One digest of all names, sizes, times and inodes, and of the lists."""
+        numbers = (column.tobytes() for column in (self.sizes, self.mtimes, self.ctimes, self.inodes))
+        names = "\0".join(self.uris).encode(errors="surrogateescape")
+        return digest.of_all(
+            digest.of_bytes(part) for part in (names, *numbers, *(listed.digest for listed in self.lists.values()))
+        ).hex()
+
+    def notes(self) -> list[str]:
+        """What was left out, a line a reason."""
+        by: dict[str, list[str]] = {}
+        for path, why in self.left_out.items():
+            by.setdefault(why, []).append(path)
+        return [
+            f"left out: {shown(min(paths))}{f' and {len(paths) - 1} more' if len(paths) > 1 else ''} ({why})"
+            for why, paths in by.items()
+        ]
+
+    def columns(self) -> pa.Table | None:
+        """What lists say beside the paths, a row a uri, null where they say nothing; None if no list says anything."""
+        import pyarrow as pa
+
+        tables = [
+            listed.columns.append_column("\0uri", pa.array(map(shown, listed.uris), pa.string()))
+            for listed in self.lists.values()
+            if listed.columns is not None
+        ]
+        if not tables:
+            return None
+        table = pa.concat_tables(tables, promote_options="permissive")
+        first = {uri: row for row, uri in reversed(list(enumerate(table["\0uri"].to_pylist())))}
+        rows = pa.array([first.get(shown(uri)) for uri in self.uris], pa.int64())
+        return table.drop_columns(["\0uri"]).take(rows)
+
+
+def listing(source: Source) -> Listing:
+    """All videos of a source, each once, sorted by absolute path.
+
+    Raises SourceError for what cannot be listed, and for a source that holds no video.
+    """
+    return survey(source).check()
+
+
+def survey(source: Source) -> Listing:
+    """As `listing`, but what cannot be listed is put down with the reason.
+
+    Raises SourceError for a list that cannot be read, and for a protocol that nothing here speaks.
+    """
+    result = Listing()
+    found: list[Found] = []
+    for path in source.path:
+        found += _listed(path, source, result)
+    if len(source.path) > 1:
+        found = list({one[0]: one for one in found}.values())
+    if source.include or source.exclude:
+        found = [one for one in found if wanted(one[0], source)]
+    if not found and not result.empty:
+        result.empty[_shown(source)] = _nothing(source)
+    found.sort(key=itemgetter(0))
+    if found:
+        uris_, *numbers = zip(*found[: source.limit], strict=True)
+        result.uris = list(uris_)
+        result.sizes, result.mtimes, result.ctimes, result.inodes = map(_column, numbers)
+    return result
+
+
+def _column(numbers: Sequence[int]) -> array[int]:
+    try:
+        return array("q", numbers)
+    except OverflowError:  # inodes are unsigned, and some clocks are wrong by centuries
+        return array("q", map(uris.signed, numbers))
+
+
+def endings(source: Source) -> tuple[str, ...]:
+    """The endings of the names of videos, in small letters."""
+    return tuple(f".{extension.lower().lstrip('.')}" for extension in source.extensions)
+
+
+def wanted(uri: str, source: Source) -> bool:
+    """Whether the patterns let a uri in: they are for all of it, or for its name alone."""
+
+    def meets(patterns: tuple[str, ...]) -> bool:
+        return any(fnmatchcase(text, p) for p in patterns for text in (uri, uri.rpartition("/")[2]))
+
+    return (not source.include or meets(source.include)) and not meets(source.exclude)
+
+
+def _nothing(source: Source) -> str:
+    known = ", ".join(source.extensions)
+    return f"no video in it; give another path, or other source.extensions (now {known})"
+
+
+def _listed(path: str, source: Source, result: Listing) -> Iterable[Found]:
+    """What one path of a source stands for; what it cannot give is put down."""
+    full = absolute(path)
+    try:
+        found = list(_entries(full, endings(source), source, result))
+    except _UnlistableError as error:
+        result.unreachable[full] = str(error)
+        return []
+    if not found and full not in result.lists:
+        result.empty[full] = _nothing(source)
+    return found
+
+
+class _UnlistableError(Exception):
+    """A folder, a pattern or an archive cannot be listed now."""
+
+
+def absolute(path: str) -> str:
+    """A path of a source as its files are named by it."""
+    path = path.removeprefix("file://")
+    if uris.is_remote(path):
+        return path
+    return os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111  pathlib costs more
+
+
+def is_pattern(full: str) -> bool:
+    """Whether a path of a source stands for all that look like it."""
+    return bool(WILD[full.startswith("http")] & set(full)) and not os.path.exists(full)  # noqa: PTH110
+
+
+def _entries(full: str, ends: tuple[str, ...], source: Source, result: Listing) -> Iterable[Found]:
+    remote = uris.is_remote(full)
+    name = full.partition("?")[0].lower() if remote else full.lower()
+    if is_pattern(full):
+        return _outside(_globbed(full, ends), result)
+    if not remote:
+        try:
+            kind = os.stat(full).st_mode  # noqa: PTH116
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise _UnlistableError("there is no such file or folder") from error
+        except (OSError, ValueError) as error:
+            raise _UnlistableError(f"it cannot be reached ({uris.said(error)})") from error
+        if stat.S_ISDIR(kind):
+            if store := _in_store(full.rstrip("/"), {}):
+                result.left_out[store] = STORE
+                return []
+            return _walk(full, ends, result)
+    if name.endswith(lists.ENDINGS):
+        listed = result.lists[full] = lists.read(full, source.column)
+        return _outside(_looked(listed.uris), result)
+    if name.endswith(".tar"):
+        return _members(full, ends)
+    return _outside(_looked([full]), result) if not remote or name.endswith(ends) else _remote(full, ends)
+
+
+def _walk(top: str, ends: tuple[str, ...], result: Listing) -> list[Found]:
+    """Every video below a folder. Links to files are followed, links to folders are not, so there are no loops."""
+    found: list[Found] = []
+    folders = [top]
+    while folders:
+        folder = folders.pop()
+        try:
+            handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)  # by it a file is found without its folder's path
+            try:
+                _scan(handle, folder.rstrip("/"), ends, found, folders, result.left_out)
+            finally:
+                os.close(handle)
+        except FileNotFoundError:
+            continue
+        except PermissionError:
+            result.unreachable[folder] = "the folder may not be read; give it read rights or leave it out"
+        except OSError as error:
+            result.unreachable[folder] = f"the folder cannot be read ({uris.said(error)})"
+    return found
+
+
+def _scan(
+    handle: int, folder: str, ends: tuple[str, ...], found: list[Found], folders: list[str], left_out: dict[str, str]
+) -> None:
+    """The videos of a folder, and the folders in it. Names that start with `._` are what macOS keeps beside files."""
+    first, below, marks = len(found), len(folders), 0
+    with os.scandir(handle) as entries:
+        for entry in entries:
+            name = entry.name
+            try:
+                if name.lower().endswith(ends) and entry.is_file():
+                    if not name.startswith("._"):
+                        at = entry.stat()
+                        found.append((f"{folder}/{name}", at.st_size, at.st_mtime_ns, at.st_ctime_ns, at.st_ino))
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    if not name.startswith("."):
+                        folders.append(f"{folder}/{name}")
+                elif why := _why_not(entry, ends):
+                    left_out[f"{folder}/{name}"] = why
+            except OSError as error:
+                left_out[f"{folder}/{name}"] = DEAD if isinstance(error, FileNotFoundError) else uris.said(error)
+            marks += name in MARKS
+    if marks == len(MARKS):
+        del found[first:], folders[below:]
+        left_out[folder] = STORE
+
+
+def _why_not(entry: os.DirEntry[str], ends: tuple[str, ...]) -> str | None:
+    """Why what is neither a video nor a folder is left out, if that is worth a word. Raises OSError for a dead link."""
+    if entry.is_symlink() and stat.S_ISDIR(entry.stat().st_mode):
+        return LINKED
+    return ODD if entry.name.lower().endswith(ends) else None
+
+
+def _in_store(folder: str, known: dict[str, str | None]) -> str | None:
+    """The store that a folder is, or lies in; `known` holds what was found out before."""
+    if folder not in known:
+        above = folder.rpartition("/")[0]
+        is_store = all(os.path.exists(f"{folder}/{mark}") for mark in MARKS)  # noqa: PTH110
+        known[folder] = folder if is_store else _in_store(above, known) if above else None
+    return known[folder]
+
+
+def _outside(found: Iterable[Found], result: Listing) -> Iterator[Found]:
+    """What does not lie in a store."""
+    known: dict[str, str | None] = {}
+    for one in found:
+        folder = "" if uris.is_remote(one[0]) else uris.parts(one[0])[0].rpartition("/")[0]
+        if store := _in_store(folder, known):
+            result.left_out[store] = STORE
+        else:
+            yield one
+
+
+def _tidy(name: str, ends: tuple[str, ...]) -> bool:
+    """Whether a name, from the top of a folder or an archive on, is a video's, and nothing in it is hidden."""
+    *folders, last = name.split("/")
+    hidden = any(part.startswith(".") and part not in (".", "..") for part in folders)
+    return last.lower().endswith(ends) and not last.startswith("._") and not hidden
+
+
+def _globbed(pattern: str, ends: tuple[str, ...]) -> Iterator[Found]:
+    """Every video, and every tar archive, that a pattern names."""
+    wanted = (*ends, ".tar")
+    if not uris.is_remote(pattern):
+        names = glob.iglob(pattern, recursive=True)  # noqa: PTH207
+        tidy = (n for n in names if n.lower().endswith(wanted) and not n.rpartition("/")[2].startswith("._"))
+        found = _looked([n for n in tidy if os.path.isfile(n)])  # noqa: PTH113
+    else:
+        fs, path = uris.filesystem(pattern)
+        try:
+            infos = fs.glob(path, detail=True)
+        except uris.trouble() as error:
+            raise _UnlistableError(f"it cannot be listed ({uris.said(error)})") from error
+        found = ((fs.unstrip_protocol(n), *uris.seen(i)) for n, i in infos.items() if n.lower().endswith(wanted))
+    for one in found:
+        yield from _members(one[0], ends) if one[0].lower().endswith(".tar") else [one]
+
+
+def _remote(folder: str, ends: tuple[str, ...]) -> Iterator[Found]:
+    """Every video below a remote folder; over http, those that its page links to."""
+    fs, path = uris.filesystem(folder)
+    try:
+        found = fs.find(path, detail=True)
+    except uris.trouble() as error:
+        raise _UnlistableError(f"it cannot be listed ({uris.said(error)})") from error
+    top = path.rstrip("/") + "/"
+    videos = {fs.unstrip_protocol(name): info for name, info in found.items() if _tidy(name.removeprefix(top), ends)}
+    if all(info.get("size") is not None for info in videos.values()):
+        yield from ((uri, *uris.seen(info)) for uri, info in videos.items())
+    else:
+        yield from _looked(list(videos))
+
+
+def _members(archive: str, ends: tuple[str, ...]) -> Iterator[Found]:
+    """Every video in a tar archive; it looks changed when the archive does."""
+    try:
+        seen, members = uris.look(archive), uris.members(archive)
+    except uris.trouble() as error:
+        raise _UnlistableError(f"it cannot be read ({uris.said(error)})") from error
+    for name, info in members.items():
+        if _tidy(name, ends):
+            yield f"{archive}::{name}", *seen._replace(size=info.size)
+
+
+def _looked(names: list[str]) -> Iterator[Found]:
+    """Files by name, with what they look like; remote ones many at once."""
+    names = list(dict.fromkeys(names))
+    far = [name for name in names if uris.is_remote(name)]
+    if far:
+        with ThreadPoolExecutor(THREADS) as pool:
+            seen = dict(zip(far, pool.map(_look, far), strict=True))
+    for name in names:
+        yield name, *(seen[name] if uris.is_remote(name) else _look(name))
+
+
+def _look(uri: str) -> Seen:
+    try:
+        return uris.look(uri)
+    except uris.trouble():
+        return ABSENT
+
+
+def _shown(source: Source) -> str:
+    return source.path[0] if len(source.path) == 1 else str(list(source.path))
+
+
+def shown(uri: str) -> str:
+    """A path as text that everything can hold: bytes that are no UTF-8 are written out."""
+    return uri.encode(errors="surrogateescape").decode(errors="backslashreplace")

@@ -1,0 +1,53 @@
+"""Clips between the cuts that PySceneDetect's histogram detector finds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from vbuild.errors import UsageError
+from vbuild.split.bounds import WRITES
+from vbuild.split.detect import spaced
+from vbuild.split.lengths import Lengths, scenes_between, timed
+from vbuild.stage import Clip, Phase, Row, Stage, knob
+
+
+@dataclass(frozen=True, kw_only=True)
+class Histogram(Lengths, Stage):
+    """Cuts a video where the histogram of luma changes by more than a threshold: PySceneDetect's HistogramDetector.
+
+    Reads what the stage `likeness` found of every frame, so that another threshold or length decodes nothing.
+    """
+
+    version: ClassVar[int] = 1
+    phase: ClassVar[Phase] = "measure"
+    scope: ClassVar[Literal["video", "clip"]] = "video"
+    reads: ClassVar[Mapping[str, Sequence[str]]] = {
+        "probe": ("start_pts", "end_pts", "time_base_num", "time_base_den"),
+        "likeness": ("times", "histogram"),
+    }
+    writes: ClassVar[Mapping[str, str]] = WRITES
+
+    threshold: float = 0.2
+    """How far the correlation of a frame's histogram with the one before must fall below 1 for a new scene, 0..1."""
+    min_scene_len: int = 15
+    """Frames; a cut that is closer to the one before is none."""
+    whole: bool = True
+    """Whether a video without a cut is one scene; else it gives no clip."""
+    batch: int = knob(64)
+
+    def __post_init__(self) -> None:
+        """Refuses a threshold that is no share."""
+        super().__post_init__()
+        if not 0 <= self.threshold <= 1:
+            raise UsageError(f"threshold={self.threshold}: must be from 0 to 1")
+
+    def run(self, clips: Sequence[Clip], model: None) -> Iterable[Row]:  # noqa: ARG002
+        """The bounds of each video's clips, in order of time."""
+        for clip in clips:
+            likeness = clip.columns["likeness"]
+            pts, end, base = timed(clip.columns["probe"], likeness["times"])
+            most = 1.0 - self.threshold
+            found = spaced((n for n, x in enumerate(likeness["histogram"]) if n and x <= most), self.min_scene_len)
+            yield self.bounds(scenes_between(found, pts, end, whole=self.whole), pts, end, base)
