@@ -77,3 +77,70 @@ def test_the_extension_says_nothing(tmp_path):
     path = video(tmp_path / "a.mkv", seconds=1)
     path.rename(tmp_path / "a.mp4")
     assert probe(str(tmp_path / "a.mp4")).container == "matroska,webm"
+
+
+def refused(path):
+    with pytest.raises(MediaError) as error:
+        probe(str(path))
+    return str(error.value)
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mov"])
+def test_an_index_that_is_missing_is_named(tmp_path, suffix):
+    """An mp4 that was cut off before its index, once and again; a text of that name is a text."""
+    data = video(tmp_path / f"a.{suffix}", seconds=1).read_bytes()
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.{suffix}").write_bytes(data[: len(data) // 2])
+        assert "its index, the moov box, is missing" in refused(tmp_path / f"{name}.{suffix}")
+    (tmp_path / f"text.{suffix}").write_text("no video at all")
+    assert "moov" not in refused(tmp_path / f"text.{suffix}")
+    (tmp_path / f"noise.{suffix}").write_bytes(bytes(range(1, 256)) * 9)
+    assert "moov" not in refused(tmp_path / f"noise.{suffix}")
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "webm"])
+def test_a_file_that_is_cut_off_says_so(tmp_path, suffix):
+    """What is there can be used, and the remark tells that the file ends too early; a whole file has none."""
+    path = video(tmp_path / f"a.{suffix}", seconds=3, codec="libx264" if suffix == "mkv" else "libvpx-vp9")
+    assert probe(str(path)).warning is None
+    (tmp_path / f"cut.{suffix}").write_bytes(path.read_bytes()[: path.stat().st_size * 3 // 10])
+    assert "the file is cut off" in probe(str(tmp_path / f"cut.{suffix}")).warning
+
+
+def test_a_file_that_is_cut_off_before_its_first_frame_says_so(tmp_path):
+    """Its index is there, and nothing that it names."""
+    path, front = video(tmp_path / "a.mp4", seconds=1, bframes=0), tmp_path / "front.mp4"
+    with av.open(str(path)) as source, av.open(str(front), "w", options={"movflags": "+faststart"}) as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                target.mux(packet)
+    data = front.read_bytes()
+    front.write_bytes(data[: data.index(b"mdat") + 5])
+    assert refused(front) == "the file is cut off before the end of its first frame"
+
+
+def test_encrypted_pictures_are_named(tmp_path):
+    """By common encryption, without the key."""
+    path = video(tmp_path / "a.mp4", seconds=1)
+    how = {"encryption_scheme": "cenc-aes-ctr", "encryption_key": "01" * 16, "encryption_kid": "02" * 16}
+    with av.open(str(path)) as source, av.open(str(tmp_path / "b.mp4"), "w", options=how) as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                target.mux(packet)
+    assert refused(tmp_path / "b.mp4") == "its h264 video is encrypted"
+
+
+def test_what_ffmpeg_logs_is_left_as_it_was(tmp_path, capfd):
+    """Nothing is printed, of files that open and of those that do not."""
+    level = av.logging.get_level()
+    path = video(tmp_path / "a.mp4", seconds=1)
+    (tmp_path / "b.mp4").write_bytes(path.read_bytes()[:900])
+    capfd.readouterr()
+    probe(str(path))
+    refused(tmp_path / "b.mp4")
+    assert av.logging.get_level() == level
+    assert capfd.readouterr() == ("", "")

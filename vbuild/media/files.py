@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -43,6 +44,17 @@ ALONE = {"format_whitelist": ",".join(FORMATS), "protocol_whitelist": "file", "p
 HEAD = 512
 """Bytes that tell a text."""
 
+BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"uuid", b"styp", b"sidx", b"pdin", b"meta")
+"""What the boxes are called that an mp4 begins with."""
+
+MOOV = 64 << 20
+"""Bytes of an index that are looked through."""
+
+NO_INDEX = "moov atom not found"
+"""What FFmpeg says of an mp4 without one, and of what is called so and is none."""
+
+KINDS = {"unknown": "streams of no known kind", None: "streams of no known kind"}
+"""What kinds of streams are called whose names say nothing."""
 
 TAG = re.compile(r"\s*Stream #\d+:(\d+).*?: \w+: [\w-]+ (?:\([^)/]*\) )*\((\S+) / 0x")
 """How FFmpeg describes a stream: its index, and the tag of its codec."""
@@ -59,27 +71,66 @@ def opened(path: str, hardware: HWAccel | None = None) -> Iterator[InputContaine
     with ExitStack() as stack:
         try:
             file = f"file:{path}" if uris.is_path(path) else stack.enter_context(uris.opened(path))
-            container = av.open(file, "r", hwaccel=hardware, container_options=ALONE, **TOLERANT)
+            with heard() as log:
+                container = av.open(file, "r", hwaccel=hardware, container_options=ALONE, **TOLERANT)
         except FileNotFoundError as error:
             raise MediaError("the file is gone") from error
         except uris.trouble(av.FFmpegError) as error:
-            raise MediaError(f"it is no video that can be opened ({_why(path, error)})") from error
+            raise MediaError(f"it is no video that can be opened ({_why(path, error, log)})") from error
         with container:
             yield container
 
 
-def _why(path: str, error: Exception) -> str:
-    """What is wrong with a file that FFmpeg does not open."""
+@contextmanager
+def heard() -> Iterator[list[str]]:
+    """The errors that FFmpeg logs meanwhile in this thread, a line each; there when it is over.
+
+    Not for what decodes: its threads log too.
+    """
+    level, once = av.logging.get_level(), av.logging.get_skip_repeated()
+    av.logging.set_level(av.logging.ERROR)
+    av.logging.set_skip_repeated(False)
+    lines: list[str] = []
+    try:
+        with av.logging.Capture() as logs:
+            yield lines
+    finally:
+        lines += dict.fromkeys(" ".join(text.split()) for _, _, text in logs)
+        av.logging.set_skip_repeated(once)
+        av.logging.set_level(level)
+
+
+def _why(path: str, error: Exception, log: Sequence[str]) -> str:
+    """What is wrong with a file that FFmpeg does not open, of which it logged so much."""
     try:
         with uris.opened(path) as stream:
-            head = stream.read(HEAD).decode(errors="ignore")
+            start = stream.read(HEAD)
     except uris.trouble() as unread:
         return uris.said(unread)
+    head = start.decode(errors="ignore")
     if head and all(character.isprintable() or character.isspace() for character in head):
         return "it is a text: a playlist, a description of a stream, a web page"
     if isinstance(error, av.ArgumentError):
         return "its format is none of those that hold their own pictures, all in one file"
-    return said(error)
+    if NO_INDEX in log:
+        boxes = start[4:8] in BOXES
+        return "its index, the moov box, is missing: it was cut off, or never finished" if boxes else said(error)
+    return "; ".join(log) or said(error)
+
+
+def encrypted(path: str) -> bool:
+    """Whether the pictures of an mp4 are encrypted, by the name of their sample entry (ISO/IEC 14496-12, 8.12)."""
+    with uris.opened(path) as stream:
+        while len(head := stream.read(8)) == 8:
+            size, name, read = int.from_bytes(head[:4], "big"), head[4:], 8
+            if size == 1:
+                size, read = int.from_bytes(stream.read(8), "big"), 16
+            if name == b"moov":
+                return b"encv" in stream.read(min(size, MOOV))
+            if size < read or name not in BOXES:
+                return False
+            stream.seek(size - read, os.SEEK_CUR)
+    return False
 
 
 def picture(container: InputContainer) -> VideoStream:
@@ -92,7 +143,7 @@ def picture(container: InputContainer) -> VideoStream:
         raise NoVideoError(f"no decoder is known for its pictures ({', '.join(tags(container, moving))})")
     if not container.streams:
         raise NoVideoError("no stream was found in it")
-    kinds = sorted({s.type or "unknown" for s in container.streams if s.type != "video"})
+    kinds = sorted({KINDS.get(s.type, s.type) for s in container.streams if s.type != "video"})
     cover = " and a cover picture" if container.streams.video else ""
     raise NoVideoError(f"no video stream; it holds only {', '.join(kinds) or 'no sound'}{cover}")
 

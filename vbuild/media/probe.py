@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import av
 
 from vbuild.errors import MediaError
-from vbuild.media.files import opened, picture, said, sound, tags, timed
+from vbuild.media.files import encrypted, heard, opened, picture, said, sound, tags, timed
 from vbuild.media.line import Line
 
 if TYPE_CHECKING:
@@ -88,6 +88,8 @@ class _Scan:
     jumps: int = 0
     """How often the clock of the file jumps."""
     broke: str | None = None
+    cut: bool = False
+    """Whether the file ends too early."""
 
 
 def probe(path: str) -> Video:
@@ -96,7 +98,10 @@ def probe(path: str) -> Video:
         first = _first_frame(container, picture(container))
     with opened(path) as container:
         stream = picture(container)
-        return _video(container, stream, first, _scan(container, stream))
+        scan = _scan(container, stream)
+        if isinstance(first, str):
+            raise MediaError(_undecodable(path, stream, scan, first))
+        return _video(container, stream, first, scan)
 
 
 def times(path: str) -> list[float]:
@@ -123,11 +128,13 @@ def hidden(packet: Packet[Any], codec: str) -> bool:
     return not (several or data[0] & (again | shown))
 
 
-def _first_frame(container: InputContainer, stream: VideoStream) -> VideoFrame:
-    """The first frame that can be decoded: proof that the codec is known and the data is not scrambled."""
+def _first_frame(container: InputContainer, stream: VideoStream) -> VideoFrame | str:
+    """The first frame that can be decoded: proof that the codec is known and the data is whole; else what is wrong."""
     why = "it holds no packet"
     try:
         for count, packet in enumerate(container.demux(stream)):
+            if hasattr(packet, "has_sidedata") and packet.has_sidedata("encryption_info"):  # as PyAV tells from 16 on
+                return ENCRYPTED
             try:
                 frames = packet.decode()
             except av.FFmpegError as error:
@@ -139,31 +146,49 @@ def _first_frame(container: InputContainer, stream: VideoStream) -> VideoFrame:
                 break
     except av.FFmpegError as error:
         why = said(error)
-    raise MediaError(f"no frame of its {stream.codec_context.name} video can be decoded ({why})")
+    return why
+
+
+def _undecodable(path: str, stream: VideoStream, scan: _Scan, why: str) -> str:
+    """Why no frame of a video can be decoded, of which the decoder said `why`."""
+    if why == ENCRYPTED or encrypted(path):
+        return f"its {stream.codec_context.name} video is {ENCRYPTED}"
+    if scan.cut and len(scan.pts) <= 1:
+        return "the file is cut off before the end of its first frame"
+    return f"no frame of its {stream.codec_context.name} video can be decoded ({why})"
+
+
+ENCRYPTED = "encrypted"
+
+CUT = ("partial file", "File ended prematurely", "Truncated packet", "truncated")
+"""What FFmpeg says, among other words, of a file that ends too early."""
 
 
 def _scan(container: InputContainer, stream: VideoStream) -> _Scan:
     scan, line, codec = _Scan([], []), Line(container), stream.codec_context.codec.canonical_name
     try:
-        for packet in map(line.moved, container.demux(timed(container, stream))):
-            if packet.stream is not stream:
-                continue
-            scan.size += packet.size
-            if not packet.size:
-                continue
-            scan.keyframes += packet.is_keyframe and not packet.is_discard
-            if hidden(packet, codec):
-                scan.hidden += 1
-            else:
-                time = packet.dts if packet.pts is None else packet.pts
-                scan.untimed += packet.pts is None
-                if time is not None:
-                    scan.pts.append(time)
-                    scan.durations.append(packet.duration or 0)
+        with heard() as log:
+            for packet in map(line.moved, container.demux(timed(container, stream))):
+                if packet.stream is stream and packet.size:
+                    _count(scan, packet, codec)
     except av.FFmpegError as error:
         scan.broke = said(error)
     scan.jumps = line.jumps
+    scan.cut = any(words in text for text in log for words in CUT)
     return scan
+
+
+def _count(scan: _Scan, packet: Packet[Any], codec: str) -> None:
+    scan.size += packet.size
+    scan.keyframes += packet.is_keyframe and not packet.is_discard
+    if hidden(packet, codec):
+        scan.hidden += 1
+        return
+    time = packet.dts if packet.pts is None else packet.pts
+    scan.untimed += packet.pts is None
+    if time is not None:
+        scan.pts.append(time)
+        scan.durations.append(packet.duration or 0)
 
 
 def _video(container: InputContainer, stream: VideoStream, first: VideoFrame, scan: _Scan) -> Video:
@@ -236,6 +261,8 @@ def _uneven(deltas: list[int], base: Fraction) -> bool:
 
 def _warning(container: InputContainer, stream: VideoStream, scan: _Scan, pts: list[int]) -> str | None:
     found = []
+    if scan.cut:
+        found.append("the file is cut off")
     if scan.broke:
         found.append(f"reading ends early ({scan.broke})")
     if stream.frames > len(pts) + scan.hidden:
