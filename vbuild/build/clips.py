@@ -11,6 +11,7 @@ from vbuild import digest
 from vbuild.build.columns import columns_of, written
 from vbuild.dataset.target import Group, Index, Target
 from vbuild.plan.items import BASE_SCHEMA, NOBODY, State, base_columns, hexed
+from vbuild.plan.order import BASE, owner
 from vbuild.plan.predicate import Predicate
 from vbuild.store.actions import BLOBS
 
@@ -33,7 +34,11 @@ def _clip_indexes(session: Session) -> dict[str, Index]:
     """Text, vector and scalar indexes: on captions, on embeddings, and on what `where` uses."""
     kinds: dict[str, Index] = {"caption": "text", "vector": "vector"}
     indexes: dict[str, Index] = {
-        name: "scalar" for d in session.order.decisions if isinstance(d, Predicate) for name in d.reads
+        name: "scalar"
+        for d in session.order.decisions
+        if isinstance(d, Predicate)
+        for name in d.reads
+        if name in BASE or owner(name, session.order.clip_stages)
     }
     for instance in session.order.clip_stages:
         for name, (_, kind) in instance.columns.items():

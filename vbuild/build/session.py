@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from vbuild import digest, source
 from vbuild.build.drive import Drive, Step, Steps
 from vbuild.build.ledger import Ledger
+from vbuild.build.videos import kinds, listed
 from vbuild.build.works import works
 from vbuild.dataset import last
 from vbuild.dedup import decide
@@ -28,6 +29,7 @@ from vbuild.plan.lookup import Lookup
 from vbuild.plan.order import Deduplication, Order, Wave, arrange, owner
 from vbuild.plan.predicate import Predicate, verdicts
 from vbuild.report import Decided, Progress
+from vbuild.source.lists import ENDINGS
 from vbuild.store.actions import Actions, value_column
 from vbuild.store.blobs import Blobs
 from vbuild.store.failures import Failures
@@ -77,7 +79,8 @@ class Session:
 
     def __post_init__(self) -> None:
         root = self.config.store
-        self.order = arrange(self.config)
+        lists = any(path.lower().endswith(ENDINGS) for path in self.config.source.path)
+        self.order = arrange(self.config, kinds(listed(self.files, self.config.stages)) if lists else {})
         instances = {i.name: i for i in (*self.order.video_stages, *self.order.clip_stages)}
         self.shelf = Shelf(Actions(root), instances, self.config.decode)
         self.blobs, self.failures = Blobs(root), Failures(root)
@@ -105,6 +108,12 @@ class Session:
             found = source.recall(config.source, files, found, known)
         files.check(set(found.away.values()))
         return found
+
+    @cached_property
+    def listed(self) -> pa.Table | None:
+        """What lists say of the files, a row each."""
+        _ = self.identified  # which puts those that are out of reach behind the others
+        return listed(self.files, self.config.stages)
 
     @property
     def settled(self) -> bool:
@@ -153,6 +162,7 @@ class Session:
                     ids[i : i + size],
                     uris=[files.uris[row] for row in part],
                     seen=[None if row in found.away else files.seen(row) for row in part],
+                    listed=None if self.listed is None else self.listed.take(pa.array(part, pa.int64())),
                 )
             )
             for i in range(0, len(ids), size)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,16 +13,18 @@ from vbuild.build.columns import columns_of, written
 from vbuild.build.unclipped import LOST, why_empty
 from vbuild.dataset.target import Group, Target
 from vbuild.plan.items import State
-from vbuild.plan.order import SPLIT
+from vbuild.plan.order import SPLIT, Instance
 from vbuild.source import shown
+from vbuild.source.lists import plain
 from vbuild.store.actions import BLOBS, value_column
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from vbuild.build.session import Session
     from vbuild.plan.items import Items
-    from vbuild.plan.order import Instance
+    from vbuild.source import Listing
+    from vbuild.stage import Stage
 
 
 VIDEOS = pa.schema(
@@ -64,6 +65,32 @@ SAME = (
 """Columns that are the probe's own fields."""
 
 
+def listed(files: Listing, stages: Mapping[str, Stage]) -> pa.Table | None:
+    """What lists say, a row a file, as `videos` has it: a column that is called as another there is `list_<name>`."""
+    table = files.columns()
+    if table is None:
+        return None
+    kept = [Instance(n, s) for n, s in stages.items() if s.scope == "video" and not BLOBS.isdisjoint(s.writes.values())]
+    taken = {"uri", "row_digest", *VIDEOS.names, *(f.name for i in kept for f in columns_of(i))}
+    names = map(plain, table.column_names)
+    table = table.rename_columns([f"list_{name}" if name in taken else name for name in names])
+    for place, f in enumerate(table.schema):
+        if pa.types.is_null(f.type):
+            table = table.set_column(place, f.name, table[f.name].cast(pa.string()))
+    return table
+
+
+KINDS: Mapping[str, str] = {"double": "float64", "date32[day]": "date", "timestamp[s]": "timestamp"} | {
+    kind: kind for kind in ("string", "int64", "bool")
+}
+"""Type of a list's column → as stages name it."""
+
+
+def kinds(table: pa.Table | None) -> dict[str, str]:
+    """The columns of lists that conditions may name, with their types."""
+    return {f.name: KINDS[str(f.type)] for f in (table.schema if table else ()) if str(f.type) in KINDS}
+
+
 def _kept(session: Session) -> list[Instance]:
     """The stages of whole videos that keep files: their columns stand in `videos`."""
     return [i for w in session.order.video for i in w.stages if not BLOBS.isdisjoint(i.stage.writes.values())]
@@ -84,16 +111,10 @@ def videos_of(session: Session) -> Target:
 
 
 def _listed(session: Session) -> Iterator[Group]:
-    """The columns that lists have beside the paths; one that is called as another of the table is `list_<name>`."""
-    table = session.files.columns()
+    """The columns that lists have beside the paths."""
+    table = session.listed
     if table is None:
         return
-    names = [re.sub(r"\W+", "_", name) or "_" for name in table.column_names]
-    taken = {"uri", "row_digest", *VIDEOS.names, *(f.name for i in _kept(session) for f in columns_of(i))}
-    table = table.rename_columns([f"list_{name}" if name in taken else name for name in names])
-    for place, f in enumerate(table.schema):
-        if pa.types.is_null(f.type):
-            table = table.set_column(place, f.name, table[f.name].cast(pa.string()))
     said = (json.dumps(row, default=str) for row in table.to_pylist())
     digests = np.array([np.void(digest.of("listed", row)) for row in said], "V16")
     yield Group("list", table.schema, digests, lambda rows: table.take(pa.array(rows)))

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from vbuild import digest
-from vbuild.plan.order import BASE, SOURCE, owner, parts
+from vbuild.plan.order import BASE, PROBE, SOURCE, VIDEO, owner, parts
 from vbuild.stage import Decode
 from vbuild.store.actions import digest_column, value_column
 
@@ -69,6 +69,8 @@ class Items:
     """For videos: the path from which each is read."""
     seen: list[Seen | None] = field(default_factory=list)
     """For videos: what the file looked like whose content this is; None where it is out of reach."""
+    listed: pa.Table | None = None
+    """For videos: what lists say of each; None if no list says anything."""
     kept: np.ndarray = field(default_factory=lambda: np.empty(0, bool))
     sure: np.ndarray = field(default_factory=lambda: np.empty(0, bool))
     """In a plan: False for a clip of which it is not known whether it is still kept."""
@@ -214,6 +216,11 @@ class Shelf:
                 stored, f, kind = stored_column(instance, name)
                 values = self.take(items, instance.name, [stored])[stored]
                 wanted[name] = readable(values, kind, f)
+            elif name not in wanted and name in VIDEO:
+                stored = value_column(VIDEO[name])
+                wanted[name] = self.take(items, PROBE, [stored])[stored]
+            elif name not in wanted and items.parent is not None and items.parent.listed is not None:
+                wanted[name] = items.parent.listed[name].take(pa.array(items.place))
         return pa.table(wanted)
 
 

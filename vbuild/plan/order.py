@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
 from vbuild.check import hint
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     from vbuild.config import Config
     from vbuild.digest import Recipe
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 PROBE = "probe"
 SPLIT = "split"
@@ -41,6 +44,12 @@ BASE: Mapping[str, str] = {
     "source_fps": "float64",
 }
 """The columns of every clip, whatever its stages; predicates may read them."""
+
+VIDEO: Mapping[str, str] = {"w": "width", "h": "height"} | {
+    name: name for name in Probe.writes if name not in ("width", "height")
+}
+"""Column of `videos` → the field of the probe that it is; predicates may read them, where no column of clips has the
+name."""
 
 BLOB_PARTS: Mapping[str, str] = {"_uri": "string", "_bytes": "int64", "_digest": "string"}
 """What is added to the name of a blob, with the types of the columns that this makes."""
@@ -145,8 +154,8 @@ def column(instance: str, f: str) -> str:
     return f"{instance}_{f}" if f else instance
 
 
-def arrange(config: Config) -> Order:
-    """The order of a dataset's stages and decisions.
+def arrange(config: Config, listed: Mapping[str, str] = NOTHING) -> Order:
+    """The order of a dataset's stages and decisions. `listed` are the columns of the source's lists, with their types.
 
     By what reads what, then by phase, then as written. A predicate stands directly behind the last stage whose columns
     it reads. Raises UsageError for wiring that leads nowhere, a column that no stage writes, and circles.
@@ -161,7 +170,7 @@ def arrange(config: Config) -> Order:
     split = _wire(SPLIT, config.split, known)
     clips = {name: i for name, i in instances.items() if i.stage.scope == "clip"}
     video = {name: i for name, i in instances.items() if i.stage.scope == "video"}
-    types = _types(clips.values())
+    types = {**listed, **{name: Probe.writes[f] for name, f in VIDEO.items()}, **_types(clips.values())}
     predicates = [Predicate(name, sql, columns_read(name, sql, types)) for name, sql in config.where.items()]
     deduplications = {name: _deduplication(name, rule, clips, types) for name, rule in dedups.items()}
     sequence = _sequence(clips, deduplications, list(stages))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from vbuild import digest, uris
 from vbuild.errors import SourceError
-from vbuild.source.walk import shown
+from vbuild.source.lists import shown
 
 if TYPE_CHECKING:
     import numpy as np

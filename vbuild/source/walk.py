@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from vbuild import digest, uris
 from vbuild.errors import SourceError
 from vbuild.source import lists
+from vbuild.source.lists import shown
 from vbuild.uris import Seen
 
 if TYPE_CHECKING:
@@ -118,17 +119,12 @@ class Listing:
         """What lists say beside the paths, a row a uri, null where they say nothing; None if no list says anything."""
         import pyarrow as pa
 
-        tables = [
-            listed.columns.append_column("\0uri", pa.array(map(shown, listed.uris), pa.string()))
-            for listed in self.lists.values()
-            if listed.columns is not None
-        ]
-        if not tables:
+        table = lists.joined(list(self.lists.values()))
+        if table is None:
             return None
-        table = pa.concat_tables(tables, promote_options="permissive")
-        first = {uri: row for row, uri in reversed(list(enumerate(table["\0uri"].to_pylist())))}
+        first = {uri: row for row, uri in reversed(list(enumerate(table[lists.URI].to_pylist())))}
         rows = pa.array([first.get(shown(uri)) for uri in self.uris], pa.int64())
-        return table.drop_columns(["\0uri"]).take(rows)
+        return table.drop_columns([lists.URI]).take(rows)
 
 
 def listing(source: Source) -> Listing:
@@ -148,6 +144,8 @@ def survey(source: Source) -> Listing:
     found: list[Found] = []
     for path in source.path:
         found += _listed(path, source, result)
+    if len(result.lists) > 1:
+        lists.joined(list(result.lists.values()))
     if len(source.path) > 1:
         found = list({one[0]: one for one in found}.values())
     if source.include or source.exclude:
@@ -389,8 +387,3 @@ def _look(uri: str) -> Seen:
 
 def _shown(source: Source) -> str:
     return source.path[0] if len(source.path) == 1 else str(list(source.path))
-
-
-def shown(uri: str) -> str:
-    """A path as text that everything can hold: bytes that are no UTF-8 are written out."""
-    return uri.encode(errors="surrogateescape").decode(errors="backslashreplace")
