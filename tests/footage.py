@@ -138,6 +138,33 @@ def interlaced(path: Path, seconds: float, gop: int = 12) -> Path:
     return path
 
 
+MATRICES = {
+    90: (0, 1, -1, 0),
+    180: (-1, 0, 0, -1),
+    270: (0, -1, 1, 0),
+    "mirrored": (-1, 0, 0, 1),
+    "garbage": (0.002, 0.007, 0.12, -0.19),
+}
+"""What turns a picture clockwise by degrees, and others: a, b, c, d of x' = ax + cy, y' = bx + dy."""
+
+
+def turned(plain: Path, path: Path, how: int | str) -> Path:
+    """The same packets in an mp4 whose header has a display matrix."""
+    with av.open(str(plain)) as source, av.open(str(path), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(source.streams.video[0]):
+            if packet.size:
+                packet.stream = stream
+                target.mux(packet)
+    data = bytearray(path.read_bytes())
+    one = 0x10000
+    place = data.rindex(one.to_bytes(4, "big") + bytes(12) + one.to_bytes(4, "big") + bytes(12) + b"\x40\0\0\0")
+    for offset, value in zip((0, 4, 12, 16), MATRICES[how], strict=True):
+        data[place + offset : place + offset + 4] = round(value * one).to_bytes(4, "big", signed=True)
+    path.write_bytes(data)
+    return path
+
+
 def tone(seconds: float, beeps: Iterable[float], start: float, offset: float) -> Iterable[av.AudioFrame]:
     """A quiet hum with loud beeps of 0.1 s."""
     t = np.arange(round(seconds * 48_000)) / 48_000 + offset

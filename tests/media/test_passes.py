@@ -9,7 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from footage import frames, number_of, video
+from footage import frames, number_of, turned, video
 
 from vbuild.errors import MediaError
 from vbuild.media.clip import Cut
@@ -186,24 +186,6 @@ def test_pictures_stand_upright(tmp_path, degrees, corner):
         assert picture.shape == (found.height, found.width)
         corners = {(y, x): int(picture[y, x]) for y in (0, -1) for x in (0, -1)}
         assert max(corners, key=corners.get) == corner
-
-
-def turned(plain: Path, path: Path, degrees: int) -> Path:
-    """The same packets in an mp4 whose header has a display matrix that turns the picture clockwise."""
-    with av.open(str(plain)) as source, av.open(str(path), "w") as target:
-        stream = target.add_stream_from_template(source.streams.video[0])
-        for packet in source.demux(source.streams.video[0]):
-            if packet.size:
-                packet.stream = stream
-                target.mux(packet)
-    data = bytearray(path.read_bytes())
-    one = 0x10000
-    matrix = {90: (0, one, -one, 0), 180: (-one, 0, 0, -one), 270: (0, -one, one, 0)}[degrees]
-    place = data.rindex(one.to_bytes(4, "big") + bytes(12) + one.to_bytes(4, "big") + bytes(12) + b"\x40\0\0\0")
-    for offset, value in zip((0, 4, 12, 16), matrix, strict=True):
-        data[place + offset : place + offset + 4] = value.to_bytes(4, "big", signed=True)
-    path.write_bytes(data)
-    return path
 
 
 def test_pixels_that_are_not_square_are_made_so(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from footage import interlaced, number_of, video
 
 from vbuild.media.clip import Cut
-from vbuild.media.hardware import planar
+from vbuild.media.hardware import Planar
 from vbuild.media.passes import footage
 from vbuild.media.pixels import Upright
 from vbuild.media.probe import probe
@@ -50,7 +50,7 @@ def test_what_a_card_lays_out_otherwise_has_the_same_values(tmp_path, laid, plai
     """A frame in a card's layout becomes, bit for bit, the frame that the processor decodes."""
     with av.open(str(video(tmp_path / "a.mkv", seconds=0.2, pixel_format=plain))) as container:
         for frame in container.decode(video=0):
-            back = planar(frame.reformat(format=laid))
+            back = Planar().lay(frame.reformat(format=laid))
             assert (back.format.name, back.pts, back.time_base) == (plain, frame.pts, frame.time_base)
             assert values(back) == values(frame)
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import av
 from av.codec.context import CodecContext, Flags
 from av.video.frame import PictureType
-from av.video.reformatter import Interpolation, VideoReformatter
 
 from vbuild import digest
 from vbuild.errors import MediaError, UsageError
+from vbuild.media.colours import Planes, describe
 from vbuild.media.files import said
 from vbuild.media.options import ENCODERS, Limits
 from vbuild.media.soundtrack import soundtrack
@@ -99,7 +99,7 @@ class ClipEncoder:
         )
         self.video: VideoStream | None = None
         self.first: VideoFrame | None = None
-        self.scaler = VideoReformatter()
+        self.planes = Planes()
         self.packets: list[Packet[Any]] = []
         self.sound: list[Packet[Any]] = []
         self.frames = 0
@@ -146,8 +146,7 @@ class ClipEncoder:
         context: Any = stream.codec_context
         context.time_base = stream.time_base = base
         context.thread_count = 1
-        context.color_range, context.colorspace = first.color_range, first.colorspace
-        context.color_primaries, context.color_trc = first.color_primaries, first.color_trc
+        describe(context, self.planes.convert(first, (stream.width, stream.height)))
         context.flags |= Flags.bitexact
         self.video, self.step = stream, step
         self._encode(first)
@@ -157,9 +156,7 @@ class ClipEncoder:
         stream = self.video
         assert stream is not None
         assert self.first is not None
-        wanted = (stream.width, stream.height, "yuv420p")
-        same = wanted == (frame.width, frame.height, frame.format.name)
-        made = frame if same else self.scaler.reformat(frame, *wanted, interpolation=Interpolation.BICUBIC)
+        made = self.planes.convert(frame, (stream.width, stream.height))
         pts, kind, self.last_pts = _pts(frame), frame.pict_type, _pts(frame)
         made.pts, made.pict_type = pts - _pts(self.first) if frame is not self.first else 0, PictureType.NONE
         try:

@@ -12,17 +12,23 @@ if TYPE_CHECKING:
 
     from av.video.frame import VideoFrame
 
+Step = tuple[str, str | None]
+"""A filter and its options."""
+
+UNNAMED = 2
+"""The matrix, primaries or transfer that nobody named (Rec. ITU-T H.273)."""
+
 
 class Filters:
-    """A chain of filters, made anew when the frames' shape changes. A frame keeps its time."""
+    """A chain of filters, made anew when the frames' shape or colours change. A frame keeps its time."""
 
     def __init__(self) -> None:
         self.graph: Graph | None = None
         self.made_for: tuple[object, ...] = ()
 
-    def pass_through(self, frame: VideoFrame, steps: Sequence[tuple[str, str | None]]) -> VideoFrame:
+    def pass_through(self, frame: VideoFrame, steps: Sequence[Step]) -> VideoFrame:
         """One frame through the steps, each of which gives a frame for a frame."""
-        wanted = (frame.width, frame.height, frame.format.name, *steps)
+        wanted = (_described(frame), *steps)
         if self.graph is None or wanted != self.made_for:
             self.graph, self.made_for = graph(frame, steps), wanted
         self.graph.push(frame)
@@ -32,12 +38,12 @@ class Filters:
         return made
 
 
-def graph(frame: VideoFrame, steps: Sequence[tuple[str, str | None]]) -> Graph:
-    """A chain of filters for frames like this one."""
+def graph(frame: VideoFrame, steps: Sequence[Step]) -> Graph:
+    """A chain of filters for frames like this one: of its size, format, matrix and range."""
     made = Graph()
-    last = made.add_buffer(
-        template=None, width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
-    )
+    if hasattr(made, "threads"):
+        made.threads = 1
+    last = made.add("buffer", _described(frame))
     for name, options in steps:
         step = made.add(name, options)
         last.link_to(step)
@@ -45,3 +51,11 @@ def graph(frame: VideoFrame, steps: Sequence[tuple[str, str | None]]) -> Graph:
     last.link_to(made.add("buffersink"))
     made.configure()
     return made
+
+
+def _described(frame: VideoFrame) -> str:
+    """A frame as FFmpeg's buffer wants it; PyAV's own words for it leave out the colours."""
+    return (
+        f"video_size={frame.width}x{frame.height}:pix_fmt={frame.format.name}:time_base={frame.time_base}"
+        f":pixel_aspect=1/1:colorspace={int(frame.colorspace)}:range={int(frame.color_range)}"
+    )

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import av
 from av.codec.hwaccel import HWAccel
 
+from vbuild.media.graphs import Filters
+
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
@@ -30,11 +32,17 @@ def accelerator(device: str) -> HWAccel | None:
     return HWAccel("cuda", allow_software_fallback=True) if device != "cpu" and cuda() else None
 
 
-def planar(frame: VideoFrame) -> VideoFrame:
-    """A frame in the processor's layout: from another, the same values would be shrunk to other pixels."""
-    wanted = PLANAR.get(frame.format.name)
-    if wanted is None:
-        return frame
-    made = frame.reformat(format=wanted)
-    made.pts, made.time_base = frame.pts, frame.time_base
-    return made
+class Planar:
+    """Brings frames to the processor's layout: from another, the same values would be shrunk to other pixels."""
+
+    def __init__(self) -> None:
+        self.filters = Filters()
+
+    def lay(self, frame: VideoFrame) -> VideoFrame:
+        """One frame, with all that it says of itself."""
+        wanted = PLANAR.get(frame.format.name)
+        if wanted is None:
+            return frame
+        made = self.filters.pass_through(frame, [("setparams", "colorspace=unknown"), ("format", wanted)])
+        made.colorspace = frame.colorspace
+        return made

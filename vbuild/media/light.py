@@ -11,10 +11,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vbuild.media.graphs import Filters
+from vbuild.media.colours import foreign, kind, transfer
+from vbuild.media.graphs import UNNAMED, Filters, Step
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
 
 PQ, HLG = 16, 18
 """Transfer functions of Rec. ITU-R BT.2100, by their numbers in Rec. ITU-T H.273."""
@@ -38,18 +42,22 @@ LUMA = (0.2627, 0.6780, 0.0593)
 class Light:
     """Turns frames of high dynamic range into 8-bit Rec. 709; others go through untouched."""
 
-    def __init__(self) -> None:
+    def __init__(self, stream: Callable[[], VideoStream]) -> None:
+        """`stream` gives the stream that is being decoded."""
+        self.stream = stream
         self.filters = Filters()
 
     def plain(self, frame: VideoFrame) -> VideoFrame:
         """One frame, as an ordinary screen shows it."""
-        transfer = int(frame.color_trc)
-        if transfer not in (PQ, HLG):
+        curve = transfer(frame, self.stream())
+        if curve not in (PQ, HLG):
             return frame
-        steps = [
-            ("scale", "in_color_matrix=bt2020:out_range=full"),
+        wide = kind(frame) == "yuv" and (frame.colorspace == UNNAMED or foreign(frame))
+        steps: list[Step] = [
+            *([("setparams", "colorspace=bt2020nc")] if wide else []),
+            ("scale", "out_range=full"),
             ("format", "gbrp12le"),
-            ("lut3d", f"file={cube_file(transfer)}:interp=tetrahedral"),
+            ("lut3d", f"file={cube_file(curve)}:interp=tetrahedral"),
             ("scale", "out_color_matrix=bt709:out_range=limited"),
             ("format", "yuv420p"),
             ("setparams", "colorspace=bt709:color_primaries=bt709:color_trc=bt709:range=limited"),

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from av.packet import Packet
-    from av.video.reformatter import VideoReformatter
+
+    from vbuild.media.graphs import Filters
 
 GAP = 4.0
 """Seconds without a clip that are worth a seek."""
@@ -97,8 +98,8 @@ class _Pass:
         self.active: list[Clip] = []
         self.before: tuple[Picture, int, int] | None = None
         """The last frame, its time, and how long it is shown, as far as that can be told."""
-        self.upright, self.light = Upright(reader.aspect), Light()
-        self.converters: dict[object, VideoReformatter] = {}
+        self.upright, self.light = Upright(reader.aspect), Light(lambda: reader.stream)
+        self.converters: dict[object, Filters] = {}
         self.seen = self.heard = float("-inf")
         self.sought: Clip | None = None
 

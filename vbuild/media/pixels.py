@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import av
 import numpy as np
-from av.video.reformatter import Interpolation, VideoReformatter
 
+from vbuild.media.colours import foreign, to_array
 from vbuild.media.graphs import Filters
-from vbuild.media.probe import shown_size
+from vbuild.media.orientation import orientation, shown_size
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -19,10 +18,6 @@ if TYPE_CHECKING:
 
     from vbuild.media.light import Light
     from vbuild.stage import Frames
-
-
-ALONE: dict[str, Any] = {"threads": 1} if tuple(map(int, av.__version__.split(".")[:2])) >= (16, 1) else {}
-"""Small pictures are shrunk in half the time without the threads that FFmpeg starts where it may."""
 
 
 def target_size(request: Frames, shown: tuple[int, int]) -> tuple[int, int]:
@@ -39,15 +34,6 @@ def target_size(request: Frames, shown: tuple[int, int]) -> tuple[int, int]:
     return shown
 
 
-TURNS: dict[int, list[tuple[str, str | None]]] = {
-    0: [],
-    1: [("transpose", "cclock")],
-    2: [("hflip", None), ("vflip", None)],
-    3: [("transpose", "clock")],
-}
-"""Quarter turns counter-clockwise, as filters."""
-
-
 class Upright:
     """Turns frames upright and gives them square pixels; frames that are both already go through untouched."""
 
@@ -58,39 +44,37 @@ class Upright:
 
     def turn(self, frame: VideoFrame) -> VideoFrame:
         """One frame."""
-        size = shown_size(frame, self.aspect)
-        turns = round(frame.rotation / 90) % 4
-        if not turns and size == (frame.width, frame.height):
+        size, turn = shown_size(frame, self.aspect), orientation(frame)
+        width, height = size[::-1] if turn.turns % 2 else size
+        stretched = (width, height) != (frame.width, frame.height)
+        if not stretched and not turn.steps:
             return frame
-        steps = [*TURNS[turns], ("scale", f"{size[0]}:{size[1]}"), ("setsar", "1")]
-        made = self.filters.pass_through(frame, steps)
-        return _named(made, frame)
+        steps = [*foreign(frame), ("scale", f"{width}:{height}"), ("setsar", "1")] if stretched else []
+        made = self.filters.pass_through(frame, [*steps, *turn.steps])
+        made.colorspace = frame.colorspace
+        return made
 
     def fit(self, frame: VideoFrame, shape: tuple[int, int]) -> VideoFrame:
         """An upright frame shrunk or enlarged into a picture of another shape, on black."""
         scale = min(shape[0] / frame.width, shape[1] / frame.height)
         width, height = (max(2, round(side * scale / 2) * 2) for side in (frame.width, frame.height))
         steps = [
+            *foreign(frame),
             ("scale", f"{min(width, shape[0])}:{min(height, shape[1])}"),
             ("pad", f"{shape[0]}:{shape[1]}:-1:-1:black"),
             ("setsar", "1"),
             ("sidedata", "mode=delete:type=DISPLAYMATRIX"),
         ]
-        return _named(self.fitting.pass_through(frame, steps), frame)
-
-
-def _named(made: VideoFrame, frame: VideoFrame) -> VideoFrame:
-    """A frame with the names of another's colours."""
-    made.colorspace, made.color_range = frame.colorspace, frame.color_range
-    made.color_primaries, made.color_trc = frame.color_primaries, frame.color_trc
-    return made
+        made = self.fitting.pass_through(frame, steps)
+        made.colorspace = frame.colorspace
+        return made
 
 
 class Picture:
     """One decoded frame, converted once for each size and format that is asked of it."""
 
     def __init__(
-        self, frame: VideoFrame, aspect: Fraction | None, converters: dict[object, VideoReformatter], light: Light
+        self, frame: VideoFrame, aspect: Fraction | None, converters: dict[object, Filters], light: Light
     ) -> None:
         self.frame, self.aspect, self.converters, self.light = frame, aspect, converters, light
         self.made: dict[object, np.ndarray] = {}
@@ -131,9 +115,8 @@ class Picture:
         return self.made[what]
 
     def _convert(self, size: tuple[int, int], pixels: str) -> np.ndarray:
-        turns = round(self.frame.rotation / 90) % 4
-        width, height = size[::-1] if turns % 2 else size
-        converter = self.converters.setdefault((size, pixels), VideoReformatter())
-        made = converter.reformat(self.plain, width, height, pixels, interpolation=Interpolation.AREA, **ALONE)
-        array = made.to_ndarray()
-        return np.ascontiguousarray(np.rot90(array, turns) if turns else array)
+        turn = orientation(self.frame)
+        converter = self.converters.setdefault((size, pixels), Filters())
+        steps = to_array(self.plain, size[::-1] if turn.turns % 2 else size, pixels)
+        array = converter.pass_through(self.plain, steps).to_ndarray()
+        return np.ascontiguousarray(turn.turned(array))

@@ -13,6 +13,7 @@ import av
 from vbuild.errors import MediaError
 from vbuild.media.files import encrypted, heard, opened, picture, said, sound, tags, timed
 from vbuild.media.line import Line
+from vbuild.media.orientation import orientation, shown_size
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -205,7 +206,6 @@ def _video(container: InputContainer, stream: VideoStream, first: VideoFrame, sc
     start, end = pts[0], pts[-1] + max(last, 1)
     duration = float((end - start) * base)
     context = stream.codec_context
-    turn = round((-first.rotation) % 360 / 90) % 4 * 90
     width, height = shown_size(first, stream.sample_aspect_ratio or context.sample_aspect_ratio)
     heard = sound(container)
     return Video(
@@ -216,7 +216,7 @@ def _video(container: InputContainer, stream: VideoStream, first: VideoFrame, sc
         height=height,
         coded_width=first.width,
         coded_height=first.height,
-        rotation=turn,
+        rotation=-orientation(first).turns % 4 * 90,
         fps=len(pts) / duration if len(pts) > 1 or scan.durations[0] else None,
         frames=len(pts),
         duration=duration,
@@ -236,16 +236,6 @@ def _video(container: InputContainer, stream: VideoStream, first: VideoFrame, sc
         jumps=scan.jumps,
         warning=_warning(container, stream, scan, pts),
     )
-
-
-def shown_size(frame: VideoFrame, aspect: Fraction | None) -> tuple[int, int]:
-    """Width and height of a frame as it is shown: with square pixels (the width is stretched), turned upright.
-
-    A sample aspect within 1 % of square is rounding by whoever made the file.
-    """
-    stretch = aspect if aspect and abs(aspect - 1) > Fraction(1, 100) else Fraction(1)
-    width = max(1, round(frame.width * stretch))
-    return (frame.height, width) if round(frame.rotation / 90) % 2 else (width, frame.height)
 
 
 def _tick_of(stream: VideoStream, base: Fraction) -> int:

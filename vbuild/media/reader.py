@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import av
 from av.codec.context import Flags2
 
+from vbuild.media.colours import named
 from vbuild.media.files import opened, timed
 from vbuild.media.graphs import graph
-from vbuild.media.hardware import accelerator, planar
+from vbuild.media.hardware import Planar, accelerator
 from vbuild.media.line import Line, shown_at
 from vbuild.media.probe import hidden
 
@@ -111,6 +112,7 @@ class Reader:
         self.hears, self.moves = hears, moves
         # decoders in a graphics card tell no vectors
         self.decode = replace(decode, device="cpu") if moves else decode
+        self.planar = Planar()
         self._open()
 
     def _open(self) -> None:
@@ -227,7 +229,7 @@ class Reader:
                 yield Event(None, None, 0.0 if pts is None else self.seconds(pts), pts or 0, lost=True)
                 continue
             for frame in frames:
-                yield Event(planar(frame), None, 0.0, 0)
+                yield Event(self.planar.lay(named(frame)), None, 0.0, 0)
 
     def _packets(self) -> Iterator[Packet[Any]]:
         """Packets of picture and sound, and at the end what flushes the decoder, also where reading breaks off."""

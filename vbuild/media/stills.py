@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from av.video.reformatter import Interpolation, VideoReformatter
-
+from vbuild.media.colours import to_array
+from vbuild.media.graphs import Filters
 from vbuild.media.options import Limits
 from vbuild.media.sampling import Moments
 from vbuild.stage import Frames
@@ -87,7 +87,7 @@ class Shrinker:
 
     def __init__(self, *, format: str = "rgb24", height: int | None = None, limits: Limits | None = None) -> None:  # noqa: A002
         self.format, self.height, self.limits = format, height, limits or Limits()
-        self.converter = VideoReformatter()
+        self.filters = Filters()
 
     def array(self, frame: VideoFrame) -> np.ndarray:
         """The picture of a frame."""
@@ -96,5 +96,4 @@ class Shrinker:
             width, height = max(2, round(width * self.height / height / 2) * 2), self.height
         elif self.limits.bind(width, height):
             width, height = self.limits.size(width, height)
-        made = self.converter.reformat(frame, width, height, self.format, interpolation=Interpolation.AREA)
-        return made.to_ndarray()
+        return self.filters.pass_through(frame, to_array(frame, (width, height), self.format)).to_ndarray()

@@ -12,10 +12,10 @@ DEINTERLACE = 1
 PASSES = 2
 """Which frames a pass picks, how it turns, shrinks and converts their pixels and the sound, and reads vectors."""
 
-ENCODE = 1
+ENCODE = 2
 """What the encoder does beyond the options that it is given: timing, pixel format, sound, container."""
 
-STILLS = 1
+STILLS = 2
 """Which frames are chosen to be kept, how they are shrunk, and how image files are made of them."""
 
 LOUDNESS = 1
@@ -25,13 +25,15 @@ PREVIEW = 1
 """How an animation is made of pictures."""
 
 COVERS = {
-    "probe": ("probe", "files", "line"),
+    "probe": ("probe", "files", "line", "orientation"),
     "passes": (
         "passes",
         "reader",
         "line",
         "clip",
         "pixels",
+        "colours",
+        "orientation",
         "sampling",
         "sound",
         "soundtrack",
@@ -46,9 +48,9 @@ COVERS = {
         "vectors",
     ),
     "deinterlace": ("reader", "line", "graphs", "files"),
-    "encode": ("encode", "options", "soundtrack", "sound", "copying", "files"),
+    "encode": ("encode", "colours", "graphs", "options", "soundtrack", "sound", "copying", "files"),
     "preview": ("preview",),
-    "stills": ("stills", "images"),
+    "stills": ("stills", "images", "colours", "graphs"),
     "loudness": ("loudness",),
 }
 """The modules of `vbuild.media` whose code each number stands for, by its name in `uses`.

@@ -1,0 +1,117 @@
+"""What the numbers of a frame mean as colours, and the filters that keep the meaning where numbers change.
+
+Numbers of matrices, primaries and transfers are those of Rec. ITU-T H.273.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from vbuild.media.graphs import UNNAMED, Filters, Step
+
+if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+RGB, REC_709, RESERVED = 0, 1, 3
+
+LIMITED, FULL = 1, 2
+"""FFmpeg's numbers of ranges; 0 where nobody says, which means full for RGB and grey and limited for all else."""
+
+KNOWN = frozenset((REC_709, UNNAMED, 4, 5, 6, 7, 9))
+"""Matrices with which FFmpeg converts. Where none is named it takes that of BT.601, whatever the size; so it does here
+with those that it does not know."""
+
+PALETTES = frozenset(("rgb8", "bgr8", "rgb4_byte", "bgr4_byte"))
+"""Formats of so few colours that FFmpeg treats them as it does palettes."""
+
+FOREIGN: Step = ("setparams", "colorspace=unknown")
+"""Takes a matrix away from frames that are converted without it, or with one that FFmpeg does not know."""
+
+SHRUNK = "flags=area+full_chroma_int:threads=1"
+"""By areas; without the second flag RGB is up to 3 of 255 off. Small pictures take half the time without threads."""
+
+
+def kind(frame: VideoFrame) -> Literal["rgb", "grey", "yuv"]:
+    """What the planes of a frame hold; palettes and CIE XYZ count as RGB."""
+    format_ = frame.format
+    if format_.is_rgb or format_.has_palette or format_.name.startswith("xyz"):
+        return "rgb"
+    return "yuv" if any(part.is_chroma for part in format_.components) else "grey"
+
+
+def named(frame: VideoFrame) -> VideoFrame:
+    """The frame without a matrix that says nothing: a reserved one, or that of RGB where it holds none."""
+    if frame.colorspace == RESERVED or (frame.colorspace == RGB and kind(frame) != "rgb"):
+        frame.colorspace = UNNAMED
+    return frame
+
+
+def transfer(frame: VideoFrame, stream: VideoStream) -> int:
+    """The transfer function of a frame, of which PyAV before 17 tells only for the decoder."""
+    return int(frame.color_trc if hasattr(frame, "color_trc") else stream.codec_context.color_trc)
+
+
+def full(frame: VideoFrame) -> bool:
+    """Whether black and white stand at the ends of the numbers."""
+    return frame.color_range == FULL or frame.format.name.startswith("yuvj")
+
+
+def unpacked(frame: VideoFrame) -> list[Step]:
+    """What goes before a step that gives RGB a matrix: FFmpeg looks palettes up as BT.601, whatever it is told."""
+    return [("format", "rgb24")] if frame.format.has_palette or frame.format.name in PALETTES else []
+
+
+def to_array(frame: VideoFrame, size: tuple[int, int], pixels: str) -> list[Step]:
+    """The steps to a picture of a size (w, h) in RGB, `rgb24` or `bgr24`, or in full-range luma, `gray`."""
+    scale = f"{size[0]}:{size[1]}:{SHRUNK}"
+    if pixels != "gray" or kind(frame) == "grey":
+        return [*foreign(frame), ("scale", scale), ("format", pixels)]
+    if kind(frame) == "rgb":
+        luma = [("scale", f"{scale}:out_color_matrix=bt709:out_range=full"), ("format", "yuv444p")]
+        return [*unpacked(frame), *luma, ("extractplanes", "y")]
+    # FFmpeg would convert luma by the matrices of both sides, of which grey has none
+    return [FOREIGN, ("scale", f"{scale}:out_range=full"), ("format", pixels)]
+
+
+def foreign(frame: VideoFrame) -> list[Step]:
+    """What goes before a step that scales: FFmpeg refuses to scale frames with a matrix that it does not know."""
+    return [] if kind(frame) != "yuv" or int(frame.colorspace) in KNOWN else [FOREIGN]
+
+
+class Planes:
+    """Brings frames to a size and to 8 bits of 4:2:0 for an encoder.
+
+    Matrix, range, primaries and transfer stay as they are and are named as they were. RGB, which has no matrix, and
+    grey become limited Rec. 709 and say so.
+    """
+
+    def __init__(self) -> None:
+        self.filters = Filters()
+
+    def convert(self, frame: VideoFrame, size: tuple[int, int]) -> VideoFrame:
+        """One frame; it is the same one if there is nothing to do."""
+        if (*size, "yuv420p") == (frame.width, frame.height, frame.format.name):
+            return frame
+        # fields are scaled each by itself, as their chroma was sampled
+        scale, of = f"{size[0]}:{size[1]}:flags=bicubic:interl=-1:threads=1", kind(frame)
+        if of == "rgb":
+            steps = [*unpacked(frame), ("scale", f"{scale}:out_color_matrix=bt709:out_range=limited")]
+        else:
+            limited = of == "grey" or not full(frame)
+            steps = [FOREIGN, ("scale", f"{scale}:out_range={'limited' if limited else 'full'}")]
+        made = self.filters.pass_through(frame, [*steps, ("format", "yuv420p")])
+        made.colorspace, made.color_range = frame.colorspace, FULL if full(frame) else frame.color_range
+        if of != "yuv":
+            made.colorspace, made.color_range = REC_709, LIMITED
+        if of == "rgb" and hasattr(made, "color_trc"):
+            made.color_primaries = REC_709 if frame.color_primaries == UNNAMED else frame.color_primaries
+            made.color_trc = REC_709 if frame.color_trc == UNNAMED else frame.color_trc
+        return made
+
+
+def describe(context: Any, frame: VideoFrame) -> None:
+    """Has an encoder name the colours of its frames."""
+    context.color_range, context.colorspace = frame.color_range, frame.colorspace
+    if hasattr(frame, "color_trc"):
+        context.color_primaries, context.color_trc = frame.color_primaries, frame.color_trc

@@ -1,0 +1,72 @@
+"""How footage is turned for show: by the display matrix that a file or a frame bears."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
+
+    from vbuild.media.graphs import Step
+
+SLACK = 0.01
+"""Share by which a matrix may be off a turn by right angles."""
+
+TURNS: dict[int, list[Step]] = {
+    0: [],
+    1: [("transpose", "cclock")],
+    2: [("hflip", None), ("vflip", None)],
+    3: [("transpose", "clock")],
+}
+"""Quarter turns counter-clockwise, as filters."""
+
+
+@dataclass(frozen=True)
+class Orientation:
+    """What is done to a picture before it is shown: it is mirrored, left to right, and then turned."""
+
+    turns: int = 0
+    """Quarters, counter-clockwise."""
+    mirrored: bool = False
+    odd: bool = False
+    """Whether there is a matrix that is no such thing; it is not followed."""
+
+    @property
+    def steps(self) -> list[Step]:
+        """As filters. Fields that are not lines any more, or in another order, are named no longer."""
+        mirror: list[Step] = [("hflip", None)] if self.mirrored else []
+        return [*mirror, *TURNS[self.turns], *([("setfield", "prog")] if self.turns else [])]
+
+    def turned(self, picture: np.ndarray) -> np.ndarray:
+        """An array (h, w, …), turned."""
+        return np.rot90(picture[:, ::-1] if self.mirrored else picture, self.turns)
+
+
+def orientation(frame: VideoFrame) -> Orientation:
+    """The orientation that a frame bears (ISO/IEC 14496-12, 6.2.2: x' = ax + cy, y' = bx + dy)."""
+    matrix: Any = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return Orientation()
+    a, b, _, c, d = struct.unpack("=5i", bytes(matrix)[:20])
+    straight, across = (abs(a), abs(d)), (abs(b), abs(c))
+    if not min(max(straight, across)) * SLACK >= max(min(straight, across)) or not any(straight + across):
+        return Orientation(odd=True)
+    mirrored = a * d - b * c < 0
+    x, y = (-a, -b) if mirrored else (a, b)
+    clockwise = (0 if x > 0 else 2) if abs(x) > abs(y) else (1 if y > 0 else 3)
+    return Orientation(-clockwise % 4, mirrored)
+
+
+def shown_size(frame: VideoFrame, aspect: Fraction | None) -> tuple[int, int]:
+    """Width and height of a frame as it is shown: with square pixels (the width is stretched), turned upright.
+
+    A sample aspect within 1 % of square is rounding by whoever made the file.
+    """
+    stretch = aspect if aspect and abs(aspect - 1) > Fraction(1, 100) else Fraction(1)
+    width = max(1, round(frame.width * stretch))
+    return (frame.height, width) if orientation(frame).turns % 2 else (width, frame.height)
