@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from av.sidedata.sidedata import SideDataContainer
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -49,7 +50,8 @@ class Orientation:
 
 def orientation(frame: VideoFrame) -> Orientation:
     """The orientation that a frame bears (ISO/IEC 14496-12, 6.2.2: x' = ax + cy, y' = bx + dy)."""
-    matrix: Any = frame.side_data.get("DISPLAYMATRIX")
+    # not frame.side_data: a circle, in which frames would wait for the garbage collector
+    matrix: Any = SideDataContainer(frame).get("DISPLAYMATRIX")  # type: ignore[call-arg]
     if matrix is None:
         return Orientation()
     a, b, _, c, d = struct.unpack("=5i", bytes(matrix)[:20])
