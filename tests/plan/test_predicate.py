@@ -35,6 +35,10 @@ TYPES = {
         ("true", set()),
         ("null", set()),
         ("hash(clip_id) % 2 = 0", {"clip_id"}),
+        ("try_cast(word as integer) > 1", {"word"}),
+        ("age(make_timestamp(step), timestamp '2020-01-01') > interval 1 day", {"step"}),
+        ("word collate nocase = 'a'", {"word"}),
+        ("len(list_filter(spans, lambda x: x > 1)) > 0", {"spans"}),
     ],
 )
 def test_what_a_condition_reads(sql, reads):
@@ -63,6 +67,27 @@ def test_what_a_condition_reads(sql, reads):
         ("now() > timestamp '2020-01-01'", "changes from build to build"),
         ("word > 3 and point", "where.w"),
         ("nothing(tone)", "where.w"),
+        ("age(make_timestamp(step)) > interval 1 day", r"age\(\) changes from build to build"),
+        ("ago(interval 1 day) > make_timestamp(step)", r"ago\(\) changes from build to build"),
+        ("current_date > date '2020-01-01'", "current_date changes from build to build"),
+        ("today() > date '2020-01-01'", "changes from build to build"),
+        ("current_user = 'x'", "changes from build to build"),
+        ("current_setting('threads') = '1'", "changes from build to build"),
+        ("getenv('HOME') = 'x'", "changes from build to build"),
+        ("version() = 'x'", "changes from build to build"),
+        ("uuid() is null", "changes from build to build"),
+        ("nextval('s') > 1", "changes from build to build"),
+        ("clip_id::timestamptz is null", "a time with a zone depends on where it is run"),
+        ("timestamp with time zone '2020-01-01' is null", "a time with a zone depends on where it is run"),
+        ("to_timestamp(step) is null", "a time with a zone depends on where it is run"),
+        ("make_timestamp(step) at time zone 'UTC' is null", "a time with a zone depends on where it is run"),
+        ("word collate de > 'a'", "collate de goes by a language"),
+        ("row_number() over (order by tone) < 2", r"row_number\(\) looks at other clips"),
+        ("#1 is null", "names a column by its position"),
+        ("columns('t.*') > 0", "names all columns"),
+        ("$1 > 0", "a parameter of which there is no value"),
+        ("cast(clip_id as integer) > 1", "Conversion Error.*try_cast gives null"),
+        ("word::int > 1", "Conversion Error.*try_cast gives null"),
     ],
 )
 def test_what_is_no_condition_on_one_clip_is_refused(sql, said):
@@ -80,9 +105,17 @@ def test_what_an_order_reads(keep, reads):
     assert ordering_columns("dedup", keep, TYPES) == reads
 
 
-@pytest.mark.parametrize("keep", ["tone dsc", "tone) , (step", "random()", "tune", "tone; step"])
+NO_ORDERS = [
+    *("tone dsc", "tone) , (step", "random()", "tune", "tone; step"),
+    *("99", "1 desc", "'x'", "1 + 1", "null", "tone, 2", "#1", "all", "tone limit 1", "tone offset 2"),
+    *("tone rows between 1 preceding and current row", "row_number() over (order by tone)", "avg(tone)", "count(*)"),
+    *("cast(clip_id as int)", "tone, word collate de", "age(make_timestamp(step))", "(select max(tone) from clips)"),
+]
+
+
+@pytest.mark.parametrize("keep", NO_ORDERS)
 def test_what_is_no_order_is_refused(keep):
-    """By the dedup's key."""
+    """By the dedup's key, before anything runs: constants, positions, and what the very statement cannot do."""
     with pytest.raises(UsageError, match=r"stages\.dedup\.keep="):
         ordering_columns("dedup", keep, TYPES)
 
@@ -132,6 +165,12 @@ def test_ranks_follow_the_order_then_the_id(keep, best_first):
     rank = ranks(keep, CLIPS)
     assert "".join(CLIPS["clip_id"][i].as_py() for i in np.argsort(rank)) == best_first
     assert sorted(rank.tolist()) == [0, 1, 2, 3]
+
+
+def test_an_order_that_breaks_on_values_is_said():
+    """What only the values show is a usage error too."""
+    with pytest.raises(UsageError, match="keep="):
+        ranks("cast(clip_id as integer)", CLIPS)
 
 
 def test_no_clips_have_no_ranks():
