@@ -279,6 +279,10 @@ def _refuse() -> None:
     raise ConnectionResetError("the other side went away")
 
 
+def _interrupt() -> None:
+    raise InterruptedError("a signal came between")
+
+
 END = {
     "none": lambda: None,
     "exit": lambda: os._exit(3),
@@ -287,5 +291,6 @@ END = {
     "hang": lambda: time.sleep(600),
     "memory": _allocate,
     "network": _refuse,
+    "interrupted": _interrupt,
 }
 """How a stage may end."""

@@ -7,7 +7,8 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
-from vbuild.errors import RAISED, Stopped, UsageError, VbuildError, is_stop
+from vbuild import stops
+from vbuild.errors import RAISED, Stopped, UsageError, VbuildError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -62,7 +63,8 @@ HYDRA = ("--cfg", "-c", "--info", "-i", "-m", "--multirun", "-sc", "--shell-comp
 
 def main() -> None:
     """Entry point of the `vbuild` command."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, stops.stop)
+    signal.signal(signal.SIGINT, stops.stop)
     sys.exit(told(lambda: run(sys.argv[1:])))
 
 
@@ -74,7 +76,7 @@ def told(do: Callable[[], int]) -> int:
         sys.stderr.close()
         return 0
     except (KeyboardInterrupt, *RAISED) as error:
-        if is_stop(error):
+        if stops.asked() or isinstance(error, KeyboardInterrupt):
             return _stopped(error)
         if not isinstance(error, VbuildError):
             raise

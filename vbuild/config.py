@@ -74,9 +74,9 @@ class Local:
 class Failures:
     """What becomes of actions that fail, and of those that failed before."""
 
-    retry: Literal["never", "changed", "transient", "always"] = "never"
-    """Which of those that failed before are tried again: those that failed under other versions of the libraries,
-    those whose failure may pass (a worker that died, a limit, a file or a network that could not be reached), all."""
+    retry: Literal["never", "changed", "transient", "always"] = "changed"
+    """Which of those that failed before are tried again: those that failed under other versions of the libraries, of
+    vbuild or of their stage's code; those whose failure may pass (a worker that died, a limit); all."""
     attempts: int = knob(1)
     """How often an action whose failure may pass is tried in one build."""
     backoff: float = knob(1.0)

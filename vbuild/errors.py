@@ -6,13 +6,20 @@ VbuildError
 ├── MediaError        one file or clip that cannot be read or written
 │   └── NoVideoError       a file that opens but holds no picture
 ├── StageError        a stage that broke its contract
+├── PlaceError        what is missing where the program runs: a device, weights, a server; no clip is to blame
 ├── TooManyFailuresError   a build that was ended by failures.max or failures.max_rate
 ├── StoreError        the cache folder: not writable, damaged, full
 └── DatasetError      a dataset that is not there, or was not built by vbuild
 """
 
+from __future__ import annotations
+
 import errno
-from typing import Any
+import sys
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 
 class VbuildError(Exception):
@@ -43,6 +50,10 @@ class StageError(VbuildError):
     """A stage returned something other than it declared."""
 
 
+class PlaceError(VbuildError):
+    """What a stage needs is not there, or does not answer."""
+
+
 class TooManyFailuresError(VbuildError):
     """A build in which more failed than it may."""
 
@@ -64,13 +75,68 @@ class DatasetError(VbuildError):
     """A dataset that is missing or damaged."""
 
 
+Kind = Literal["item", "place", "source", "program"]
+"""Whose a failure is. `item`: the clip or the video cannot be done, which is a fact about it. `program`: code, ours or
+a user's, went wrong on it. `place`: a machine, a disk, a server or weights are not as they must be, whatever the clip.
+`source`: the same of where one video lies. Of the last two nothing is put down."""
+
+PROGRAM: tuple[type[BaseException], ...] = (
+    StageError, TypeError, AttributeError, NameError, ImportError, NotImplementedError, AssertionError, LookupError,
+    ArithmeticError, SyntaxError, RecursionError, SystemError, BufferError, ReferenceError, Warning,
+)  # fmt: skip
+"""Errors that code makes, not footage."""
+
+PLACE: tuple[type[BaseException], ...] = (PlaceError, StoreError, UsageError, ConnectionError, TimeoutError)
+
 FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS))
 """What the system says when there is no room to write."""
 
+BROKEN = FULL | {
+    errno.EMFILE, errno.ENFILE, errno.ENODEV, errno.ENXIO, errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN,
+    errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH, errno.ETIMEDOUT, errno.ECONNREFUSED,
+}  # fmt: skip
+"""What the system says of a machine, a mount or a network that is not as it must be."""
+
+FOREIGN: Mapping[str, tuple[str, ...]] = {
+    "aiohttp": ("ClientError",),
+    "botocore.exceptions": ("BotoCoreError",),
+    "gcsfs.retry": ("HttpError",),
+    "httpx": ("TransportError",),
+    "huggingface_hub.errors": ("HfHubHTTPError", "LocalEntryNotFoundError", "OfflineModeIsEnabled"),
+    "openai": ("APIConnectionError",),
+    "requests": ("ConnectionError", "Timeout"),
+    "socket": ("gaierror",),
+    "torch": ("AcceleratorError",),
+    "urllib.error": ("URLError",),
+}
+"""Errors of the place that are none of Python's own, by the module that raises them."""
+
+
+def foreign() -> tuple[type[Exception], ...]:
+    """Those of them whose module is loaded; no other can have been raised."""
+    loaded = [(sys.modules[module], names) for module, names in FOREIGN.items() if module in sys.modules]
+    return tuple(getattr(module, name) for module, names in loaded for name in names if hasattr(module, name))
+
+
+def kind_of(error: BaseException) -> Kind:
+    """Whose an error is, by what it is and what it came of."""
+    if isinstance(error, SourceError):
+        return "source"
+    if any(_of_place(one) for one in came_of(error)):
+        return "place"
+    return "program" if isinstance(error, PROGRAM) or not isinstance(error, Exception) else "item"
+
+
+def came_of(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, and what it was raised for."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
+def _of_place(error: BaseException) -> bool:
+    return isinstance(error, (*PLACE, *foreign())) or (isinstance(error, OSError) and error.errno in BROKEN)
+
+
 RAISED = (VbuildError, ValueError, OSError, RuntimeError)
 """What comes of Ctrl-C within Arrow and Lance, or of that in turn."""
-
-
-def is_stop(error: BaseException) -> bool:
-    """Whether an error, whatever was made of it, is that a person stopped the build."""
-    return isinstance(error, KeyboardInterrupt) or "KeyboardInterrupt" in str(error)

@@ -6,14 +6,13 @@ import errno
 import os
 import re
 import stat
-import sys
 import time
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
 from vbuild import digest
-from vbuild.errors import SourceError
+from vbuild.errors import SourceError, foreign
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,9 +25,6 @@ TAGS = ("ETag", "etag", "md5Hash", "generation", "Content-MD5", "LastModified", 
 
 EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "http": "http", "https": "http"}
 """Protocol → the extra that brings what fsspec wants for it."""
-
-FOREIGN = {"aiohttp": "ClientError", "botocore.exceptions": "BotoCoreError", "gcsfs.retry": "HttpError"}
-"""Errors that are no OSError, by the module of a file system that raises them."""
 
 
 class Seen(NamedTuple):
@@ -199,8 +195,12 @@ def _members(archive: str, _as: Seen) -> dict[str, TarInfo]:
 
 def trouble(*more: type[Exception]) -> tuple[type[Exception], ...]:
     """The errors by which a file that cannot be read shows, and more."""
-    loaded = ((sys.modules[module], name) for module, name in FOREIGN.items() if module in sys.modules)
-    return (*more, OSError, ValueError, TimeoutError, *(getattr(module, name) for module, name in loaded))
+    return (*more, OSError, ValueError, TimeoutError, *foreign())
+
+
+def away() -> tuple[type[Exception], ...]:
+    """The errors by which what holds a file shows that it is not to be reached, or not by us."""
+    return (PermissionError, ConnectionError, TimeoutError, *foreign())
 
 
 def said(error: Exception) -> str:

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vbuild import digest, lock, source
+from vbuild import digest, lock, source, stops
 from vbuild.config import settled
 from vbuild.dataset.versions import fingerprint
 from vbuild.errors import FULL, StoreError, UsageError
@@ -40,7 +40,7 @@ def build(config: Config, *, watch: Callable[[Progress], None] = lambda _: None)
     from vbuild.store.locks import lock_of, locked
 
     _check(config)
-    with locked(lock_of(config.output / config.name)) as waited:
+    with stops.heeded(), locked(lock_of(config.output / config.name)) as waited:
         report = _glance(config, began) if waited else None
         return report or _built(config, watch, began)
 

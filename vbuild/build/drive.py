@@ -10,6 +10,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from vbuild.errors import TooManyFailuresError
+from vbuild.plan.undone import Undone
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,10 +18,8 @@ if TYPE_CHECKING:
     from vbuild.build.ledger import Ledger
     from vbuild.config import Failures
     from vbuild.executor.local import Executor
-    from vbuild.executor.work import Done, Work
-
-Action = tuple[str, bytes]
-"""A recipe's id and a key."""
+    from vbuild.executor.work import Action, Done, Work
+    from vbuild.store.failures import Failed
 
 
 @dataclass(frozen=True)
@@ -68,6 +67,7 @@ class Drive:
     """Actions that were asked for and are not done."""
     flying: dict[int, Task] = field(default_factory=dict)
     tickets: Iterator[int] = field(default_factory=count)
+    undone: Undone = field(default_factory=Undone)
     ran: int = 0
     failed: int = 0
 
@@ -101,32 +101,59 @@ class Drive:
         for _ in range(len(self.queue)):
             if len(self.flying) >= self.workers.ahead:
                 return
-            task = self.queue[0]
+            task = self._unstopped(self.queue.popleft())
+            if task is None:
+                continue
             if task.due > time.monotonic():
-                self.queue.rotate(-1)
+                self.queue.append(task)
                 continue
             if not self.workers.fits(task.work):
+                self.queue.appendleft(task)
                 return
-            self.queue.popleft()
             ticket = next(self.tickets)
             self.flying[ticket] = task
             self.workers.submit(ticket, task.work)
+
+    def _unstopped(self, task: Task) -> Task | None:
+        """What is left of a task without the stages that have stopped; None for nothing."""
+        stopped = [job for job in task.work.jobs if job.recipe in self.undone.stages]
+        if not stopped:
+            return task
+        for job in stopped:
+            for key in job.keys:
+                self.undone.take(replace(self.undone.stages[job.recipe], key=key))
+        gone = {(job.recipe, key) for job in stopped for key in job.keys}
+        self.open -= gone
+        rest = task.work.only(task.work.actions() - gone)
+        if rest.jobs:
+            return replace(task, work=rest)
+        self.left[task.shard] -= 1
+        return None
 
     def _collect(self) -> None:
         """Waits for a work and holds what it left."""
         ticket, done = self.workers.next()
         task = self.flying.pop(ticket)
-        again = {(f.recipe, f.key) for f in done.failures if f.transient and task.attempt < self.policy.attempts}
+        again = {(f.recipe, f.key) for f in done.failures if task.attempt < self._tries(f)}
         if again:
             due = time.monotonic() + self.policy.backoff * 2 ** (task.attempt - 1)
             self.queue.append(Task(task.shard, task.work.only(again), task.attempt + 1, due))
         else:
             self.left[task.shard] -= 1
         self.open -= task.work.actions() - again
-        done.failures = [replace(f, attempts=task.attempt) for f in done.failures if (f.recipe, f.key) not in again]
+        final = [replace(f, attempts=task.attempt) for f in done.failures if (f.recipe, f.key) not in again]
+        done.failures = [f for f in final if f.kind in ("item", "program")]
+        for left in (f for f in final if f not in done.failures):
+            self.undone.take(left)
         self.ledger.take(done)
         self.note(done)
         self._judge(done)
+
+    def _tries(self, failed: Failed) -> int:
+        """How often an action is tried that failed so: twice at least before a stage is stopped."""
+        if failed.kind in ("place", "source"):
+            return 1 if failed.recipe in self.undone.stages else max(self.policy.attempts, 2)
+        return self.policy.attempts if failed.passing else 1
 
     def _judge(self, done: Done) -> None:
         """Ends a build in which too much fails."""

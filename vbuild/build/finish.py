@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, Any
 
+from vbuild import stops
 from vbuild.build.session import Session
 from vbuild.build.tables import targets
 from vbuild.build.unclipped import unclipped
 from vbuild.config import settled
 from vbuild.dataset.commit import commit, new_id
-from vbuild.errors import RAISED, Stopped, StoreError, is_stop
+from vbuild.errors import RAISED, Stopped, StoreError
 from vbuild.plan.items import State
 from vbuild.report import Report
 from vbuild.source import shown
@@ -70,7 +71,7 @@ class Run:
             try:
                 self.session.walk(note)
             except (KeyboardInterrupt, *RAISED) as error:
-                if not is_stop(error):
+                if not (stops.asked() or isinstance(error, KeyboardInterrupt)):
                     raise
                 raise Stopped(summary(self.session, 0.0)) from error
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -30,6 +27,7 @@ from vbuild.plan.order import Deduplication, Order, Wave, arrange, owner
 from vbuild.plan.predicate import Predicate, verdicts
 from vbuild.report import Decided, Progress
 from vbuild.source.lists import ENDINGS
+from vbuild.stops import undisturbed
 from vbuild.store.actions import Actions, value_column
 from vbuild.store.blobs import Blobs
 from vbuild.store.failures import Failures
@@ -139,13 +137,14 @@ class Session:
                     if isinstance(decision, Deduplication):
                         self._deduplicate(decision)
         finally:
-            with _undisturbed():
+            with undisturbed():
                 if workers is not None:
                     workers.close()
                 ledger.commit()
         if self.build is not None:
             for result in results.values():
                 result.compact()
+            self.failures.compact()
 
     def _shards(self) -> list[Shard]:
         """The videos, each content once under the first of its paths, in groups that move together."""
@@ -237,7 +236,8 @@ class Session:
                 for _ in shard:
                     raise AssertionError("a plan runs nothing")
         else:
-            Drive(workers, ledger, self.config.failures, lambda done: self._note(done, watch)).run(steps)
+            note, undone = (lambda done: self._note(done, watch)), self.lookup.undone
+            Drive(workers, ledger, self.config.failures, note, undone=undone).run(steps)
 
     def _note(self, done: Done, watch: Watch) -> None:
         """Counts what a work left, and says how far its stages are."""
@@ -297,19 +297,3 @@ def _segments(waves: Sequence[Wave]) -> list[list[Wave]]:
         if any(isinstance(d, Deduplication) for d in wave.decisions):
             segments.append([])
     return segments
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Lets Ctrl-C wait until what is begun is put away, so that a second one leaves nothing half done."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    asked: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _: asked.append(number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if asked:
-        raise KeyboardInterrupt

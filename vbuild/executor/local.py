@@ -5,28 +5,38 @@ from __future__ import annotations
 import faulthandler
 import os
 import resource
+import shutil
 import signal
 import sys
 import time
 import warnings
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, wait
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from heapq import nlargest
+from pathlib import Path
+from tempfile import mkdtemp
 from threading import Thread
-from typing import TYPE_CHECKING, Protocol
+from typing import IO, TYPE_CHECKING, Protocol
 
 from joblib.externals.loky import ProcessPoolExecutor
 from joblib.externals.loky.process_executor import BrokenProcessPool
 
+from vbuild.executor.faults import Failure, attempt
 from vbuild.executor.memory import WORKER, budget
-from vbuild.executor.work import Done, Work, perform
-from vbuild.store.failures import Failed
+from vbuild.executor.perform import model, perform
+from vbuild.executor.work import Done, together
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from concurrent.futures import Future
 
     from vbuild.config import Limits, Local
+    from vbuild.executor.work import Job, Work
     from vbuild.store.blobs import Blobs
+    from vbuild.store.failures import Failed
 
 
 class Executor(Protocol):
@@ -78,13 +88,15 @@ class Processes:
     """Runs works in processes, one work at a time each, started afresh and never forked.
 
     A process that dies, by a crash, a kill or a limit, takes its pool with it: the works that were in flight are then
-    done again one by one, and the one that kills its worker clip by clip, so that only what is to blame fails, by name.
+    done again one by one, and the one that kills its worker clip by clip, then stage by stage, so that only what is to
+    blame fails, by name.
     """
 
     def __init__(self, workers: int, blobs: Blobs, build: str, limits: Limits, memory: float | None = None) -> None:
         self.workers, self.blobs, self.build, self.limits = workers, blobs, build, limits
         self.memory = budget(memory)
         self.ahead = workers * 2
+        self.notes = Path(mkdtemp(prefix="vbuild-"))
         self.pool = self._pool(workers)
         self.flying: dict[Future[Done], tuple[int, Work]] = {}
         self.ready: deque[tuple[int, Done]] = deque()
@@ -92,7 +104,8 @@ class Processes:
     def _pool(self, workers: int) -> ProcessPoolExecutor:
         # loky replaces a worker that has grown by 300 MB, as one does that decodes large frames; nobody need know.
         warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
-        return ProcessPoolExecutor(max_workers=workers, initializer=_begin, initargs=(os.getpid(), self.limits.memory))
+        begin = (os.getpid(), self.limits.memory, str(self.notes))
+        return ProcessPoolExecutor(max_workers=workers, initializer=_begin, initargs=begin)
 
     def fits(self, work: Work) -> bool:
         """Whether the memory is enough for it beside those that fly, whichever of them run together; or none flies."""
@@ -134,39 +147,64 @@ class Processes:
         self.ready.extend((self.flying[f][0], f.result()) for f in self.flying if _finished(f))
         self.flying.clear()
         self.pool.shutdown(wait=True, kill_workers=True)
+        alone = self._pool(1)
         for ticket, work in suspects:
-            self.ready.append((ticket, self._alone(work)))
+            done, alone = self._alone(work, alone)
+            self.ready.append((ticket, done))
+        alone.shutdown(wait=True, kill_workers=True)
         self.pool = self._pool(self.workers)
 
-    def _alone(self, work: Work) -> Done:
-        """Does a work in a pool of its own; if that dies too, its clips one by one, and what is left is to blame."""
-        pool = self._pool(1)
-        began = time.monotonic()
-        try:
-            return self._submit(pool, work).result()
-        except BrokenProcessPool as error:
-            spent, cause = time.monotonic() - began, str(error)
-        finally:
-            pool.shutdown(wait=True, kill_workers=True)
-        parts = work.parts()
-        if len(parts) > 1:
-            return _together([self._alone(part) for part in parts])
-        kind, why = self._blame(spent, cause)
-        return Done(
-            failures=[
-                Failed(key, job.stage.title(), job.recipe, kind, why, item)
-                for job in work.jobs
-                for key, item in zip(job.keys, job.items, strict=True)
-            ]
-        )
+    def _alone(self, work: Work, pool: ProcessPoolExecutor) -> tuple[Done, ProcessPoolExecutor]:
+        """Does a work in a pool of one; if that dies, its parts one by one, and what cannot be parted is to blame.
 
-    def _blame(self, spent: float, cause: str) -> tuple[str, str]:
-        """Of what a worker died that had one clip for so many seconds: the class of the error, and its message."""
-        limit = self.limits.seconds
-        if limit is not None and spent >= limit:
-            return "OutOfTime", f"it took longer than limits.seconds={limit:g}"
-        codes = cause[cause.rfind("{") + 1 : cause.rfind("}")] if "{" in cause else "no exit code"
-        return "WorkerDied", f"its worker process died of it ({codes})"
+        Returns the pool too, a new one where it died.
+        """
+        failed, pool = self._loaded(work, pool)
+        rest = work.only(work.actions() - {(f.recipe, f.key) for f in failed})
+        try:
+            return together([Done(failures=failed), self._submit(pool, rest).result()]), pool
+        except BrokenProcessPool as error:
+            codes, pool = _codes(error), self._renewed(pool)
+        dones = [Done(failures=failed)]
+        parts = rest.parts()
+        if len(parts) == 1:
+            dones.append(Done(failures=rest.failed(self._blame(codes))))
+        for part in parts if len(parts) > 1 else ():
+            done, pool = self._alone(part, pool)
+            dones.append(done)
+        return together(dones), pool
+
+    def _loaded(self, work: Work, pool: ProcessPoolExecutor) -> tuple[list[Failed], ProcessPoolExecutor]:
+        """Has a worker load what stages need, which has no limit of time; the actions of those of which it dies twice.
+
+        No clip is to blame for that.
+        """
+        failed: list[Failed] = []
+        for job in work.jobs:
+            for last in (False, True):
+                try:
+                    pool.submit(_load, job).result()
+                    break
+                except BrokenProcessPool as error:
+                    codes, pool = _codes(error), self._renewed(pool)
+                if last:
+                    why = replace(self._blame(codes), kind="place")
+                    why = replace(why, message=f"a worker process died twice while it loaded ({codes})")
+                    failed += work.failed(why, {(job.recipe, key) for key in job.keys})
+        return failed, pool
+
+    def _renewed(self, pool: ProcessPoolExecutor) -> ProcessPoolExecutor:
+        pool.shutdown(wait=True, kill_workers=True)
+        return self._pool(1)
+
+    def _blame(self, codes: str) -> Failure:
+        """Of what the last worker died that had one action alone."""
+        note = max(self.notes.iterdir(), key=lambda path: path.stat().st_mtime_ns, default=None)
+        trace = "" if note is None else note.read_text(errors="replace")
+        if trace.startswith(OVER):
+            why = f"it took longer than limits.seconds={self.limits.seconds:g}"
+            return Failure("OutOfTime", why, "item", trace, passing=True)
+        return Failure("WorkerDied", f"its worker process died of it ({codes})", "program", trace, passing=True)
 
     def close(self) -> None:
         """Ends the workers."""
@@ -174,11 +212,21 @@ class Processes:
         while not all(future.running() or future.done() for future in self.flying):
             time.sleep(0.001)
         self.pool.shutdown(wait=True, kill_workers=True)
+        shutil.rmtree(self.notes, ignore_errors=True)
 
 
-def _begin(build: int, memory: float | None) -> None:
+OVER = "Timeout ("
+"""How the note of a worker begins whose time was over."""
+
+NOTE: list[IO[str]] = []
+"""Where a worker that dies leaves what it was at."""
+
+
+def _begin(build: int, memory: float | None, notes: str) -> None:
     """A worker leaves Ctrl-C to the build's process, and keeps to its memory: what asks for more gets a MemoryError."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    NOTE.append(Path(notes, str(os.getpid())).open("w"))  # noqa: SIM115  for as long as the worker lives
+    faulthandler.enable(NOTE[0], all_threads=False)
     Thread(target=_follow, args=(build,), daemon=True).start()
     if memory is not None and sys.platform == "linux":
         size = round(memory * (1 << 30))
@@ -192,25 +240,32 @@ def _follow(build: int) -> None:
     os._exit(1)
 
 
+def _load(job: Job) -> None:
+    """Loads what a stage needs; what it raises, it raises again when a work is done."""
+    attempt(partial(model, job), loads=True)
+
+
 def _limited(work: Work, blobs: Blobs, build: str, seconds: float | None) -> Done:
     """Does a work in a worker, which ends itself when the time is over, even where the interpreter is stuck in C."""
+    return perform(work, blobs, build, partial(_within, seconds))
+
+
+@contextmanager
+def _within(seconds: float | None) -> Iterator[None]:
     if seconds is None:
-        return perform(work, blobs, build)
-    with open(os.devnull, "w") as nowhere:  # noqa: PTH123  a device
-        faulthandler.dump_traceback_later(seconds, exit=True, file=nowhere)
-        try:
-            return perform(work, blobs, build)
-        finally:
-            faulthandler.cancel_dump_traceback_later()
+        yield
+        return
+    faulthandler.dump_traceback_later(seconds, exit=True, file=NOTE[0])
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
-def _together(parts: list[Done]) -> Done:
-    """What several works left, as one."""
-    return Done(
-        tables=[table for part in parts for table in part.tables],
-        failures=[failed for part in parts for failed in part.failures],
-        seconds=sum(part.seconds for part in parts),
-    )
+def _codes(error: BrokenProcessPool) -> str:
+    """How the workers of a pool ended."""
+    cause = str(error)
+    return cause[cause.rfind("{") + 1 : cause.rfind("}")] if "{" in cause else "no exit code"
 
 
 def _finished(future: Future[Done]) -> bool:

@@ -16,7 +16,7 @@ from vbuild.build.works import works
 from vbuild.config import Config, checked
 from vbuild.dataset.commit import last_build
 from vbuild.errors import VbuildError
-from vbuild.executor.work import perform
+from vbuild.executor.perform import perform
 from vbuild.plan.items import State
 from vbuild.store import roots
 from vbuild.store.blobs import Blobs

@@ -13,7 +13,7 @@ from av.container import InputContainer
 from av.stream import Disposition
 
 from vbuild import uris
-from vbuild.errors import MediaError, NoVideoError
+from vbuild.errors import MediaError, NoVideoError, SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 TOLERANT: dict[str, Any] = {"metadata_errors": "replace"} if hasattr(InputContainer, "metadata_errors") else {}
 """For titles that are no text; from PyAV 19 on they are read so by themselves."""
+
+UNREADABLE = av.FFmpegError
+"""What FFmpeg raises of bytes that it cannot read, or write."""
 
 
 FORMATS = (
@@ -64,7 +67,7 @@ TAG = re.compile(r"\s*Stream #\d+:(\d+).*?: \w+: [\w-]+ (?:\([^)/]*\) )*\((\S+) 
 def opened(path: str, hardware: HWAccel | None = None) -> Iterator[InputContainer]:
     """A file that a path or a uri names, open for reading; `hardware` decodes what it can.
 
-    Raises MediaError if it is no media file.
+    Raises MediaError if it is no media file, and SourceError if it cannot be reached.
     """
     if Path(path).is_file() and not Path(path).stat().st_size:
         raise MediaError("the file is empty (0 bytes)")
@@ -74,7 +77,9 @@ def opened(path: str, hardware: HWAccel | None = None) -> Iterator[InputContaine
             with heard() as log:
                 container = av.open(file, "r", hwaccel=hardware, container_options=ALONE, **TOLERANT)
         except FileNotFoundError as error:
-            raise MediaError("the file is gone") from error
+            raise SourceError("the file is gone") from error
+        except uris.away() as error:
+            raise SourceError(f"the file cannot be read ({said(error)})") from error
         except uris.trouble(av.FFmpegError) as error:
             raise MediaError(f"it is no video that can be opened ({_why(path, error, log)})") from error
         with container:

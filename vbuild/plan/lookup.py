@@ -10,9 +10,11 @@ import numpy as np
 from vbuild.plan.costs import Costs
 from vbuild.plan.items import Found, State
 from vbuild.plan.reasons import Reasons
+from vbuild.plan.undone import Undone
 from vbuild.report import StageCount
 from vbuild.store.actions import BLOBS, value_column
 from vbuild.store.blobs import Present, flat
+from vbuild.versions import recorded
 
 if TYPE_CHECKING:
     from vbuild.plan.items import Items, Shelf
@@ -39,6 +41,7 @@ class Lookup:
     reasons: Reasons = field(init=False)
     costs: Costs = field(init=False)
     present: Present = field(init=False)
+    undone: Undone = field(default_factory=Undone)
     upstream: Upstream | None = None
     """Where results are looked for that the store does not have."""
 
@@ -72,6 +75,8 @@ class Lookup:
         found.state[missing[failed]] = State.FAILED
         if instance.stage.asks() is not None or not instance.ports:
             found.state[missing[items.away[missing] & ~failed]] = State.FAILED
+        if instance.recipe.id in self.undone.stages:
+            found.state[missing[~failed]] = State.UNKNOWN
         if instance.stage.clips == "kept":
             unsure = missing[~items.sure[missing] & (found.state[missing] == State.MISSING)]
             found.state[unsure] = State.UNKNOWN
@@ -94,15 +99,17 @@ class Lookup:
         return run
 
     def settle(self, items: Items, instance: Instance) -> None:
-        """Takes what the store answers now for the actions that had to run; what is still missing failed."""
+        """Takes what the store answers now for the actions that had to run; what is missing failed or was left."""
         found = items.found[instance.name]
         rows = np.flatnonzero(found.state == State.MISSING)
         stored = self.shelf.results(instance.name).lookup(found.keys[rows]) >= 0
-        found.state[rows] = np.where(stored, State.DONE, State.FAILED)
+        left = [(instance.recipe.id, bytes(key)) in self.undone.actions for key in found.keys[rows].tolist()]
+        found.state[rows] = np.where(stored, State.DONE, np.where(left, State.UNKNOWN, State.FAILED))
         count = self.count(instance.name)
         count.ran += int((stored & found.own[rows]).sum())
         count.hits += int((stored & ~found.own[rows]).sum())
-        count.failed += int((~stored).sum())
+        count.failed += int((found.state[rows] == State.FAILED).sum())
+        count.unknown += int((found.state[rows] == State.UNKNOWN).sum())
 
     def _pull(self, instance: Instance, keys: np.ndarray) -> None:
         """Copies what the upstream has of these actions: rows, and, unless this is a plan, the blobs of all of them.
@@ -151,4 +158,4 @@ class Lookup:
 
     def _failed(self, instance: Instance, keys: np.ndarray) -> np.ndarray:
         """Which keys failed before and are not tried again."""
-        return self.failures.known(instance.recipe.id, keys, self.retry)
+        return self.failures.known(instance.recipe.id, keys, self.retry, recorded(instance.stage.__module__))

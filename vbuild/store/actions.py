@@ -16,6 +16,7 @@ from vbuild.errors import StageError
 from vbuild.stage import Window
 from vbuild.store import lances
 from vbuild.store.blobs import Stored
+from vbuild.store.keyed import by_half, half, repeated, words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -315,12 +316,12 @@ class Results:
         """
         if self.dataset is None or not len(keys):
             return np.full(len(keys), -1, np.int64)
-        if self.asked is None or not np.array_equal(_words(self.asked[0]), _words(keys)):
+        if self.asked is None or not np.array_equal(words(self.asked[0]), words(keys)):
             self.asked = keys.copy(), self._search(keys)
         return self.asked[1]
 
     def _search(self, keys: np.ndarray) -> np.ndarray:
-        ordered, way = _by_half(keys)
+        ordered, way = by_half(keys)
         spot, held = self._spots(ordered)
         places = np.full(len(keys), -1, np.int64)
         if held.any():
@@ -329,13 +330,13 @@ class Results:
         return places
 
     def _spots(self, ordered: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Where keys that `_by_half` sorted stand, or would stand, among those held; and (n,) bool which are held."""
+        """Where keys that `by_half` sorted stand, or would stand, among those held; and (n,) bool which are held."""
         if self.dataset is None:
             return np.zeros(len(ordered), np.int64), np.zeros(len(ordered), bool)
         if self.sorted is None:
-            self.sorted = _by_half(keys_of(*self._columns(["key"])))
+            self.sorted = by_half(keys_of(*self._columns(["key"])))
         known = self.sorted[0]
-        spot = np.searchsorted(_half(known), _half(ordered))
+        spot = np.searchsorted(half(known), half(ordered))
         held = spot < len(known)
         held[held] = known[spot[held]] == ordered[held]
         return spot, held
@@ -358,10 +359,10 @@ class Results:
         """Adds results whose keys are not there yet, and takes the newest version."""
         self.refresh()
         keys = keys_of(table["key"])
-        fresh, way = _by_half(keys)
+        fresh, way = by_half(keys)
         spot, held = self._spots(fresh)
         new = np.ones(len(keys), bool)
-        new[way] = ~held & ~_repeated(fresh)
+        new[way] = ~held & ~repeated(fresh)
         if not new.any():
             return
         note = self.path.with_suffix(".json")
@@ -401,29 +402,3 @@ class Results:
 def _fixed(f: pa.Field) -> bool:
     """Whether the values of a column are held: numbers, and digests."""
     return bool(pa.types.is_primitive(f.type)) or f.type == KEY
-
-
-def _words(keys: np.ndarray) -> np.ndarray:
-    """Keys as two numbers of 64 bits each, behind one another."""
-    return np.ascontiguousarray(keys).view(np.uint64)
-
-
-def _by_half(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Keys sorted by their first 64 bits, then as they stand, and where each stood."""
-    order = np.argsort(_half(keys))
-    halves = _half(keys)[order]
-    if (halves[1:] == halves[:-1]).any():  # rare, and the quick sort leaves equals in any order
-        order = np.argsort(_half(keys), kind="stable")
-    return keys[order], order
-
-
-def _repeated(ordered: np.ndarray) -> np.ndarray:
-    """(n,) bool: which of keys that `_by_half` sorted stand before too."""
-    again = np.zeros(len(ordered), bool)
-    again[1:] = ordered[1:] == ordered[:-1]
-    return again
-
-
-def _half(keys: np.ndarray) -> np.ndarray:
-    """The first 64 bits of keys."""
-    return _words(keys)[::2]

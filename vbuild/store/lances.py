@@ -119,11 +119,11 @@ def compact(dataset: Any, *, forget: bool = True) -> bool:
     return True
 
 
-def delete_keys(dataset: Any, keys: np.ndarray, column: str = "key") -> None:
-    """Takes the rows with some keys, (n,) V16, out."""
+def delete_keys(dataset: Any, keys: np.ndarray, column: str = "key", also: str = "true") -> None:
+    """Takes the rows with some keys, (n,) V16, out; of those the ones that meet another condition."""
     for start in range(0, len(keys), 1000):
         listed = ", ".join(f"X'{bytes(key).hex()}'" for key in keys[start : start + 1000].tolist())
-        dataset.delete(f"{column} IN ({listed})")
+        dataset.delete(f"{also} AND {column} IN ({listed})")
 
 
 def _line(error: Exception) -> str:
