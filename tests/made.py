@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import faulthandler
 import os
 import signal
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +17,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from vbuild.errors import UsageError
+from vbuild.split.fixed_stride import FixedStride
 from vbuild.stage import Blob, Clip, Frames, Phase, Row, Stage, Window, knob
 
 CALLS: Counter[str] = Counter()
@@ -271,16 +276,70 @@ class Deadly(Stage):
         return Path(self.once).stat().st_size <= 2
 
 
+@dataclass(frozen=True, kw_only=True)
+class Needy(Tone):
+    """A tone that wants a file where it runs; without it, it ends as is chosen, in `load` or in `run`."""
+
+    file: str = knob("")
+    how: str = knob("server")
+    loads: bool = knob(False)
+
+    def load(self) -> None:
+        """The file."""
+        CALLS["load"] += 1
+        if self.loads and not Path(self.file).exists():
+            END[self.how]()
+
+    def run(self, clips: Sequence[Clip], model: None) -> Iterable[Row]:
+        """A tone."""
+        if not self.loads and not Path(self.file).exists():
+            END[self.how]()
+        yield from super().run(clips, model)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thief(Stage):
+    """Takes the video 2.mp4 away from where it lies."""
+
+    version: ClassVar[int] = 1
+    phase: ClassVar[Phase] = "measure"
+    scope: ClassVar = "video"
+    writes: ClassVar[Mapping[str, str]] = {"": "bool"}
+
+    to: str = knob("")
+
+    def run(self, clips: Sequence[Clip], model: None) -> Iterable[Row]:
+        """Whether it did."""
+        for clip in clips:
+            wanted = Path(clip.uri).name == "2.mp4"
+            if wanted:
+                Path(clip.uri).rename(self.to)
+            yield {"": wanted}
+
+
+@dataclass(frozen=True, kw_only=True)
+class NeedySplit(FixedStride):
+    """A split that wants a file where it runs."""
+
+    file: str = knob("")
+
+    def run(self, clips: Sequence[Clip], model: None) -> Iterable[Row]:
+        """The same."""
+        if not Path(self.file).exists():
+            END["server"]()
+        yield from super().run(clips, model)
+
+
+def _raise(error: BaseException) -> None:
+    raise error
+
+
 def _allocate() -> None:
     np.ones(3 << 27)
 
 
 def _refuse() -> None:
     raise ConnectionResetError("the other side went away")
-
-
-def _interrupt() -> None:
-    raise InterruptedError("a signal came between")
 
 
 END = {
@@ -291,6 +350,16 @@ END = {
     "hang": lambda: time.sleep(600),
     "memory": _allocate,
     "network": _refuse,
-    "interrupted": _interrupt,
+    "interrupted": lambda: _raise(InterruptedError("a signal came between")),
+    "driver": lambda: _raise(RuntimeError("no driver was found")),
+    "server": lambda: _raise(ConnectionRefusedError("nobody is there")),
+    "disk": lambda: _raise(OSError(errno.ENOSPC, "No space left on device")),
+    "weights": lambda: _raise(UsageError("weights: none are here")),
+    "type": lambda: _raise(TypeError("not so many arguments")),
+    "value": lambda: _raise(ValueError("a KeyboardInterrupt in words")),
+    "SystemExit": lambda: sys.exit(3),
+    "CancelledError": lambda: _raise(asyncio.CancelledError()),
+    "KeyboardInterrupt": lambda: _raise(KeyboardInterrupt()),
+    "slow": lambda: time.sleep(4),
 }
 """How a stage may end."""

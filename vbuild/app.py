@@ -30,7 +30,8 @@ vbuild: make for video datasets
   vbuild query NAME ["words"]         search a built dataset
       [--where SQL] [--like CLIP_ID] [--limit N] [--all] [--format table|json|csv]
   vbuild ls                           the datasets that were built
-  vbuild failures NAME [--json]       what failed in a dataset, and why
+  vbuild failures NAME [--trace] [--json]
+                                      what failed in a dataset, why, and where in the code
   vbuild log NAME                     its builds: when, what changed, counts, seconds
   vbuild diff NAME [A [B]]            clips that came, went, changed, or are kept now and were not, and why
   vbuild restore NAME BUILD           brings it back to what a build left (an id of the log, or previous)
@@ -47,13 +48,14 @@ Keys, as in the dataset's yaml:
   stage@stages.extra=motion           adds one
   where.still='motion_mean >= 0.002'  a condition that clips must meet; null takes it away
   executor.workers=4                  processes; 0 for none
-  failures.retry=always               tries again what failed before (or: changed, transient)
+  failures.retry=always               tries again what failed before (or: never, changed, transient)
   limits.seconds=600                  what one clip may take of a worker; more fails it alone
   store=/big/disk                     the cache (default ./cache, or $VBUILD_STORE)
   upstream=/shared/cache              a store that is only read; what it has is copied in (also s3://, gs://)
 
 Hydra's own: --cfg job, --info, -m for sweeps, -sc install=bash for completion, --hydra-help.
-Exit codes: 0 built or up to date, 1 failed, 2 wrong usage, 3 plan --check found work.
+Exit codes: 0 built or up to date, 1 failed, 2 wrong usage, 3 plan --check found work. A few bad clips or videos among
+many (failures.tolerate) are no failure of the build.
 """
 
 HYDRA = ("--cfg", "-c", "--info", "-i", "-m", "--multirun", "-sc", "--shell-completion", "--hydra-help", "--package",
@@ -150,17 +152,9 @@ def _built(config: Config) -> int:
     with Watcher() as watcher:
         report = build(config, watch=watcher)
     _show(report)
-    if report.away:
-        uri, why = next(iter(report.away.items()))
-        more = f" and {len(report.away) - 1} more videos" if len(report.away) > 1 else ""
-        print(
-            f"vbuild: {uri}{more}: out of reach ({why}); the clips are kept, and the next build tries again; "
-            "source.missing=drop lets them go",
-            file=sys.stderr,
-        )
-    if report.over is not None:
-        print(f"vbuild: {report.over}; vbuild failures {report.dataset} lists them", file=sys.stderr)
-    return 0 if report.over is None and not report.away else 1
+    for line in report.wrong:
+        print(f"vbuild: {line}", file=sys.stderr)
+    return 1 if report.wrong else 0
 
 
 def _show(report: Report) -> None:

@@ -70,6 +70,10 @@ class Local:
             raise UsageError(f"memory={self.memory}: must be more than 0 GiB, or null for a share of what there is")
 
 
+SETTLED = 20
+"""Actions that have run before the share of those that failed says anything."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Failures:
     """What becomes of actions that fail, and of those that failed before."""
@@ -85,6 +89,8 @@ class Failures:
     """Actions that may fail in a build before it is ended; what was done is kept."""
     max_rate: float | None = None
     """The share of a build's actions that may fail, once 20 have run, before it is ended."""
+    tolerate: float = 0.2
+    """The share of a stage's actions that may fail, of 20 and more, before the build, which goes on, has failed."""
 
     def __post_init__(self) -> None:
         """Refuses what no build could do."""
@@ -96,6 +102,16 @@ class Failures:
             raise UsageError(f"max={self.max}: must be 0 or more failures, or null for no limit")
         if self.max_rate is not None and not 0 <= self.max_rate <= 1:
             raise UsageError(f"max_rate={self.max_rate}: it is a share, from 0 to 1, or null for no limit")
+        if not 0 <= self.tolerate <= 1:
+            raise UsageError(f"tolerate={self.tolerate}: it is a share, from 0 to 1")
+
+    def untolerated(self, failed: int, tried: int) -> str | None:
+        """Of how many actions so many failed, if that is too much for one stage."""
+        if failed and failed == tried:
+            return f"all {tried} actions that it tried"
+        if tried >= SETTLED and failed > self.tolerate * tried:
+            return f"{failed} of {tried} actions, which is more than failures.tolerate={self.tolerate:g}"
+        return None
 
     def exceeded(self, failed: int, ran: int | None) -> str | None:
         """Which limit a number of failures is over, of so many actions; None if it is over none."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
     from vbuild.plan.explain import Action, Explanation, Stands
-    from vbuild.report import Progress, Report, StageCount
+    from vbuild.report import First, Progress, Report, StageCount
 
 EVERY = 5.0
 """Seconds between lines where there is no terminal."""
@@ -102,6 +102,8 @@ def show(report: Report, *, planned: bool = False) -> None:
         failed = f", {some(report.failures, 'failure')}" if report.failures else ""
         state = "needs no action; its tables may be written anew" if report.stale else "is up to date"
         print(f"{report.dataset} {state}: {what}{failed} ({report.seconds:.1f} s)")
+        if report.failures:
+            print(_listing(report))
         return
     from rich.console import Console
     from rich.table import Table
@@ -122,6 +124,10 @@ def show(report: Report, *, planned: bool = False) -> None:
     bad = f" ({report.videos_failed} cannot be used: see the table `videos`)" if report.videos_failed else ""
     held = f"{some(report.videos, 'video')}{bad}, {some(report.clips, 'clip')}{unsplit}, {report.kept} kept"
     print(f"{held}, {some(report.failures, 'failure')}")
+    for first in report.firsts:
+        print(_first(first))
+    if report.firsts:
+        print(_listing(report))
     for note in report.notes:
         print(f"note: {note}")
     if planned:
@@ -131,6 +137,18 @@ def show(report: Report, *, planned: bool = False) -> None:
         print(f"changed: {changed}")
         print(f"{report.folder} ({report.seconds:.1f} s)")
         print(f'next: vbuild query {report.dataset} "words"')
+
+
+def _first(first: First) -> str:
+    """One failure, and how many there are like it."""
+    span = "" if first.start_s is None else f" {first.start_s:.3f}-{first.end_s:.3f}"
+    more = f" (and {first.count - 1} more)" if first.count > 1 else ""
+    fault = "the program's own fault: " if first.kind == "program" else ""
+    return f"failed: {first.stage}: {fault}{first.message}: {first.uri}{span}{more}"
+
+
+def _listing(report: Report) -> str:
+    return f"vbuild failures {report.dataset} lists them; --trace tells where in the code"
 
 
 BUILT = ("stage", "hits", "ran", "failed", "seconds", "saved", "why")

@@ -160,7 +160,7 @@ def decide(decision: Deduplication, shards: Sequence[Items], shelf: Shelf, store
     reach = rule.eps if rule.reach is None else rule.reach
     results = shelf.results(decision.of)
     vectors = np.concatenate([np.empty(0, "V16"), *(shelf.digests(c, decision.of, [""])[0] for c in shards)])
-    kept = np.concatenate([np.empty(0, bool), *(c.kept for c in shards)])
+    kept = np.concatenate([np.empty(0, bool), *(c.kept & c.sure for c in shards)])
     live = np.flatnonzero(kept & (vectors != NOBODY[0]))
     clips = np.concatenate([np.empty(0, "V16"), *(c.ids for c in shards)])[live]
     rank = np.concatenate([np.empty(0, np.int64), _ranked(decision, shards, shelf)])

@@ -48,6 +48,21 @@ class Decided:
     unknown: int = 0
 
 
+@dataclass(frozen=True)
+class First:
+    """The first of the failures of one stage by one class of error."""
+
+    stage: str
+    error: str
+    count: int
+    kind: str
+    message: str
+    uri: str
+    start_s: float | None
+    """Of a clip, in seconds."""
+    end_s: float | None
+
+
 @dataclass
 class Report:
     """One plan or build."""
@@ -76,8 +91,10 @@ class Report:
     """Actions that have a result, or failed."""
     away: dict[str, str] = field(default_factory=dict)
     """Video that the last build could read and this one could not → why; what is known of it is kept."""
-    over: str | None = None
-    """Which limit the failures are over."""
+    wrong: list[str] = field(default_factory=list)
+    """What makes this a build that failed, a line each; none where a few clips or videos failed among many."""
+    firsts: list[First] = field(default_factory=list)
+    """The first failure of each kind."""
     seconds: float = 0.0
     """Wall seconds."""
     notes: list[str] = field(default_factory=list)

@@ -76,7 +76,7 @@ def test_a_failure_is_listed_by_name(project):
     """The listing names the stage, the file, the span, the class of the error, and the attempts."""
     deadly(project, "interrupted")
     project.build()
-    (row,) = failed(query.open("d", store=project.store), project.store)
+    (row,) = failed(query.open("d", store=project.store))
     assert (row["stage"], row["uri"], row["start_s"]) == ("deadly", str(project.videos / "b.mp4"), pytest.approx(1.0))
     assert (row["error"], row["attempts"]) == ("InterruptedError", 1)
     assert "av" in row["versions"]
@@ -101,7 +101,7 @@ def test_attempts_end(project):
     project.local = Local(workers=0)
     report = project.build(failures=Policy(attempts=3, backoff=0.01))
     assert report.failures == 1
-    (row,) = failed(query.open("d", store=project.store), project.store)
+    (row,) = failed(query.open("d", store=project.store))
     assert row["attempts"] == 3
 
 
@@ -128,8 +128,8 @@ def test_too_many_failures_end_a_build_and_keep_what_was_done(project):
         project.build(failures=Policy(max=0))
     report = project.build()
     assert {s.name: s.hits for s in report.stages}["tone"] > 0
-    assert report.over is None
-    assert project.build(failures=Policy(max=0)).over == "failures.max=0: 1 actions failed"
+    assert not report.wrong
+    assert project.build(failures=Policy(max=0)).wrong == ["failures.max=0: 1 actions failed"]
 
 
 @pytest.mark.parametrize("wrong", [{"max": -1}, {"max_rate": 2.0}, {"attempts": 0}])

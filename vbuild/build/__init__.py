@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from vbuild.report import Progress
 
 
-COUNTS = ("videos", "clips", "kept", "failures", "actions")
+COUNTS = ("videos", "clips", "kept", "failures", "actions", "wrong")
 """What a stamp tells of a dataset that is up to date."""
 
 
@@ -61,10 +61,10 @@ def _built(config: Config, watch: Callable[[Progress], None], began: float) -> R
             f"{config.store}: {' '.join(str(error).split())[:200]}; free space or fix its rights, and build again: "
             "what was done is kept"
         ) from error
-    report.over = config.failures.exceeded(report.failures, report.actions)
     report.notes += notes
-    if run.session.settled:
-        stamps.write(config.store, config.name, {"state": _state(config, run.session.files), **_counts(report)})
+    if run.session.settled and not run.undone:
+        stamp = {"state": _state(config, run.session.files), **_counts(report)}
+        stamps.write(config.store, config.name, stamp | {"under": _under(config) if report.failures else ""})
     return report
 
 
@@ -78,7 +78,6 @@ def _glance(config: Config, began: float) -> Report | None:
     """The report of a dataset that is up to date; None if it has to be looked at."""
     if (report := up_to_date(config)) is not None:
         report.seconds = time.perf_counter() - began
-        report.over = config.failures.exceeded(report.failures, report.actions)
     return report
 
 
@@ -181,9 +180,9 @@ def up_to_date(config: Config) -> Report | None:
     stamp = stamps.read(config.store, config.name)
     files = source.survey(config.source)
     if (
-        config.failures.retry != "never"
-        or stamp is None
-        or not stamp.keys() >= set(COUNTS)
+        stamp is None
+        or not stamp.keys() >= {*COUNTS, "under"}
+        or (stamp["failures"] and _retried(config, stamp["under"]))
         or files.unreachable
         or not files
         or stamp["state"] != _state(config, files)
@@ -191,6 +190,20 @@ def up_to_date(config: Config) -> Report | None:
         return None
     counts = {name: stamp[name] for name in COUNTS}
     return Report(config.name, str(config.output / config.name), up_to_date=True, **counts)
+
+
+def _retried(config: Config, under: str) -> bool:
+    """Whether something that failed may be tried again; `under`: the versions that it failed under."""
+    retry = config.failures.retry
+    return retry in ("transient", "always") or (retry == "changed" and under != _under(config))
+
+
+def _under(config: Config) -> str:
+    """One digest of what failures of a dataset's stages are recorded with."""
+    from vbuild.versions import recorded
+
+    stages = (config.split, *config.stages.values())
+    return digest.of("under", *sorted({recorded(stage.__module__) for stage in stages})).hex()
 
 
 def _state(config: Config, files: source.Listing) -> str:
@@ -207,5 +220,5 @@ def _state(config: Config, files: source.Listing) -> str:
     return digest.of("stamp", *parts).hex()
 
 
-def _counts(report: Report) -> dict[str, int]:
+def _counts(report: Report) -> dict[str, Any]:
     return {name: getattr(report, name) for name in COUNTS}

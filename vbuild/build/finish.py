@@ -10,9 +10,11 @@ from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, Any
 
 from vbuild import stops
+from vbuild.build.failing import failing, firsts
 from vbuild.build.session import Session
 from vbuild.build.tables import targets
 from vbuild.build.unclipped import unclipped
+from vbuild.build.verdict import blocked, decide_as_before, wrong
 from vbuild.config import settled
 from vbuild.dataset.commit import commit, new_id
 from vbuild.errors import RAISED, Stopped, StoreError
@@ -78,15 +80,24 @@ class Run:
     def finish(self, began: float) -> Report:
         """Commits the dataset and returns the report. `began` is the time on the performance counter."""
         session = self.session
-        report = summary(session, 0.0)
-        folder = session.config.output / session.config.name
-        committed = commit(folder, targets(session), self._record(report, began))
+        decide_as_before(session)
+        report, found = summary(session, 0.0), failing(session)
+        report.wrong, report.firsts = [*wrong(session, report)], firsts(found)
+        if blocked(session):
+            report.wrong.append("clips of these are not known, so the dataset is as the last build left it")
+        else:
+            folder = session.config.output / session.config.name
+            committed = commit(folder, targets(session, found), self._record(report, began))
+            report.tables, report.changed, report.build = committed.versions, committed.changed, committed.build
         report.seconds = time.perf_counter() - began
-        report.tables, report.changed = committed.versions, committed.changed
-        report.build = committed.build
-        report.up_to_date = committed.build is None and not any(stage.ran for stage in report.stages)
+        report.up_to_date = not (report.build or self.undone or any(stage.ran for stage in report.stages))
         (self.folder / "report.json").write_text(json.dumps(dataclasses.asdict(report), indent=1))
         return report
+
+    @property
+    def undone(self) -> bool:
+        """Whether something was left for the next build."""
+        return bool(self.session.lookup.undone.actions)
 
     def _record(self, report: Report, began: float) -> dict[str, Any]:
         """The row of `builds`, but for the versions of the tables."""
@@ -134,6 +145,15 @@ def summary(session: Session, seconds: float) -> Report:
         actions=sum(count.hits + count.ran + count.failed for count in counts),
         failures=sum(count.failed for count in counts) + len(session.identified.errors),
         seconds=seconds,
-        notes=[*session.files.notes(), *unclipped(session)],
+        notes=[*session.files.notes(), *unclipped(session), *_emptied(session)],
         away={shown(session.files.uris[row]): why for row, why in sorted(session.identified.away.items())},
     )
+
+
+def _emptied(session: Session) -> list[str]:
+    """Which decisions dropped how many, if nothing is left."""
+    clips = [shard.clips for shard in session.shards if shard.clips is not None]
+    if not sum(map(len, clips)) or any(c.kept.any() for c in clips):
+        return []
+    dropped = ", ".join(f"{d.name} dropped {d.dropped}" for d in session.decided.values() if d.dropped)
+    return [f"no clip is kept: {dropped}"] if dropped else []

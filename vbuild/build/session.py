@@ -266,6 +266,13 @@ class Session:
             decided.unknown += int((clips.kept & ~known).sum())
             clips.kept &= ~drop
             clips.sure &= known | ~clips.kept
+            self._undecided(clips, predicate.name)
+
+    def _undecided(self, clips: Items, decision: str) -> None:
+        """In a build: gives clips that a decision could not judge its name."""
+        open_ = clips.kept & ~clips.sure & (clips.dropped_by == None)  # noqa: E711  by element
+        if self.build is not None:
+            clips.dropped_by[open_] = f"{decision}: null"
 
     def _open(self, clips: Items, columns: Iterable[str]) -> np.ndarray:
         """In a plan: the clips of which some of these columns is not known yet."""
@@ -278,15 +285,23 @@ class Session:
         """Drops, over all shards, the clips that have a near-duplicate that is kept."""
         clips = [shard.clips for shard in self.shards if shard.clips is not None]
         decided = self.decided[decision.name]
-        if any(shard.unsplit for shard in self.shards) or any(
-            (c.kept & (~c.sure | self._open(c, {decision.of, *decision.reads}))).any() for c in clips
-        ):
+        if self._undecidable(decision, clips):
             for c in clips:
                 decided.unknown += int(c.kept.sum())
                 c.sure &= ~c.kept
+                self._undecided(c, decision.name)
             return
         self.duplicates[decision.name] = decide(decision, clips, self.shelf, self.config.store, dry=self.build is None)
         decided.dropped = sum(int((c.dropped_by == decision.name).sum()) for c in clips)
+
+    def _undecidable(self, decision: Deduplication, clips: Sequence[Items]) -> bool:
+        """Whether a dedup cannot be decided: in a plan if a clip is open, in a build if what it reads has stopped."""
+        if self.build is not None:
+            owners = {decision.of, *(o.name for c in decision.reads if (o := owner(c, self.order.clip_stages)))}
+            return any(self.shelf.instances[name].recipe.id in self.lookup.undone.stages for name in owners)
+        return any(shard.unsplit for shard in self.shards) or any(
+            (c.kept & (~c.sure | self._open(c, {decision.of, *decision.reads}))).any() for c in clips
+        )
 
 
 def _segments(waves: Sequence[Wave]) -> list[list[Wave]]:

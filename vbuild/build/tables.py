@@ -12,6 +12,7 @@ from vbuild import digest
 from vbuild.build.captions import captions_of
 from vbuild.build.clips import clips_of
 from vbuild.build.columns import Everything
+from vbuild.build.failing import failures_of
 from vbuild.build.videos import videos_of
 from vbuild.dataset.target import Group, Target
 
@@ -19,10 +20,10 @@ if TYPE_CHECKING:
     from vbuild.build.session import Session
 
 
-def targets(session: Session) -> list[Target]:
+def targets(session: Session, failing: pa.Table) -> list[Target]:
     """The tables of a session's dataset but `builds`."""
     clips = Everything(session)
-    return [videos_of(session), clips_of(clips), captions_of(clips), _duplicates(session)]
+    return [videos_of(session), clips_of(clips), captions_of(clips), _duplicates(session), failures_of(failing)]
 
 
 PAIRS = pa.schema(

@@ -148,6 +148,9 @@ def _failure(session: Session, videos: Items, row: int) -> str | None:
     """Why a video came to nothing: what its probe, a stage of whole videos, or its split said."""
     for instance in session.order.video_stages:
         found = videos.found[instance.name]
+        why = session.lookup.undone.actions.get((instance.recipe.id, bytes(found.keys[row].item())))
+        if why is not None:
+            return f"{instance.name} waits for the next build: {why.message}"
         if found.state[row] == State.FAILED:
             known = session.failures.lookup(instance.recipe.id, found.keys[row : row + 1])
             for failure in known.values():

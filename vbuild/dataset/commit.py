@@ -122,6 +122,16 @@ def last_build(folder: Path) -> dict[str, Any] | None:
     return read_build(dataset.take([rows - 1]).to_pylist()[0])
 
 
+def former(folder: Path) -> pa.Table:
+    """What the last build decided of each clip: clip_id, video_id, kept, dropped_by and duplicate_of."""
+    columns = ["clip_id", "video_id", "kept", "dropped_by", "duplicate_of"]
+    last = last_build(folder)
+    if last is None:
+        return pa.table({name: pa.array([], pa.string()) for name in columns})
+    found: pa.Table = lance.dataset(str(folder / "clips.lance"), version=last["tables"]["clips"]).to_table(columns)
+    return found
+
+
 def read_build(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row of `builds` with its JSON read."""
     read = ("config", "recipes", "counts", "versions", "tables")

@@ -1,4 +1,4 @@
-"""The verb `failures`: what failed of a dataset, on which footage, and why."""
+"""The verb `failures`: what failed of a dataset, on which footage, why, and where in the code."""
 
 from __future__ import annotations
 
@@ -8,53 +8,62 @@ from typing import TYPE_CHECKING, Any
 
 from vbuild.dataset import query
 from vbuild.dataset.show import drawn
-from vbuild.store.failures import Failures
-from vbuild.verbs import dataset_parser, output_of, parsed, store_of
+from vbuild.errors import DatasetError
+from vbuild.verbs import dataset_parser, output_of, parsed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+HEADS = ("stage", "file", "span", "attempts", "error", "message", "when")
+
 
 def failures(arguments: Sequence[str]) -> str:
-    """What `vbuild failures` prints: a line an action that failed, newest last. Raises DatasetError."""
+    """What `vbuild failures` prints: a line an action or file that failed, newest last. Raises DatasetError."""
     parser = dataset_parser("failures", "What failed of a dataset, on which footage, and why.")
     parser.add_argument("name", help="the dataset")
+    parser.add_argument("--trace", action="store_true", help="each with its traceback, and the versions of what ran")
     parser.add_argument("--json", action="store_true", help="for programs")
     found = parsed(parser, arguments)
-    rows = failed(query.open(found.name, output=output_of(found)), store_of(found))
+    rows = failed(query.open(found.name, output=output_of(found)))
     if found.json:
         return json.dumps(rows, indent=1, default=str) + "\n"
     if not rows:
         return f"nothing failed in {found.name}\n"
-    heads = ["stage", "file", "span", "attempts", "error", "message", "when"]
-    return drawn(heads, [[_brief(head, row) for head in heads] for row in rows])
+    if found.trace:
+        return "\n".join(map(_traced, rows))
+    return drawn(list(HEADS), [[_brief(head, row) for head in HEADS] for row in rows])
 
 
-def failed(dataset: query.Dataset, store: Path) -> list[dict[str, Any]]:
+def failed(dataset: query.Dataset) -> list[dict[str, Any]]:
     """The failures of a dataset's last build: a row each, with the file and, for a clip, its span in seconds."""
-    clips = dataset.clips.search().select(["clip_id", "uri", "start_s", "end_s"]).limit(None).to_list()
-    videos = dataset.videos.search().where("video_id is not null").select(["video_id", "uri"]).limit(None).to_list()
-    places = {row["video_id"]: {"uri": row["uri"], "start_s": None, "end_s": None} for row in videos}
-    places |= {row.pop("clip_id"): row for row in clips}
-    names = {recipe["id"]: name for name, recipe in dataset.build["recipes"].items()}
-    last = {(row["recipe"], row["key"]): row for row in Failures(store).all().to_pylist()}
+    if "failures" not in dataset.build["tables"]:
+        raise DatasetError(f"{dataset.name}: its last build told no failures; build it again")
+    rows = dataset.table("failures").search().limit(None).to_list()
+    rows.sort(key=lambda row: (row["created"] is not None, row["created"], row["failure_id"]))
+    hidden = ("failure_id", "row_digest", "_rowid")
     return [
-        {
-            "stage": names[row["recipe"]],
-            **{name: places[row["item"].hex()][name] for name in ("uri", "start_s", "end_s")},
-            **{name: row[name] for name in ("error", "message", "attempts", "created")},
-            "versions": json.loads(row["versions"]),
-        }
-        for row in last.values()
-        if row["recipe"] in names and row["item"].hex() in places
+        {name: value for name, value in row.items() if name not in hidden}
+        | {"versions": json.loads(row["versions"] or "{}")}
+        for row in rows
     ]
+
+
+def _traced(row: dict[str, Any]) -> str:
+    where = f"{row['uri']} {_brief('span', row)}".rstrip()
+    program = ", the program's own fault" if row["kind"] == "program" else ""
+    ran = ", ".join(f"{name} {version}" for name, version in row["versions"].items() if name != "code")
+    told = [f"{row['stage']}: {where} (attempts {row['attempts'] or 1}{program})", f"  {ran}" if ran else ""]
+    body = row["trace"] or row["message"]
+    return "\n".join([line for line in told if line] + [f"  {line}" for line in body.rstrip().splitlines()]) + "\n"
 
 
 def _brief(head: str, row: dict[str, Any]) -> str:
     if head == "span":
         return "" if row["start_s"] is None else f"{row['start_s']:.3f}-{row['end_s']:.3f}"
     if head == "when":
-        return f"{row['created']:%Y-%m-%d %H:%M}"
+        return "" if row["created"] is None else f"{row['created']:%Y-%m-%d %H:%M}"
     if head == "message":
         return str(row["message"]).removeprefix(f"{row['error']}: ")
+    if head == "attempts":
+        return str(row["attempts"] or "")
     return Path(row["uri"]).name if head == "file" else str(row[head])

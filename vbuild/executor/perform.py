@@ -148,7 +148,7 @@ class _Runner:
     def __init__(self, work: Work, job: Job, blobs: Blobs, scratch: Path, build: str) -> None:
         self.work, self.job, self.blobs, self.scratch, self.build = work, job, blobs, scratch, build
         self.request: Request | None = job.stage.asks()
-        self.reads = self.request is None and job.stage.scope == "video"
+        self.reads = self.request is None and not any(job.columns)
         """Whether the stage opens the file itself."""
         self.places = {row: n for n, row in enumerate(job.spans)}
         self.rows: dict[int, Row | Failure] = {}
@@ -172,6 +172,7 @@ class _Runner:
             duration=self.work.spans[row].duration,
             start=self.work.spans[row].start,
             bitrate=self.work.bitrate,
+            fps=self.work.fps,
             frames=found if isinstance(found, Sampled) else None,
             vectors=found if isinstance(found, Moved) else None,
             sound=None if isinstance(found, Sampled | Moved) else found,

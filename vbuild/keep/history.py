@@ -147,6 +147,8 @@ class Difference:
     b: str
     declared: list[str]
     """What was declared otherwise."""
+    failures: tuple[int, int] = (0, 0)
+    """How many there were, and are."""
     added: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
     changed: dict[str, list[str]] = field(default_factory=dict)
@@ -161,7 +163,8 @@ def diff(folder: Path, a: Mapping[str, Any], b: Mapping[str, Any]) -> Difference
     tables = [_clips(folder, build) for build in (a, b)]
     there = pc.index_in(tables[1]["clip_id"], value_set=tables[0]["clip_id"])
     back = pc.index_in(tables[0]["clip_id"], value_set=tables[1]["clip_id"])
-    found = Difference(a["id"], b["id"], list(differences(a, b)))
+    failures = tuple(build["counts"].get("failures", 0) for build in (a, b))
+    found = Difference(a["id"], b["id"], list(differences(a, b)), (failures[0], failures[1]))
     found.added = tables[1]["clip_id"].filter(there.is_null()).to_pylist()
     found.removed = tables[0]["clip_id"].filter(back.is_null()).to_pylist()
     both = there.is_valid()

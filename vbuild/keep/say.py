@@ -135,6 +135,8 @@ def _difference(found: Difference, limit: int) -> str:
     for (kept, decision, reason), n in reasons(found.flips).most_common():
         lines.append(f"{n} clips {'kept again' if kept else 'dropped'} by {decision}: {reason}")
     lines += [f"  {'kept' if f.kept else 'dropped'} {f.clip_id}: {f.decision}: {f.reason}" for f in found.flips[:limit]]
+    if any(found.failures):
+        lines.append(f"failures {found.failures[0]} → {found.failures[1]}")
     return "".join(line + "\n" for line in lines)
 
 
