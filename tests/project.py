@@ -18,6 +18,9 @@ CLOCK = itertools.count(1_000_000_000)
 """Seconds: files of tests are old, and no two have one time."""
 
 
+TABLES = ("clips", "videos", "captions", "duplicates", "failures")
+
+
 class Project:
     """One folder of videos and one dataset over it."""
 
@@ -73,14 +76,15 @@ class Project:
     def rows(self, table: str = "clips") -> dict[str, dict]:
         """The rows of a table by their key, without bookkeeping."""
         dataset = lance.dataset(str(self.store / "datasets" / self.name / f"{table}.lance"))
-        key = {"clips": "clip_id", "videos": "uri", "captions": "caption_id", "duplicates": "pair_id"}[table]
+        key = {"clips": "clip_id", "videos": "uri", "captions": "caption_id", "duplicates": "pair_id",
+               "failures": "failure_id"}[table]  # fmt: skip
         found = dataset.to_table()
         assert found.num_rows == len(set(found[key].to_pylist()))
         return {row[key]: row for row in found.drop_columns([DIGESTS]).to_pylist()}
 
     def tables(self) -> dict[str, dict[str, dict]]:
         """Every table but `builds`."""
-        return relative({table: self.rows(table) for table in ("clips", "videos", "captions", "duplicates")})
+        return relative({table: self.rows(table) for table in TABLES})
 
     def blobs(self) -> dict[str, bytes]:
         """Every blob with its bytes."""
@@ -95,7 +99,9 @@ def _named(uri):
 
 
 def relative(tables):
-    """Tables in which a blob is told by its name, wherever its store lies."""
+    """Tables in which a blob is told by its name, wherever its store lies, and a failure whenever it came."""
+    for row in tables["failures"].values():
+        del row["created"], row["attempts"]
     for row in tables["clips"].values():
         row |= {c: _named(v) for c, v in row.items() if c.endswith("_uri")}
     return tables

@@ -102,8 +102,6 @@ def show(report: Report, *, planned: bool = False) -> None:
         failed = f", {some(report.failures, 'failure')}" if report.failures else ""
         state = "needs no action; its tables may be written anew" if report.stale else "is up to date"
         print(f"{report.dataset} {state}: {what}{failed} ({report.seconds:.1f} s)")
-        if report.failures:
-            print(_listing(report))
         return
     from rich.console import Console
     from rich.table import Table
@@ -127,7 +125,7 @@ def show(report: Report, *, planned: bool = False) -> None:
     for first in report.firsts:
         print(_first(first))
     if report.firsts:
-        print(_listing(report))
+        print(f"vbuild failures {report.dataset} lists them; --trace tells where in the code")
     for note in report.notes:
         print(f"note: {note}")
     if planned:
@@ -145,10 +143,6 @@ def _first(first: First) -> str:
     more = f" (and {first.count - 1} more)" if first.count > 1 else ""
     fault = "the program's own fault: " if first.kind == "program" else ""
     return f"failed: {first.stage}: {fault}{first.message}: {first.uri}{span}{more}"
-
-
-def _listing(report: Report) -> str:
-    return f"vbuild failures {report.dataset} lists them; --trace tells where in the code"
 
 
 BUILT = ("stage", "hits", "ran", "failed", "seconds", "saved", "why")

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from project import Project, ran, relative
 
+from vbuild.build.failing import failing
 from vbuild.build.session import Session
 from vbuild.build.tables import targets
 from vbuild.config import Failures, Local
@@ -162,7 +163,7 @@ def wanted(project):
     session = Session(project.config(), "a build")
     session.walk(lambda _: None)
     found = {}
-    for target in targets(session):
+    for target in targets(session, failing(session)):
         everything = np.arange(len(target.keys))
         groups = [group.values(everything).to_pylist() for group in target.groups]
         rows = [dict(ChainMap(*parts)) for parts in zip(*groups, strict=True)]
