@@ -232,8 +232,8 @@ class Odd(Tone):
     """A tone of pictures that no pass can make."""
 
     def asks(self) -> Frames:
-        """Less than nothing."""
-        return Frames(count=1, size=(-8, 8))
+        """A format that there is none of."""
+        return Frames(count=1, size=(8, 8), format="none of them")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,8 +241,8 @@ class OddSink(DozeSink):
     """The same, while the clip goes by."""
 
     def asks(self) -> Frames:
-        """Less than nothing."""
-        return Frames(count=1, size=(-8, 8))
+        """A format that there is none of."""
+        return Frames(count=1, size=(8, 8), format="none of them")
 
 
 @dataclass(frozen=True, kw_only=True)
