@@ -9,9 +9,11 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TYPE_CHECKING
 
-from vbuild.config import SETTLED
 from vbuild.errors import TooManyFailuresError
+from vbuild.executor.faults import Failure
+from vbuild.executor.work import Done
 from vbuild.plan.undone import Undone
+from vbuild.source.identity import CHANGED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from vbuild.build.ledger import Ledger
     from vbuild.config import Failures
     from vbuild.executor.local import Executor
-    from vbuild.executor.work import Action, Done, Work
+    from vbuild.executor.work import Action, Work
     from vbuild.store.failures import Failed
 
 
@@ -34,6 +36,9 @@ class Step:
 
 Steps = Generator[Step, None, None]
 """A shard on its way: it goes on when a step is done and committed."""
+
+SETTLED = 20
+"""Actions that have run before the share of those that failed says anything."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +137,10 @@ class Drive:
         """Waits for a work and holds what it left."""
         ticket, done = self.workers.next()
         task = self.flying.pop(ticket)
-        again = {(f.recipe, f.key) for f in done.failures if task.attempt < self._tries(f)}
+        stale = task.work.stale()
+        if stale:  # what came of it would stand under another file's key
+            done = Done(failures=task.work.failed(Failure("SourceError", f"{task.work.uri}: {CHANGED}", "source")))
+        again = {(f.recipe, f.key) for f in done.failures if task.attempt < self._tries(f) and not stale}
         if again:
             due = time.monotonic() + self.policy.backoff * 2 ** (task.attempt - 1)
             self.queue.append(Task(task.shard, task.work.only(again), task.attempt + 1, due))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from vbuild.plan.items import Items, Shelf
     from vbuild.plan.order import Instance
+    from vbuild.uris import Seen
 
 SECONDS_A_PASS = 60.0
 """Seconds of one video that a worker decodes in one go at least: a long video thus keeps all cores busy."""
@@ -52,12 +53,19 @@ def works(items: Items, missing: Mapping[str, np.ndarray], wave: Sequence[Instan
             probed["stream"],
             spans,
             tuple(jobs),
+            seen=_seen(items, part[0]),
             bitrate=probed["bitrate"],
             fps=probed["fps"],
             through=probed["jumps"] > 0,
             decode=shelf.decode,
             memory=need(jobs, spans, probed["coded_width"], probed["coded_height"], bits, probed["fps"]),
         )
+
+
+def _seen(items: Items, row: int) -> Seen | None:
+    """What the file of a row's video looked like when its bytes were digested."""
+    videos = items.parent or items
+    return videos.seen[int(row if items.parent is None else items.place[row])]
 
 
 def _union(columns: Sequence[np.ndarray]) -> np.ndarray:
@@ -99,7 +107,8 @@ def _columns(items: Items, instance: Instance, rows: np.ndarray, shelf: Shelf) -
         part = rows[start : start + size]
         uri = items.uris[part[0]] if not instance.ports else instance.name
         spans = tuple(Span(0, 0, 0.0) for _ in part)
-        yield Work(uri, 0, spans, (_job(items, instance, part, np.arange(len(part)), shelf),))
+        seen = None if instance.ports else _seen(items, part[0])
+        yield Work(uri, 0, spans, (_job(items, instance, part, np.arange(len(part)), shelf),), seen=seen)
 
 
 def _job(items: Items, instance: Instance, rows: np.ndarray, spans: np.ndarray, shelf: Shelf) -> Job:

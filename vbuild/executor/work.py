@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from vbuild import uris
 from vbuild.stage import Decode, Row, Stage
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from vbuild.executor.faults import Failure
     from vbuild.store.failures import Failed
+    from vbuild.uris import Seen
 
 Action = tuple[str, bytes]
 """A recipe's id and a key."""
@@ -59,6 +61,8 @@ class Work:
     stream: int
     spans: tuple[Span, ...]
     jobs: tuple[Job, ...]
+    seen: Seen | None = None
+    """What the file looked like when its bytes were digested; None for a work that opens none."""
     bitrate: int | None = None
     """Bits a second of the video's picture."""
     fps: float | None = None
@@ -68,6 +72,10 @@ class Work:
     decode: Decode = Decode()
     memory: int = 0
     """Bytes that it takes beside a bare worker."""
+
+    def stale(self) -> bool:
+        """Whether the file is not the one any more whose bytes its keys are of."""
+        return self.seen is not None and uris.altered(self.uri, self.seen)
 
     def actions(self) -> set[Action]:
         """What it does, by recipe and key."""
