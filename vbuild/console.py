@@ -102,6 +102,8 @@ def show(report: Report, *, planned: bool = False) -> None:
         failed = f", {some(report.failures, 'failure')}" if report.failures else ""
         state = "needs no action; its tables may be written anew" if report.stale else "is up to date"
         print(f"{report.dataset} {state}: {what}{failed} ({report.seconds:.1f} s)")
+        for note in report.notes:
+            print(f"note: {note}")
         return
     from rich.console import Console
     from rich.table import Table

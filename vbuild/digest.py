@@ -6,7 +6,7 @@ import json
 import math
 import struct
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, BinaryIO, NewType
 
@@ -105,6 +105,10 @@ class Recipe:
     """Code outside the stage that shapes its output, with its version."""
     models: Mapping[str, str]
     """Model identities: a 40-hex commit, or the digest of a folder's files."""
+    defaults: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    """What is left out of `params`, with the values that it stood for; noted, and in no key."""
+    source: str | None = field(default=None, compare=False)
+    """A digest of the code of a user's stage; noted, and in no key."""
 
     @property
     def manifest(self) -> dict[str, Any]:
@@ -125,13 +129,15 @@ class Recipe:
 
     def to_json(self) -> str:
         """The manifest as people read it beside the recipe's results."""
-        return json.dumps(self.manifest, indent=1, sort_keys=True, ensure_ascii=False)
+        said = {**self.manifest, "defaults": dict(self.defaults), "source": self.source}
+        return json.dumps(said, indent=1, sort_keys=True, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> Recipe:
         """The recipe that `to_json` wrote."""
         data = json.loads(text)
-        return cls(data["stage"], data["version"], data["params"], data["uses"], data["models"])
+        parts = {part: data[part] for part in ("stage", "version", "params", "uses", "models")}
+        return cls(**parts, defaults=data.get("defaults", {}), source=data.get("source"))
 
 
 # Columns of digests. Keys travel as numpy arrays of dtype V16: 16 opaque bytes each.

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, get_args
 
+from vbuild.code import source
 from vbuild.digest import Recipe, canonical
 from vbuild.errors import UsageError
 
@@ -332,7 +333,10 @@ def recipe(stage: Stage) -> Recipe:
     given = {f.name: _plain(getattr(stage, f.name), f.type) for f in dataclasses.fields(stage) if is_param(f)}
     default = defaults(stage)
     params = {n: v for n, v in given.items() if n not in default or canonical(v) != canonical(default[n])}
-    return Recipe(stage.title(), stage.version, params, dict(stage.uses), dict(stage.models()))
+    left = {n: v for n, v in default.items() if n not in params}
+    kind: Any = type(stage)
+    code = source(kind)
+    return Recipe(stage.title(), stage.version, params, dict(stage.uses), dict(stage.models()), left, code)
 
 
 def is_param(f: dataclasses.Field[Any]) -> bool:

@@ -51,7 +51,8 @@ def _built(config: Config, watch: Callable[[Progress], None], began: float) -> R
 
     try:
         with Run.begin(config) as run:
-            notes = [*_locked(config, run.session.identified), *_notes(config)]
+            code = run.session.changed_code()
+            notes = [*_locked(config, run.session.identified), *_notes(config), *code]
             run.walk(watch)
             report = run.finish(began)
     except OSError as error:
@@ -62,8 +63,8 @@ def _built(config: Config, watch: Callable[[Progress], None], began: float) -> R
             "what was done is kept"
         ) from error
     report.notes += notes
-    if run.session.settled and not run.undone:
-        stamp = {"state": _state(config, run.session.files), **_counts(report)}
+    if run.session.settled and not run.undone and not code:  # changed code is to be said by the next build too
+        stamp = {"state": _state(config, run.session.files), "code": _code(config), **_counts(report)}
         stamps.write(config.store, config.name, stamp | {"under": _under(config) if report.failures else ""})
     return report
 
@@ -91,7 +92,7 @@ def plan(config: Config) -> Report:
 
     began = time.perf_counter()
     session = Session(config, None)
-    notes = _locked(config, session.identified)
+    notes = [*_locked(config, session.identified), *session.changed_code()]
     session.walk(lambda _: None)
     report = summary(session, time.perf_counter() - began)
     report.notes += notes
@@ -185,6 +186,7 @@ def up_to_date(config: Config) -> Report | None:
         or (stamp["failures"] and _retried(config, stamp["under"]))
         or files.unreachable
         or not files
+        or stamp.get("code") != _code(config)
         or stamp["state"] != _state(config, files)
     ):
         return None
@@ -218,6 +220,12 @@ def _state(config: Config, files: source.Listing) -> str:
     parts: list[Any] = [settled(config), recipes, files.digest(), stamps.epoch(config.store), tables]
     parts += [held.digest()] if held else []
     return digest.of("stamp", *parts).hex()
+
+
+def _code(config: Config) -> dict[str, str]:
+    """The code of a user's stages, which is in no key."""
+    made = {name: recipe(stage).source for name, stage in config.by_path().items()}
+    return {name: said for name, said in made.items() if said is not None}
 
 
 def _counts(report: Report) -> dict[str, Any]:

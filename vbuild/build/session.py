@@ -118,6 +118,11 @@ class Session:
         """Whether the next build may go by how the files look."""
         return self.identified.settled
 
+    def changed_code(self) -> list[str]:
+        """The stages whose code is other than when their results were stored, under the same version."""
+        instances = self.shelf.instances.items()
+        return [said for name, i in instances if (said := self.shelf.actions.changed(name, i.recipe))]
+
     def walk(self, watch: Watch) -> None:
         """Source → split → waves: everything but the dataset. `watch` is told whenever results come in."""
         self.shards = self._shards()

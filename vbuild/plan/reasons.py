@@ -198,12 +198,10 @@ def difference(old: Recipe, new: Recipe, default: Mapping[str, Any]) -> tuple[Ki
     models = [
         f"new model {name} {(a or 'null')[:8]} → {(b or 'null')[:8]}" for name, a, b in _changed(old.models, new.models)
     ]
-    # what a parameter was by default is known under one version only
-    past = default if old.version == new.version else {}
     params = []
     for name, _, _ in _changed(old.params, new.params):
         gone = "gone" if name not in default else "default"
-        a = old.params.get(name, past.get(name, _Word("default")))
+        a = old.params.get(name, old.defaults.get(name, _Word("default")))
         b = new.params.get(name, default.get(name, _Word(gone)))
         params.append(f"{name} {' → '.join(_pair(a, b))}")
     kind: Kind = "new version" if versions else "new model" if models else "new parameters"

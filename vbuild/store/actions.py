@@ -14,7 +14,7 @@ from vbuild import digest
 from vbuild.digest import SIZE, Recipe, keys_of
 from vbuild.errors import StageError
 from vbuild.stage import Window
-from vbuild.store import lances
+from vbuild.store import lances, texts
 from vbuild.store.blobs import Stored
 from vbuild.store.keyed import by_half, half, repeated, words
 
@@ -247,7 +247,27 @@ class Actions:
     def recipes(self, stage: str) -> list[Recipe]:
         """Every recipe of a stage that has, or had, results; the newest first."""
         found = sorted((self.folder / stage).glob("*.json"), key=lambda path: (-path.stat().st_mtime_ns, path.name))
-        return [Recipe.from_json(path.read_text(encoding="utf-8")) for path in found]
+        return [recipe for path in found if (recipe := noted(path)) is not None]
+
+    def changed(self, name: str, recipe: Recipe) -> str | None:
+        """What of a stage is other than when the first results of its recipe were stored, and what to do; or None."""
+        note = noted(self.folder / recipe.stage / f"{recipe.id}.json")
+        if note is None:
+            return None
+        since = f"since version {recipe.version}: raise version"
+        for f in sorted(note.defaults.keys() & recipe.defaults.keys()):
+            if note.defaults[f] != recipe.defaults[f]:
+                return f"{name}: the default of {f} changed from {note.defaults[f]} to {recipe.defaults[f]} {since}"
+        other = None not in (note.source, recipe.source) and note.source != recipe.source
+        return f"{name}: its code changed {since}" if other else None
+
+
+def noted(path: Path) -> Recipe | None:
+    """The recipe that a note tells of; None where there is no note, or a torn one."""
+    try:
+        return Recipe.from_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 class Results:
@@ -366,9 +386,8 @@ class Results:
         if not new.any():
             return
         note = self.path.with_suffix(".json")
-        if not note.exists():
-            note.parent.mkdir(parents=True, exist_ok=True)
-            note.write_text(self.recipe.to_json(), encoding="utf-8")
+        if noted(note) is None:
+            texts.replace(note, self.recipe.to_json())
         rows = table.combine_chunks() if new.all() else table.filter(pa.array(new))  # many chunks are written slowly
         before, known, count = self.dataset, self.sorted, len(self)
         newest = lances.append(self.path, rows.cast(self.schema), before)
