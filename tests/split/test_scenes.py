@@ -3,14 +3,16 @@
 import json
 from fractions import Fraction
 
+import av
 import pytest
 from made import Tone
 from project import Project, ran
 from shots import FPS, bounds, cut_video
 
 from vbuild.errors import StageError, UsageError
-from vbuild.split.given import Bound, read
+from vbuild.split.given import read
 from vbuild.split.scenes import Scenes, spans
+from vbuild.split.written import Bound, Code
 from vbuild.stages.timeline import Timeline
 
 MS = Fraction(1, 1000)
@@ -22,8 +24,33 @@ def written(path, content):
 
 
 def project_of(tmp_path, file, **params):
-    split = Scenes(file=str(file), of={"timeline": "timeline"}, **params)
+    split = Scenes(file=file and str(file), of={"timeline": "timeline"}, **params)
     return Project(tmp_path, {"timeline": Timeline(), "tone": Tone()}, split=split)
+
+
+HEAD = (
+    "Scene Number,Start Frame,Start Timecode,Start Time (seconds),End Frame,End Timecode,End Time (seconds),"
+    "Length (frames),Length (timecode),Length (seconds)"
+)
+DETECTED = f"""{HEAD}
+1,1,00:00:00.000,0.000,30,00:00:01.250,1.250,30,00:00:01.250,1.250
+2,31,00:00:01.250,1.250,72,00:00:03.000,3.000,42,00:00:01.750,1.750
+3,73,00:00:03.000,3.000,120,00:00:05.000,5.000,48,00:00:02.000,2.000
+"""
+EDL = """TITLE: a
+FCM: NON-DROP FRAME
+
+001  AX V     C        00:00:00:00 00:00:01:06 01:00:00:00 01:00:01:06
+* FROM CLIP NAME: a.mp4
+002  AX V     C        00:00:01:06 00:00:03:00 01:00:01:06 01:00:03:00
+002  AX AA    C        00:00:00:00 00:00:05:00 01:00:01:06 01:00:03:00
+003  AX V     C        00:00:03:00 00:00:03:00 01:00:03:00 01:00:03:00
+003  AX V     D    012 00:00:03:00 00:00:05:00 01:00:03:00 01:00:05:00
+"""
+FFMETA = [
+    f"[CHAPTER]\nTIMEBASE=1/1000\nSTART={start}\nEND={end}\ntitle=x\n"
+    for start, end in ((0, 1250), (1250, 3000), (3000, 5000))
+]
 
 
 @pytest.mark.parametrize(
@@ -36,6 +63,14 @@ def project_of(tmp_path, file, **params):
         ("s.json", {"a.mp4": [1.25, 3]}),
         ("s.json", {"videos/a.mp4": [[0, 1.25], [1.25, 3], [3, 5]]}),
         ("s.json", {"a.mp4": {"frames": [30, 72]}}),
+        ("s.csv", "video,time\na.mp4,00:01.25\na.mp4,0:00:03.000\n"),
+        ("s.json", {"a": [["00:00", "00:01.250"], ["00:01.250", "00:00:03"], ["00:00:03", 5]]}),
+        ("a-Scenes.csv", f"Timecode List:,00:00:01.250,00:00:03.000\n{DETECTED}"),
+        ("a-Scenes.csv", f"00:00:01.250,00:00:03.000\n{DETECTED}"),
+        ("a-Scenes.csv", DETECTED),
+        ("a.edl", EDL),
+        ("a.ffmeta", ";FFMETADATA1\ntitle=x\n" + "".join(FFMETA)),
+        ("a.txt", "CHAPTER01=00:00:00.000\nCHAPTER01NAME=x\nCHAPTER02=00:00:01.250\nCHAPTER03=00:00:03.000\n"),
     ],
 )
 def test_however_it_is_written_the_clips_are_the_same(tmp_path, name, content):
@@ -131,3 +166,66 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
     """It is told before anything runs."""
     with pytest.raises(UsageError, match=r"split\.file=.*none\.csv: it cannot be read"):
         Scenes(file=str(tmp_path / "none.csv"))
+
+
+def test_a_folder_of_lists_names_each_video_by_its_own(tmp_path):
+    """As PySceneDetect leaves them, one a video; what of them changes is part of the key."""
+    (tmp_path / "lists").mkdir()
+    written(tmp_path / "lists" / "a-Scenes.csv", DETECTED)
+    written(tmp_path / "lists" / "b.edl", EDL)
+    project = project_of(tmp_path, tmp_path / "lists")
+    project.put("a.mp4", cut_video(tmp_path / "a.mp4"))
+    project.put("b.mp4", cut_video(tmp_path / "b.mp4", crf=30))
+    project.build()
+    assert bounds(project) == [(0, 1.25), (0, 1.25), (1.25, 3), (1.25, 3), (3, 5), (3, 5)]
+    written(tmp_path / "lists" / "b.edl", EDL.replace("00:00:03:00 00:00:05:00", "00:00:04:00 00:00:05:00"))
+    project.build()
+    assert bounds(project)[-2:] == [(3, 5), (4, 5)]
+    (tmp_path / "none").mkdir()
+    with pytest.raises(UsageError, match="holds no file of scenes"):
+        Scenes(file=str(tmp_path / "none"))
+
+
+def test_chapters_in_the_videos_themselves(tmp_path):
+    """Without a file; a video without chapters fails alone."""
+    project = project_of(tmp_path, None)
+    path = cut_video(tmp_path / "a.mp4", bframes=0)
+    with av.open(str(path)) as source, av.open(str(tmp_path / "b.mkv"), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        spans_ = ((0, 1250), (1250, 3000), (3000, 5000))
+        marks = [{"id": n, "start": s, "end": e, "time_base": MS, "metadata": {}} for n, (s, e) in enumerate(spans_)]
+        target.set_chapters(marks)
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                target.mux(packet)
+    project.put("b.mkv", tmp_path / "b.mkv")
+    project.put("a.mp4", path)
+    project.build()
+    found = [time for span in bounds(project) for time in span]
+    assert found == pytest.approx([0, 1.25, 1.25, 3, 3, 5], abs=0.0011)
+    (failed,) = (row["error"] for row in project.rows("videos").values() if row["status"] == "failed")
+    assert "holds no chapters" in failed
+
+
+def test_timecodes_that_drop_numbers_keep_with_the_clock():
+    """Two numbers a minute are left out but for each tenth, at 29.97; four at 59.94."""
+    assert Code(60, 2, drop=True).index(30_000 / 1001) == 1800
+    assert Code(600, 0, drop=True).index(30_000 / 1001) == 17_982
+    assert Code(60, 4, drop=True).index(60_000 / 1001) == 3600
+    assert Code(60, 2, drop=False).index(25) == 1502
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a-Scenes.csv", DETECTED.replace("2,31,", "2,x,"), "line 3: Start Frame"),
+        ("a.edl", EDL.replace("00:00:01:06 00:00:03:00 01", "00:00:01.06 00:00:03:00 01"), "line 6: .* no timecodes"),
+        ("a.txt", "CHAPTER01=00:00:00.000\nCHAPTER02=soon\n", "line 2: 'soon' is no time"),
+        ("a.ffmeta", ";FFMETADATA1\n[CHAPTER]\nSTART=0\n", "START and END"),
+    ],
+)
+def test_what_others_wrote_wrongly_is_one_line(tmp_path, name, content, said):
+    """With the file and the line."""
+    with pytest.raises(UsageError, match=said):
+        Scenes(file=str(written(tmp_path / name, content)))

@@ -113,6 +113,18 @@ def times(path: str) -> list[float]:
         return [float((p - pts[0]) * (stream.time_base or Fraction(1, 1000))) for p in pts]
 
 
+def chapters(path: str) -> list[float]:
+    """Starts and ends, by turns, of the chapters that a file names: seconds from its first frame, none before it."""
+    with opened(path) as container:
+        stream = picture(container)
+        marks = container.chapters()
+        pts = min(_scan(container, stream).pts, default=0) if marks else 0
+        first = pts * (stream.time_base or Fraction(1, 1000))
+        bounds = ([mark[side] * (mark["time_base"] or 1) - first for side in ("start", "end")] for mark in marks)
+        found = [[max(time, Fraction(0)) for time in pair] for pair in bounds]
+    return [float(time) for start, end in sorted(found) if start < end for time in (start, end)]
+
+
 def hidden(packet: Packet[Any], codec: str) -> bool:
     """Whether the picture of a packet is not shown: an edit list leaves it out, or only other pictures refer to it.
 

@@ -8,11 +8,10 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from vbuild.errors import UsageError
-
-Unit = Literal["seconds", "frames"]
+from vbuild.split.written import Bound, Unit, clock, reader
 
 COLUMNS: Mapping[str, tuple[str | None, Unit]] = {
     "time": (None, "seconds"),
@@ -24,40 +23,64 @@ COLUMNS: Mapping[str, tuple[str | None, Unit]] = {
 
 
 @dataclass(frozen=True)
-class Bound:
-    """A cut, or with an end a scene."""
-
-    start: float
-    end: float | None
-    unit: Unit
-
-
-@dataclass(frozen=True)
 class Given:
     """Scenes by the names of videos, as the file has them."""
 
     videos: Mapping[str, tuple[Bound, ...]]
 
     def of(self, uri: str) -> tuple[Bound, ...] | None:
-        """The scenes of a video; the longest name that its path ends with counts. None if there is none."""
-        parts = uri.split("/")
-        names = ["/".join(parts[start:]) for start in range(len(parts))]
+        """The scenes of a video; the longest name that its path, or its path less the ending, ends with counts.
+
+        None if there is none.
+        """
+        names = [part for path in (uri, str(Path(uri).with_suffix(""))) for part in _ends(path)]
         return next((self.videos[name] for name in names if name in self.videos), None)
 
 
+def _ends(path: str) -> list[str]:
+    parts = path.split("/")
+    return ["/".join(parts[start:]) for start in range(len(parts))]
+
+
+LISTS = (".csv", ".json", ".edl", ".txt", ".ffmeta", ".ffmetadata")
+"""Endings of the files of a folder that are read."""
+
+
+def files(path: Path) -> list[Path]:
+    """The files of scenes that a path names: itself, or those of a folder. Raises UsageError if there is none."""
+    path = path.expanduser()
+    if not path.is_dir():
+        return [path]
+    found = sorted(file for file in path.iterdir() if file.suffix.lower() in LISTS)
+    if not found:
+        raise UsageError(f"split.file={path}: the folder holds no file of scenes ({', '.join(LISTS)})")
+    return found
+
+
 def read(path: Path) -> Given:
-    """What a .csv or .json says. Raises UsageError, which names the place at fault."""
+    """What a file of scenes says, or those of a folder. Raises UsageError, which names the place at fault."""
+    videos: dict[str, list[Bound]] = {}
+    for file in files(path):
+        for name, bound in _rows(file):
+            found = videos.setdefault(name, [])
+            if bound is not None:
+                found.append(bound)
+    return Given({name: tuple(bounds) for name, bounds in videos.items()})
+
+
+def _rows(path: Path) -> Iterator[tuple[str, Bound | None]]:
     try:
-        text = path.expanduser().read_text(encoding="utf-8-sig")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"split.file={path}: it cannot be read ({getattr(error, 'strerror', error)})") from error
-    rows = _json(path, text) if path.suffix.lower() == ".json" else _csv(path, text)
-    videos: dict[str, list[Bound]] = {}
-    for name, bound in rows:
-        found = videos.setdefault(name, [])
-        if bound is not None:
-            found.append(bound)
-    return Given({name: tuple(bounds) for name, bounds in videos.items()})
+    suffix = path.suffix.lower()
+    foreign = reader(suffix, text)
+    if foreign is None:
+        yield from _json(path, text) if suffix == ".json" else _csv(path, text)
+        return
+    name = path.stem.removesuffix("-Scenes")
+    yield name, None
+    yield from ((name, bound) for bound in foreign(f"split.file={path}", text))
 
 
 def _csv(path: Path, text: str) -> Iterator[tuple[str, Bound | None]]:
@@ -106,8 +129,9 @@ def _bound(where: str, start: Any, end: Any, unit: Unit, *, scene: bool) -> Boun
 
 
 def _number(where: str, value: Any, unit: Unit) -> float:
+    timed = clock(value) if isinstance(value, str) and unit == "seconds" else None
     try:
-        number = math.nan if isinstance(value, bool) else float(value)
+        number = math.nan if isinstance(value, bool) else float(value) if timed is None else timed
     except (TypeError, ValueError):
         number = math.nan
     if not 0 <= number < math.inf or (unit == "frames" and number != int(number)):
