@@ -3,6 +3,8 @@
 import os
 import random
 import resource
+import shutil
+import subprocess
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -77,6 +79,41 @@ def table() -> dict[str, tuple[str, int, int, str]]:
 def test_each_file_of_the_collection_has_its_outcome(name):
     """Real footage, good and broken."""
     assert outcome(VIDEOS / name) == table()[name]
+
+
+def alike(path: Path) -> None:
+    """Asserts that clips of a file, of 1.7 s each, are alone what they are beside each other."""
+    found = probe(str(path))
+    step = round(Fraction(17, 10) * found.time_base_den / found.time_base_num)
+    bounds = [*range(found.start_pts, found.end_pts, max(step, 1)), found.end_pts]
+    cuts = [Cut(a, b, {"all": Frames(every=True, size=(64, 48))}) for a, b in pairwise(bounds)]
+    through = found.jumps > 0
+    whole = sorted(footage(str(path), found.stream, cuts, through=through), key=lambda taken: taken.index)
+    for n in {0, len(cuts) // 3, len(cuts) * 2 // 3, len(cuts) - 1}:
+        # one far behind another, as well as alone
+        for chosen in ([n], [0, n] if n > 3 else [n]):
+            taken = list(footage(str(path), found.stream, [cuts[m] for m in chosen], through=through))[-1]
+            for part in ("pixels", "times"):
+                assert np.array_equal(getattr(taken.found["all"], part), getattr(whole[n].found["all"], part)), n
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not VIDEOS.is_dir(), reason="the collection of real files is not at hand; set VBUILD_VIDEOS")
+@pytest.mark.parametrize("name", sorted(name for name, row in table().items() if row[0] != "failed"))
+def test_a_clip_of_each_file_does_not_depend_on_those_beside_it(name):
+    """Real footage decodes behind a seek to what it decodes to from the start."""
+    alike(VIDEOS / name)
+
+
+@pytest.mark.skipif(not VIDEOS.is_dir(), reason="the collection of real files is not at hand; set VBUILD_VIDEOS")
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg, which puts Theora into Matroska, is not installed")
+@pytest.mark.parametrize("name", ["popcorn_theora.ogv", "basketball_01_mpeg1.mpg", "child_eating_mpeg4.avi"])
+def test_what_was_put_into_matroska_does_not_depend_on_what_is_beside_it(tmp_path, name):
+    """A Theora decoder that has decoded keeps, through a seek, pictures that turn others green."""
+    path = tmp_path / "a.mkv"
+    command = ["ffmpeg", "-v", "error", "-fflags", "+genpts", "-i", str(VIDEOS / name), "-map", "0:v:0", "-c", "copy"]
+    subprocess.run([*command, str(path)], check=True)
+    alike(path)
 
 
 @pytest.fixture(scope="module")

@@ -2,13 +2,12 @@
 
 import random
 from fractions import Fraction
-from itertools import pairwise
-from math import ceil
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from cutting import EVERY, cuts_of, numbers
 from footage import frames, number_of, turned, video
 
 from vbuild.errors import MediaError
@@ -16,8 +15,6 @@ from vbuild.media.clip import Cut
 from vbuild.media.passes import footage
 from vbuild.media.probe import probe
 from vbuild.stage import Frames, Media, Sound
-
-EVERY = Frames(every=True, size=(128, 96), format="gray")
 
 
 class Gathered:
@@ -35,19 +32,6 @@ class Gathered:
 
     def close(self):
         return {}
-
-
-def cuts_of(path: Path, bounds: list[float], **requests) -> list[Cut]:
-    """Cuts between moments of a video, in seconds from its first frame."""
-    found = probe(str(path))
-    base = Fraction(found.time_base_num, found.time_base_den)
-    ticks = [found.start_pts + ceil(Fraction(str(b)) / base) for b in bounds]
-    return [Cut(a, b, requests) for a, b in pairwise(ticks)]
-
-
-def numbers(path: Path, cuts: list[Cut], name: str = "all") -> list[list[int]]:
-    """The numbers of the frames of each cut."""
-    return [[number_of(p) for p in taken.found[name].pixels] for taken in footage(str(path), 0, cuts)]
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts", "a.mpg", "a.avi", "a.webm", "a.flv", "a.mov"])

@@ -91,9 +91,9 @@ def _passes(items: Items, rows: np.ndarray, shelf: Shelf) -> Iterator[np.ndarray
 
 def _ticks_a_pass(items: Items, row: np.ndarray, shelf: Shelf) -> int | None:
     """How long a pass over a row's video is, in ticks; None for one that is read through, wherever a pass begins."""
-    fields = ["container", "codec", "jumps", "keyframes", "duration", "time_base_num", "time_base_den"]
+    fields = ["container", "codec", "pixel_format", "jumps", "keyframes", "duration", "time_base_num", "time_base_den"]
     (probed,) = shelf.take(items, "probe", fields, row).to_pylist()
-    if probed["jumps"] or not sought(probed["container"], probed["codec"]):
+    if probed["jumps"] or not sought(probed["container"], probed["codec"], probed["pixel_format"]):
         return None
     seconds = max(SECONDS_A_PASS, GOPS_A_PASS * probed["duration"] / max(probed["keyframes"], 1))
     ticks: int = round(seconds * probed["time_base_den"] / probed["time_base_num"])

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import av
 
 from vbuild.errors import MediaError
 from vbuild.media.encode import Encoded, decode_time
+from vbuild.media.files import sound, timed
+from vbuild.media.line import Line, shown_at
+from vbuild.media.reader import seekable
 from vbuild.media.soundtrack import soundtrack
 
 if TYPE_CHECKING:
@@ -30,9 +34,6 @@ GAP = 4.0
 
 EARLIER = (0.0, 1.0, 4.0, 16.0, 64.0)
 """Seconds by which a seek steps back when it landed behind its target."""
-
-UNSOUGHT = frozenset(("mpeg", "mpegvideo", "h264", "hevc"))
-"""Containers that cannot be sought by time: they are read from the start."""
 
 MARGIN = 1.0
 """Seconds of sound before and behind the pictures of a clip that are given with them."""
@@ -55,13 +56,15 @@ class Extract:
     """Frames of the clip."""
     reached: int = -(1 << 62)
     """The last time that is copied: what is shown before it is copied too, so that there is no hole."""
+    first: int | None = None
+    """The time of the first frame of the clip."""
     done: bool = False
     ahead: list[Packet[Any]] = field(default_factory=list)
     """Packets of frames behind the clip, which are copied only if a frame of the clip comes after them."""
 
     def see(self, packet: Packet[Any]) -> None:
         """The next packet of the picture, in order of decoding; the first is a keyframe."""
-        pts, end = _time(packet), max(self.end_pts, self.reached)
+        pts, end = shown_at(packet), max(self.end_pts, self.reached)
         if self.key is None:
             self.key = pts
         self.done = self.done or (packet.dts is not None and packet.dts >= end)
@@ -69,12 +72,19 @@ class Extract:
             return
         self.ahead.append(packet)
         if pts < end:
-            self.frames += self.start_pts <= pts < self.end_pts
-            self.reached = max([self.reached, *map(_time, self.ahead)])
+            if self.start_pts <= pts < self.end_pts:
+                self.frames, self.first = self.frames + 1, min(pts, pts if self.first is None else self.first)
+            self.reached = max([self.reached, *map(shown_at, self.ahead)])
             for sink in self.sinks:
                 for waiting in self.ahead:
                     sink.packet(waiting)
             self.ahead.clear()
+
+    @property
+    def pictures(self) -> int:
+        """Pictures of the clip: the one that stands when it begins, and those that come in it."""
+        stands = self.key is not None and self.key < self.start_pts and self.first != self.start_pts
+        return self.frames + stands
 
     def hear(self, packet: Packet[Any]) -> None:
         """A packet of sound near the clip."""
@@ -82,11 +92,11 @@ class Extract:
             sink.packet(packet)
 
 
-def _packets(container: InputContainer, video: VideoStream, start: int) -> Iterator[Packet[Any]]:
+def _packets(container: InputContainer, video: VideoStream, start: int, *, through: bool) -> Iterator[Packet[Any]]:
     """Packets of picture and sound from a keyframe at or before `start`, or from the beginning of the file."""
     base = _base(video)
-    wanted = [video, *container.streams.audio[:1]]
-    far = (start - (video.start_time or 0)) * base > GAP and container.format.name not in UNSOUGHT
+    wanted = timed(container, video)
+    far = (start - (video.start_time or 0)) * base > GAP and not through and seekable(container, video)
     for seconds in EARLIER if far else ():
         container.seek(start - round(seconds / base), stream=video, backward=True)
         held = []
@@ -95,7 +105,7 @@ def _packets(container: InputContainer, video: VideoStream, start: int) -> Itera
             held.append(packet)
             if packet.stream is video and packet.is_keyframe:
                 break
-        if held and held[-1].stream is video and _time(held[-1]) <= start:
+        if held and held[-1].stream is video and shown_at(held[-1]) <= start:
             yield from held
             yield from packets
             return
@@ -105,8 +115,9 @@ def _packets(container: InputContainer, video: VideoStream, start: int) -> Itera
 
 
 def _demuxed(container: InputContainer, streams: Sequence[Any]) -> Iterator[Packet[Any]]:
+    line = Line(container)
     try:
-        for packet in container.demux(list(streams)):
+        for packet in map(line.moved, container.demux(list(streams))):
             if packet.size and not packet.is_discard and (packet.pts is not None or packet.dts is not None):
                 yield packet
     except av.FFmpegError:
@@ -121,13 +132,15 @@ class Extraction:
     next.
     """
 
-    def __init__(self, container: InputContainer, stream: int, clips: Sequence[Extract]) -> None:
+    def __init__(
+        self, container: InputContainer, stream: int, clips: Sequence[Extract], *, through: bool = False
+    ) -> None:
         video = container.streams[stream]
         assert isinstance(video, av.VideoStream)
         self.video, self.base = video, _base(video)
-        self.sounds = len(container.streams.audio) > 0
+        self.sounds = sound(container) is not None
         self.clips, self.waiting, self.active = clips, list(clips), list[Extract]()
-        self.packets = _packets(container, video, clips[0].start_pts)
+        self.packets = _packets(container, video, clips[0].start_pts, through=through)
         self.group: list[Packet[Any]] = []
         """The packets since the last keyframe."""
         self.sound: list[Packet[Any]] = []
@@ -146,14 +159,14 @@ class Extraction:
             elif packet.pts is not None:
                 self._hear(packet)
             self.active = [each for each in self.active if not self._over(each)]
-        return wanted.frames
+        return wanted.pictures
 
     def _over(self, clip: Extract) -> bool:
         end = max(clip.end_pts, clip.reached) * self.base + MARGIN
         return clip.done and (not self.sounds or self.heard >= end or self.seen >= end + PATIENCE)
 
     def _see(self, packet: Packet[Any]) -> None:
-        pts = _time(packet)
+        pts = shown_at(packet)
         self.seen = max(self.seen, pts * self.base)
         if packet.is_keyframe:
             self._open(pts)
@@ -190,9 +203,9 @@ class Extraction:
 class ClipCopier:
     """Takes a clip's packets and writes a file: mp4, or Matroska for pictures that have no place in mp4."""
 
-    def __init__(self, stem: Path, *, start: float, sound: bool = True) -> None:
+    def __init__(self, stem: Path, *, start: float, duration: float, sound: bool = True) -> None:
         """`stem` is the file's path without its suffix, `start` the clip's start in seconds of the source's clock."""
-        self.stem, self.start, self.wants_sound = stem, start, sound
+        self.stem, self.start, self.duration, self.wants_sound = stem, start, duration, sound
         self.video: list[Packet[Any]] = []
         self.sound: list[Packet[Any]] = []
 
@@ -212,16 +225,18 @@ class ClipCopier:
         base, codec = _base(source), source.codec_context.codec.canonical_name
         kind = "mp4" if codec in MP4 else "matroska"
         path = self.stem.with_suffix(".mp4" if kind == "mp4" else ".mkv")
-        times = sorted(map(_time, self.video))
-        step = max(1, round((times[-1] - times[0]) / max(1, len(times) - 1))) if len(times) > 1 else 1
-        end = times[-1] + max(self.video[-1].duration or 0, step if not self.video[-1].duration else 0)
+        times = sorted(map(shown_at, self.video))
+        # the last picture lasts until the clip ends, if it is not behind that, only there for others
+        end = round((self.start + self.duration) / base)
+        if end <= times[-1]:
+            end = times[-1] + max(max(self.video, key=shown_at).duration or 0, 1)
         seconds = float((end - times[0]) * base)
         options = {"fflags": "+bitexact"} | ({"movflags": "+faststart"} if kind == "mp4" else {})
         with av.open(str(path), "w", format=kind, options=options) as container:
             stream = container.add_stream_from_template(source)
-            sound = soundtrack(container, self.sound, times[0] * base, seconds)
-            own = _moved(self.video, times, stream)
-            for packet in sorted([*own, *sound.packets], key=decode_time):
+            added = soundtrack(container, self.sound, times[0] * base, seconds)
+            own = _moved(self.video, times, end, stream)
+            for packet in sorted([*own, *added.packets], key=decode_time):
                 container.mux(packet)
         return path, Encoded(
             frames=len(times),
@@ -231,30 +246,25 @@ class ClipCopier:
             start=float(times[0] * base) - self.start,
             duration=seconds,
             codec=codec,
-            audio=sound.codec,
+            audio=added.codec,
         )
 
 
-def _moved(packets: Sequence[Packet[Any]], times: Sequence[int], stream: Any) -> list[Packet[Any]]:
+def _moved(packets: Sequence[Packet[Any]], times: Sequence[int], end: int, stream: Any) -> list[Packet[Any]]:
     """Copies of packets, in order of decoding, for another file, their times (`times`, sorted) counted from the first.
 
     Times of decoding are made anew, for Matroska has none: those of presentation in order, early enough for each.
     """
-    early = max(time - _time(packet) for time, packet in zip(times, packets, strict=True))
+    early = max(time - shown_at(packet) for time, packet in zip(times, packets, strict=True))
     made = []
+    until = dict(pairwise([*times, end]))
     for time, packet in zip(times, packets, strict=True):
         own = av.Packet(bytes(packet))
-        own.time_base, own.duration, own.is_keyframe = packet.time_base, packet.duration, packet.is_keyframe
-        own.pts, own.dts, own.stream = _time(packet) - times[0], time - early - times[0], stream
+        own.time_base, own.is_keyframe = packet.time_base, packet.is_keyframe
+        own.duration = until[shown_at(packet)] - shown_at(packet)
+        own.pts, own.dts, own.stream = shown_at(packet) - times[0], time - early - times[0], stream
         made.append(own)
     return made
-
-
-def _time(packet: Packet[Any]) -> int:
-    """When a packet is presented; where the container does not say, when it is decoded."""
-    time = packet.dts if packet.pts is None else packet.pts
-    assert time is not None
-    return time
 
 
 def _base(stream: VideoStream) -> Fraction:

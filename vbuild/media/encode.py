@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from vbuild import digest
 from vbuild.errors import MediaError, UsageError
 from vbuild.media.colours import Planes, describe
 from vbuild.media.files import said
+from vbuild.media.line import shown_at
 from vbuild.media.options import ENCODERS, Limits
 from vbuild.media.soundtrack import soundtrack
 
@@ -79,9 +81,9 @@ def _avx512() -> bool:
 class ClipEncoder:
     """Takes a clip's frames and packets of sound and writes an mp4 file.
 
-    Picture and sound are moved by one time, that of the first frame, so they stay in step. Frames keep their own
-    distances. One thread a clip: x264's output depends on the number of threads. Held are the clip's encoded packets
-    and two frames; and, where sound is made AAC, its samples.
+    Picture and sound are moved by one time, that of the clip's start, so they stay in step; the first frame is shown
+    from there, the last until the clip ends, and all others come at their own times. One thread a clip: x264's output
+    depends on the number of threads. Held are the clip's encoded packets, and, where sound is made AAC, its samples.
     """
 
     def __init__(
@@ -90,34 +92,31 @@ class ClipEncoder:
         *,
         codec: str,
         options: Mapping[str, str],
+        start: float,
         duration: float,
+        fps: float | None,
         limits: Limits = Limits(),  # noqa: B008  frozen
     ) -> None:
-        self.codec, self.options, self.duration, self.limits = codec, options, duration, limits
+        """`start` is the clip's, in seconds of the source's clock, `fps` the source's rate, None if it has none."""
+        self.codec, self.options, self.start, self.duration, self.limits = codec, options, start, duration, limits
+        most = fps or 1 / duration
+        self.rate = ENCODERS[codec].rate(most if limits.frames is None else min(most, limits.frames / duration))
         self.container = av.open(
             str(path), "w", format="mp4", options={"movflags": "+faststart", "fflags": "+bitexact"}
         )
         self.video: VideoStream | None = None
-        self.first: VideoFrame | None = None
+        self.base = Fraction(1)
         self.planes = Planes()
         self.packets: list[Packet[Any]] = []
         self.sound: list[Packet[Any]] = []
         self.frames = 0
         self.slot = -1
-        self.start = 0.0
-        self.last_pts = self.seen_pts = self.step = 0
 
     def frame(self, frame: VideoFrame, time: float) -> None:
-        """One frame, `time` seconds from the clip's start. The first waits for the second, which tells the rate."""
-        if self.first is None:
-            self.first, self.start, self.seen_pts = frame, time, _pts(frame)
-            self._wanted(time)
-            return
-        if self.video is None:
-            self._open(self.first, _pts(frame) - _pts(self.first))
-        self.seen_pts = _pts(frame)
+        """One frame, `time` seconds from the clip's start."""
+        stream = self._open(frame) if self.video is None else self.video
         if self._wanted(time):
-            self._encode(frame)
+            self._encode(frame, stream, round(time / self.base) if self.frames else 0)
 
     def _wanted(self, time: float) -> bool:
         """Whether a frame is among those that the limit lets through: the first of each of so many even parts."""
@@ -132,12 +131,11 @@ class ClipEncoder:
         """One packet of sound, with the source's times."""
         self.sound.append(packet)
 
-    def _open(self, first: VideoFrame, step: int) -> None:
-        """Opens the encoder for frames like the first, `step` ticks apart, and encodes the first."""
-        base = _base(first)
-        rate = Fraction(1 / (step * base)).limit_denominator(100_000)
+    def _open(self, first: VideoFrame) -> VideoStream:
+        """Opens the encoder for frames like the first."""
+        base = self.base = _base(first)
         try:
-            stream = self.container.add_stream(self.codec, rate=rate, options=steady(self.codec, self.options))
+            stream = self.container.add_stream(self.codec, rate=self.rate, options=steady(self.codec, self.options))
         except (av.FFmpegError, ValueError) as error:
             raise MediaError(f"{self.codec}: this encoder is not in the installed av ({said(error)})") from error
         assert isinstance(stream, av.VideoStream)
@@ -148,17 +146,14 @@ class ClipEncoder:
         context.thread_count = 1
         describe(context, self.planes.convert(first, (stream.width, stream.height)))
         context.flags |= Flags.bitexact
-        self.video, self.step = stream, step
-        self._encode(first)
+        self.video = stream
+        return stream
 
-    def _encode(self, frame: VideoFrame) -> None:
+    def _encode(self, frame: VideoFrame, stream: VideoStream, time: int) -> None:
         """Encodes a frame under the clip's clock; the frame is shared, so it is left as it was."""
-        stream = self.video
-        assert stream is not None
-        assert self.first is not None
         made = self.planes.convert(frame, (stream.width, stream.height))
-        pts, kind, self.last_pts = _pts(frame), frame.pict_type, _pts(frame)
-        made.pts, made.pict_type = pts - _pts(self.first) if frame is not self.first else 0, PictureType.NONE
+        pts, kind = frame.pts, frame.pict_type
+        made.pts, made.pict_type = time, PictureType.NONE
         try:
             self.packets += stream.encode(made)
         except av.FFmpegError as error:
@@ -169,40 +164,36 @@ class ClipEncoder:
 
     def close(self) -> Encoded:
         """Ends the file. Raises MediaError if no frame came."""
-        if self.first is None:
+        stream = self.video
+        if stream is None:
             self.container.close()
             raise MediaError("no frame came to be encoded")
-        if self.video is None:
-            self._open(self.first, max(1, round(self.duration / _base(self.first))))
-        stream = self.video
-        assert stream is not None
         self.packets += stream.encode(None)
-        for packet in self.packets:
-            packet.duration = packet.duration or self.step
-        end = self.seen_pts + self.step
-        if self.packets:
-            self.packets[-1].duration = end - self.last_pts
-        base, seconds = _base(self.first), self.duration - self.start
-        audio = soundtrack(self.container, self.sound, _pts(self.first) * base, seconds)
+        self._last()
+        audio = soundtrack(self.container, self.sound, round(self.start / self.base) * self.base, self.duration)
         for packet in sorted([*self.packets, *audio.packets], key=decode_time):
             self.container.mux(packet)
         self.container.close()
-        shown = float((end - _pts(self.first)) * base)
         return Encoded(
             frames=self.frames,
             width=stream.width,
             height=stream.height,
-            fps=self.frames / shown,
-            start=self.start,
-            duration=shown,
+            fps=self.frames / self.duration,
+            start=0.0,
+            duration=self.duration,
             codec=stream.codec.canonical_name,
             audio=audio.codec,
         )
 
-
-def _pts(frame: VideoFrame) -> int:
-    assert frame.pts is not None
-    return frame.pts
+    def _last(self) -> None:
+        """Each picture lasts until the next, in order of presentation, and the last until the clip ends."""
+        end = max(round(self.duration / self.base), 1)
+        shown = sorted(shown_at(packet) for packet in self.packets)
+        until = dict(pairwise([*shown, max(end, shown[-1] + 1)]))
+        for packet in self.packets:
+            packet.duration = until[shown_at(packet)] - shown_at(packet)
+        # a file of mp4 lasts as long as its last packet, in order of decoding, says
+        self.packets[-1].duration = max(end - shown_at(self.packets[-1]), 1)
 
 
 def _base(frame: VideoFrame) -> Fraction:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
 
 from vbuild.errors import UsageError
@@ -37,18 +38,24 @@ class Encoder:
     fixed: Mapping[str, str] = field(default_factory=dict)
     by_quality: Mapping[str, str] = field(default_factory=dict)
     """What it needs beside the option of constant quality."""
+    fastest: int = 1000
+    """Frames a second that it takes at most."""
+
+    def rate(self, fps: float) -> Fraction:
+        """The rate that it is told of footage of so many frames a second: within what it takes, and one at least."""
+        return Fraction(min(max(fps, 1.0), self.fastest)).limit_denominator(1001)
 
 
 X264_EFFORTS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
 
 ENCODERS: Mapping[str, Encoder] = {
     "libx264": Encoder("crf", 51, 23, "preset", X264_EFFORTS, "medium"),
-    "libopenh264": Encoder(None, 0, None, None, (), None),
+    "libopenh264": Encoder(None, 0, None, None, (), None, fastest=60),
     "h264_nvenc": Encoder("cq", 51, 23, "preset", tuple(f"p{n}" for n in range(1, 8)), "p4", {"rc": "vbr"}, {"b": "0"}),
     "libvpx-vp9": Encoder(
         "crf", 63, 31, "cpu-used", tuple(map(str, range(9))), "4", {"deadline": "good", "row-mt": "1"}, {"b": "0"}
     ),
-    "libsvtav1": Encoder("crf", 63, 35, "preset", tuple(map(str, range(14))), "8"),
+    "libsvtav1": Encoder("crf", 63, 35, "preset", tuple(map(str, range(14))), "8", fastest=240),
 }
 
 SETS: Mapping[str, Mapping[str, Mapping[str, str]]] = {

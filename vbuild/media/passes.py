@@ -52,7 +52,7 @@ def footage(
     if not cuts:
         return
     with ExitStack() as files:
-        copies = _copies(path, stream, cuts, files)
+        copies = _copies(path, stream, cuts, files, through=through)
         if copies is not None and not _decodes(cuts):
             yield from (Taken(n, {}, copies.upto(n), None) for n in range(len(cuts)))
             return
@@ -65,13 +65,13 @@ def footage(
             yield taken
 
 
-def _copies(path: str, stream: int, cuts: Sequence[Cut], files: ExitStack) -> Extraction | None:
+def _copies(path: str, stream: int, cuts: Sequence[Cut], files: ExitStack, *, through: bool) -> Extraction | None:
     """The way of packets beside that of frames, if any sink wants packets: to read them costs next to nothing."""
     sinks = [[sink for request, sink in cut.sinks.values() if isinstance(request, Packets)] for cut in cuts]
     if not any(sinks):
         return None
     clips = [Extract(cut.start_pts, cut.end_pts, own) for cut, own in zip(cuts, sinks, strict=True)]
-    return Extraction(files.enter_context(opened(path)), stream, clips)
+    return Extraction(files.enter_context(opened(path)), stream, clips, through=through)
 
 
 def _decodes(cuts: Sequence[Cut]) -> bool:

@@ -213,8 +213,10 @@ def _video(container: InputContainer, stream: VideoStream, first: VideoFrame, sc
     pts = list(spans)
     deltas = [b - a for a, b in pairwise(pts)]
     usual = round(statistics.median(deltas)) if deltas else 0
-    last = spans[pts[-1]] if spans[pts[-1]] * TRUE >= usual else usual
-    last = last or _tick_of(stream, base)
+    last = spans[pts[-1]]
+    # in mp4 what others are decoded behind says when they are decoded, not how long it is shown
+    false = last * TRUE < usual or (pts[-1] != scan.pts[-1] and last > 2 * usual > 0)
+    last = (usual if false else last) or _tick_of(stream, base)
     start, end = pts[0], pts[-1] + max(last, 1)
     duration = float((end - start) * base)
     context = stream.codec_context

@@ -49,9 +49,18 @@ PREROLL = 0.3
 """Seconds of sound before a clip that its encoder may want."""
 
 
-def sought(container: str, codec: str) -> bool:
-    """Whether a file may be begun at a keyframe in its middle, by FFmpeg's names of its container and its codec."""
-    return container in SOUGHT and codec in EXACT
+def sought(container: str, codec: str, pixels: str) -> bool:
+    """Whether a file may be begun in its middle, by FFmpeg's names of its container, codec and pixel format.
+
+    Of full chroma in h264 FFmpeg learns from the first packet alone by which x264 it was made, which it decodes by.
+    """
+    return container in SOUGHT and codec in EXACT and not (codec == "h264" and pixels.startswith(("yuv444", "gbr")))
+
+
+def seekable(container: InputContainer, stream: av.VideoStream) -> bool:
+    """The same of an open file."""
+    context = stream.codec_context
+    return sought(container.format.name, context.codec.canonical_name, context.pix_fmt or "")
 
 
 @dataclass(frozen=True)
@@ -142,7 +151,7 @@ class Reader:
 
         Where the pixels behind a seek would not be those of a decode from the start, it reads on.
         """
-        if self.through or not sought(self.container.format.name, self.stream.codec_context.codec.canonical_name):
+        if self.through or not seekable(self.container, self.stream):
             return
         early = 0.0 if self.silent and not self.decode.deinterlace else 1.0
         for seconds in (early, *EARLIER):

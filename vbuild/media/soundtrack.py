@@ -59,11 +59,13 @@ def _copied(
     container: OutputContainer, source: AudioStream, packets: Sequence[Packet[Any]], base: Fraction, seconds: float
 ) -> Soundtrack:
     """Packets as they are, with one before the first for the decoder to start on; an edit list hides it."""
-    kept = []
+    kept: list[Packet[Any]] = []
     for packet in packets:
         assert packet.pts is not None
         time, span = packet.pts * packet.time_base - base, (packet.duration or 0) * packet.time_base
-        if time + 2 * span > 0 and time < seconds:
+        # where a clock jumped, sound may overlap
+        on = not kept or packet.pts >= (kept[-1].pts or 0) + (kept[-1].duration or 1) / 2
+        if on and time + 2 * span > 0 and time < seconds:
             kept.append(packet)
     if not kept:
         return Soundtrack()

@@ -48,7 +48,7 @@ COVERS = {
         "vectors",
     ),
     "deinterlace": ("reader", "line", "graphs", "files"),
-    "encode": ("encode", "colours", "graphs", "options", "soundtrack", "sound", "copying", "files"),
+    "encode": ("encode", "line", "colours", "graphs", "options", "soundtrack", "sound", "copying", "files"),
     "preview": ("preview",),
     "stills": ("stills", "images", "colours", "graphs"),
     "loudness": ("loudness",),

@@ -28,7 +28,8 @@ HELD = 110
 class Transcode(Stage):
     """Each clip as a file of its own: encoded, or copied as it stands from the keyframe before it.
 
-    Encoded: an mp4, cut to the frame, frames at their own times, sound in step; every encoder's codec plays in mp4.
+    Encoded: an mp4 that lasts as long as the clip: it begins with the picture that stands then, the last lasts to the
+    end, all others come at their own times, sound in step; every encoder's codec plays in mp4.
     Copied (`codec: copy`): no picture is decoded, so the file begins on the last keyframe at or before the clip and
     ends with the last frame that one of the clip needs; `start` (seconds from the clip's start to the file's first
     frame), `duration` and `frames` say what it holds. An mp4, but Matroska for pictures that have no place in mp4.
@@ -135,13 +136,15 @@ class Transcode(Stage):
         assert clip.scratch is not None
         stem = clip.scratch / uuid4().hex
         if self.codec == "copy":
-            return Copying(ClipCopier(stem, start=clip.start, sound=self.sound))
+            return Copying(ClipCopier(stem, start=clip.start, duration=clip.duration, sound=self.sound))
         path = stem.with_suffix(".mp4")
         encoder = ClipEncoder(
             path,
             codec=self.codec,
             options=self._options(clip.bitrate),
+            start=clip.start,
             duration=clip.duration,
+            fps=clip.fps,
             limits=self._limits(),
         )
         return Encoding(path, encoder)
