@@ -99,9 +99,9 @@ def _named(uri):
 
 
 def relative(tables):
-    """Tables in which a blob is told by its name, wherever its store lies, and a failure whenever it came."""
+    """Tables in which a blob is told by its name, wherever its store lies, and a failure however it came."""
     for row in tables["failures"].values():
-        del row["created"], row["attempts"]
+        del row["created"], row["attempts"], row["trace"]
     for row in tables["clips"].values():
         row |= {c: _named(v) for c, v in row.items() if c.endswith("_uri")}
     return tables
