@@ -180,3 +180,31 @@ class Loop(made.Word):
     """A stage that reads what reads it."""
 
     reads: ClassVar = {"": ("",)}
+
+
+@pytest.mark.parametrize(
+    ("stages", "said"),
+    [
+        ({"tone": made.Tone(), "tone_mean": made.Pack()}, None),
+        (
+            {"tone": made.Tone(), "tone_step": made.Length(of="tone_word"), "tone_word": made.Word(of="tone")},
+            "'tone_step' too",
+        ),
+        (
+            {
+                "pack": made.Pack(),
+                "pack_uri": made.Length(of="word"),
+                "word": made.Word(of="tone"),
+                "tone": made.Tone(),
+            },
+            "'pack_uri' too",
+        ),
+    ],
+)
+def test_two_stages_that_write_one_column_are_refused(stages, said):
+    """By a plan, whichever names and fields make it up; the parts of a blob count."""
+    if said is None:
+        assert order(stages)
+        return
+    with pytest.raises(UsageError, match=said):
+        order(stages)

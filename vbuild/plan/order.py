@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
 from vbuild.check import hint
+from vbuild.config import TAKEN
 from vbuild.errors import UsageError
 from vbuild.media.versions import DEINTERLACE
 from vbuild.plan.predicate import Predicate, columns_read, ordering_columns
@@ -222,11 +223,17 @@ def _wire(path: str, stage: Stage, known: Mapping[str, Mapping[str, str]]) -> In
 
 
 def _types(instances: Iterable[Instance]) -> dict[str, str]:
-    """Every column that a predicate or an order may name, with its type."""
-    types = dict(BASE)
+    """Every column that a predicate or an order may name, with its type. Raises UsageError for one of two writers."""
+    types, writers = dict(BASE), dict.fromkeys([*BASE, *TAKEN], "every dataset")
     for instance in instances:
         for name, (_, kind) in instance.columns.items():
-            types |= {name + part: t for part, t in parts(kind).items()}
+            for part, t in parts(kind).items():
+                other = writers.setdefault((name + part).lower(), instance.name)
+                if other != instance.name:
+                    raise UsageError(
+                        f"stages.{instance.name}: {other} writes the column {name + part!r} too; rename it"
+                    )
+                types[name + part] = t
     return types
 
 
