@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TYPE_CHECKING
 
+from vbuild.config import SETTLED
 from vbuild.errors import TooManyFailuresError
 from vbuild.executor.faults import Failure
 from vbuild.executor.work import Done
@@ -36,9 +37,6 @@ class Step:
 
 Steps = Generator[Step, None, None]
 """A shard on its way: it goes on when a step is done and committed."""
-
-SETTLED = 20
-"""Actions that have run before the share of those that failed says anything."""
 
 
 @dataclass(frozen=True)
