@@ -175,7 +175,7 @@ def _rewritten(argument: str, *, sweep: bool) -> str:
     if bare == "dataset":
         names = [value] if value.startswith(("[", "'", '"')) else value.split(",")
         return f"+dataset={','.join(map(_quoted, names))}"
-    if TEXTS.fullmatch(bare) or (bare in LITERAL and not sweep):
+    if TEXTS.fullmatch(bare) or (bare in LITERAL and not (sweep and "," in value)):
         value = _quoted(value)
     if bare == key and "@" not in key and ("." in key or key in SCALARS):
         key = f"++{key}"
@@ -184,9 +184,10 @@ def _rewritten(argument: str, *, sweep: bool) -> str:
 
 def _quoted(value: str) -> str:
     """A value in quotes, unless it is quoted, a list, null or empty."""
-    if value in ("", "null", "???") or value[0] in "'\"[":
+    if value in ("", "null", "???") or (len(value) > 1 and value[0] + value[-1] in ("''", '""', "[]")):
         return value
-    return "'" + re.sub(r"(\\*)'", r"\1\1\\'", value) + "'"
+    escaped = re.sub(r"(\\*)('|\Z)", lambda part: part[1] * 2 + part[2].replace("'", "\\'"), value)
+    return f"'{escaped}'"
 
 
 def _placed(arguments: list[str]) -> list[str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
+from vbuild import places, uris
 from vbuild.check import hint, into, join
 from vbuild.errors import UsageError
 from vbuild.stage import Decode, Stage, Windows, knob
@@ -203,6 +204,7 @@ def checked(data: Mapping[str, Any], *, declared: str) -> Config:
             name: _sql(value, f"where.{name}") for name, value in _group(data, "where").items() if value is not None
         },
         "split": _stage(data.get("split"), "split"),
+        **{key: uris.folder(data[key], key) for key in ("store", "output") if isinstance(data.get(key), str)},
     }
     for kind in ("stages", "where"):
         for name in known[kind]:
@@ -311,10 +313,14 @@ def _is_stage(value: Any) -> bool:
 
 
 def settled(config: Config) -> dict[str, Any]:
-    """A configuration less its knobs as plain data: what a build may depend on."""
+    """A configuration less its knobs as plain data: what a build may depend on.
+
+    The store is named from the dataset's folder, which holds this, and the folder is not, so that both may be moved.
+    """
     plain = _plain(config)
     assert isinstance(plain, dict)
-    return plain
+    del plain["output"]
+    return {**plain, "store": places.told(config.store, config.output / config.name)}
 
 
 def _plain(value: Any) -> Any:

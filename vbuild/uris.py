@@ -9,16 +9,19 @@ import stat
 import time
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
 from vbuild import digest
-from vbuild.errors import SourceError, foreign
+from vbuild.errors import SourceError, UsageError, foreign
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from tarfile import TarInfo
 
 REMOTE = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+
+UNNAMED = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 TAGS = ("ETag", "etag", "md5Hash", "generation", "Content-MD5", "LastModified", "Last-Modified", "mtime", "updated")
 """Under which names file systems tell what changes with a file's content."""
@@ -59,6 +62,26 @@ def parts(uri: str) -> tuple[str, str | None]:
 def is_path(uri: str) -> bool:
     """Whether it is a file of its own on this machine."""
     return not is_remote(uri) and parts(uri)[1] is None
+
+
+def folder(text: str, key: str) -> Path:
+    """The folder of this machine that a key names, from the root on.
+
+    Raises UsageError for one elsewhere, and for a name that Lance takes for none.
+    """
+    path = text.removeprefix("file://")
+    if not path:
+        raise UsageError(f"{key}={text!r}: a path is expected")
+    if is_remote(path):
+        scheme = path.partition("://")[0]
+        raise UsageError(f"{key}={path}: no {key} can be on {scheme}:// yet; give a folder of this machine")
+    try:
+        whole = Path(path).expanduser().absolute()
+    except RuntimeError as error:
+        raise UsageError(f"{key}={path}: {error}; begin it with ./ if ~ is part of a name") from error
+    if UNNAMED.search(str(whole)):
+        raise UsageError(f"{key}={str(whole)!r}: Lance writes to no path that holds control characters or no UTF-8")
+    return whole
 
 
 def filesystem(uri: str) -> tuple[Any, str]:

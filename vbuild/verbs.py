@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from vbuild import uris
 from vbuild.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 
 class Parser(argparse.ArgumentParser):
@@ -42,12 +43,12 @@ def parsed(found: Parser, arguments: Sequence[str]) -> argparse.Namespace:
 
 def store_of(found: argparse.Namespace) -> Path:
     """The store that was asked for, whether it is there or not."""
-    return Path(found.store or os.environ.get("VBUILD_STORE", "cache")).expanduser().absolute()
+    return uris.folder(found.store or os.environ.get("VBUILD_STORE", "cache"), "store")
 
 
 def output_of(found: argparse.Namespace) -> Path:
     """The folder of databases that was asked for."""
-    return Path(found.output).expanduser().absolute() if found.output else store_of(found) / "datasets"
+    return uris.folder(found.output, "output") if found.output else store_of(found) / "datasets"
 
 
 def positive(text: str) -> int:

@@ -17,7 +17,7 @@ def test_a_video_s_frames_stand_in_the_table_of_videos(tmp_path):
     project.put("a.mp4", source)
     project.build()
     (row,) = project.rows("videos").values()
-    assert [number_of(cv2.imread(uri)) for uri in row["cover_uri"]] == [0, 10, 15, 20]
+    assert [number_of(cv2.imread(str(project.store / uri))) for uri in row["cover_uri"]] == [0, 10, 15, 20]
     assert row["cover_role"] == ["1 fps", "1 fps", "middle", "1 fps"]
     project.split = FixedStride(length=1.5, min=0.5)
     report = project.build()

@@ -13,7 +13,6 @@ from vbuild.dataset.target import Group, Index, Target
 from vbuild.plan.items import BASE_SCHEMA, NOBODY, State, base_columns, hexed
 from vbuild.plan.order import BASE, owner
 from vbuild.plan.predicate import Predicate
-from vbuild.store.actions import BLOBS
 
 if TYPE_CHECKING:
     from vbuild.build.columns import Everything
@@ -67,14 +66,13 @@ def _base(clips: Everything) -> Group:
 
 
 def _instance(clips: Everything, instance: Instance) -> Group:
-    """What one stage wrote. Blobs are shown as paths, so the store's place is part of the digest."""
-    shelf, root = clips.session.shelf, str(clips.session.config.store)
+    """What one stage wrote."""
+    shelf = clips.session.shelf
     writes = instance.stage.writes
     schema = pa.schema(columns_of(instance))
-    head = tuple(writes) if BLOBS.isdisjoint(writes.values()) else (root, *writes)
 
     def digests(c: Items) -> np.ndarray:
-        found = digest.inputs(head, shelf.digests(c, instance.name, writes)).copy()
+        found = digest.inputs(tuple(writes), shelf.digests(c, instance.name, writes)).copy()
         found[c.states(instance.name) != State.DONE] = NOBODY[0]
         return found
 

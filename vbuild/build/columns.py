@@ -13,7 +13,7 @@ from vbuild.plan.items import readable
 from vbuild.plan.order import column, parts
 from vbuild.store.actions import BLOBS, arrow_type
 from vbuild.store.actions import fields as stored_fields
-from vbuild.store.blobs import cited
+from vbuild.store.blobs import cited, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from vbuild.build.session import Session
     from vbuild.plan.items import Items
     from vbuild.plan.order import Instance
-    from vbuild.store.blobs import Blobs
 
 
 @dataclass(frozen=True)
@@ -74,13 +73,13 @@ def written(session: Session, items: Items, instance: Instance, rows: np.ndarray
     for name, kind in stored.items():
         part = name[name.rfind("_") :] if kind in BLOBS else ""
         values = table[name]
-        columns.append(located(values, session.blobs) if part == "_uri" else readable(values, kind, part))
+        columns.append(located(values) if part == "_uri" else readable(values, kind, part))
     return pa.table(columns, names=[f.name for f in columns_of(instance)])
 
 
-def located(uris: pa.ChunkedArray, blobs: Blobs) -> pa.ChunkedArray:
-    """Blobs as the paths of their files."""
-    cells = [None if cell is None else [str(blobs.path(uri)) for uri in cited(cell)] for cell in uris.to_pylist()]
+def located(uris: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Blobs as the dataset names them."""
+    cells = [None if cell is None else list(map(shown, cited(cell))) for cell in uris.to_pylist()]
     if pa.types.is_list(uris.type):
         return pa.chunked_array([pa.array(cells, uris.type)])
     return pa.chunked_array([pa.array([cell and cell[0] for cell in cells], uris.type)])

@@ -7,9 +7,10 @@ import json
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from vbuild import stops
+from vbuild import places, stops
 from vbuild.build.failing import failing, firsts
 from vbuild.build.session import Session
 from vbuild.build.tables import targets
@@ -26,7 +27,6 @@ from vbuild.versions import machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from vbuild.config import Config
     from vbuild.report import Progress
@@ -91,7 +91,8 @@ class Run:
             report.tables, report.changed, report.build = committed.versions, committed.changed, committed.build
         report.seconds = time.perf_counter() - began
         report.up_to_date = not (report.build or self.undone or any(stage.ran for stage in report.stages))
-        (self.folder / "report.json").write_text(json.dumps(dataclasses.asdict(report), indent=1))
+        said = {**dataclasses.asdict(report), "folder": places.told(Path(report.folder), session.config.store)}
+        (self.folder / "report.json").write_text(json.dumps(said, indent=1))
         return report
 
     @property

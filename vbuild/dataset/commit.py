@@ -103,7 +103,7 @@ def commit(folder: Path, targets: Sequence[Target], build: Mapping[str, Any]) ->
 def record(folder: Path, versions: Mapping[str, int], build: Mapping[str, Any]) -> None:
     """Adds a build to `builds`, which is the commit, when each table's version bears its tag."""
     for name, version in versions.items():
-        lance.dataset(str(folder / f"{name}.lance")).tags.create(build["id"], version)
+        lances.tag(folder / f"{name}.lance", build["id"], version)
     row = {name: json.dumps(value) if isinstance(value, Mapping) else value for name, value in build.items()}
     row["tables"] = json.dumps(versions)
     lances.append(folder / f"{BUILDS}.lance", pa.Table.from_pylist([row], schema=BUILDS_SCHEMA))

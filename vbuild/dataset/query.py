@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from vbuild import places
 from vbuild.check import hint
 from vbuild.dataset.commit import BUILDS, DIGESTS, last_build, read_build
 from vbuild.dataset.listing import find
 from vbuild.errors import DatasetError
 from vbuild.store import lances
+from vbuild.store.blobs import blob_columns
 
 if TYPE_CHECKING:
     from lancedb.table import LanceTable
@@ -30,18 +32,21 @@ NOISE = re.compile(
 
 
 def open(  # noqa: A001  the name that people expect: vbuild.open
-    name: str, *, store: str | Path = "cache", output: str | Path | None = None, build: str | None = None
+    name: str, *, store: str | Path | None = None, output: str | Path | None = None, build: str | None = None
 ) -> Dataset:
     """Opens a dataset as its last build left it, or as another build did.
 
     `name` is a dataset's, or that of the file that declares it if one dataset alone was built from it. Databases lie
-    in `output`, by default the store's `datasets`. Raises DatasetError if there is none, or no such build.
+    in `output`, by default the `datasets` of the store, `./cache`. Where a database lies elsewhere, it knows its store,
+    and `store` is for one that was moved away from it. Raises DatasetError if there is none, or no such build.
     """
-    folder = find(name, Path(output) if output is not None else Path(store) / "datasets")
+    if store is None and output is None:
+        store = "cache"
+    folder = find(name, Path(output if output is not None else Path(store or "", "datasets")).absolute())
     found = last_build(folder) if build is None else _named_build(folder, build)
     if found is None:
         raise DatasetError(f"dataset {name!r}: no build of it was finished; build it again")
-    return Dataset(folder.name, folder, found)
+    return Dataset(folder.name, folder, found, Path(store).absolute() if store is not None else None)
 
 
 def _named_build(folder: Path, build: str) -> dict[str, Any]:
@@ -56,8 +61,10 @@ def _named_build(folder: Path, build: str) -> dict[str, Any]:
 class Dataset:
     """A LanceDB database as one build left it. Its tables are `lancedb` tables; they read well without vbuild too."""
 
-    def __init__(self, name: str, folder: Path, build: dict[str, Any]) -> None:
+    def __init__(self, name: str, folder: Path, build: dict[str, Any], store: Path | None = None) -> None:
         self.name, self.folder, self.build = name, folder, build
+        self.store = store or places.found(build["config"]["store"], folder)
+        """Where the files lie that its `_uri` columns name."""
 
     @cached_property
     def _database(self) -> Any:
@@ -111,7 +118,8 @@ class Dataset:
 
         `text` ranks by BM25 (`_score`), `like` (a clip id) by cosine distance (`_distance`) of the column `vector`,
         by default the first embedding; both together by reciprocal ranks. Clips that were dropped are left out unless
-        `everything`. Without text and like, rows come in order of video and time. Raises DatasetError.
+        `everything`. Without text and like, rows come in order of video and time. Columns `_uri` hold whole paths here,
+        and in the tables paths in the store. Raises DatasetError.
         """
         condition = " AND ".join(f"({c})" for c in (None if everything else "kept", where) if c)
         column = self._vector(vector) if like else ""
@@ -128,7 +136,16 @@ class Dataset:
             raise self._explained(error, where) from error
         if like:
             found = found.filter(pc.not_equal(found["clip_id"], whole)).slice(0, limit)
+        for name in blob_columns(found.schema):
+            place, column = found.column_names.index(name), found[name]
+            found = found.set_column(place, name, pa.array(map(self._located, column.to_pylist()), column.type))
         return found.drop_columns([name for name in (DIGESTS,) if name in found.column_names])
+
+    def _located(self, cell: str | list[str] | None) -> str | list[str] | None:
+        """The paths of the files that a cell names."""
+        if isinstance(cell, list):
+            return [str(self.store / uri) for uri in cell]
+        return cell and str(self.store / cell)
 
     def _in_order(self, query: Any, limit: int) -> pa.Table:
         """The first clips by video and time: only what tells the order is read of all of them."""

@@ -13,7 +13,7 @@ import pyarrow as pa
 from vbuild.dataset import query
 from vbuild.dataset.listing import listing
 from vbuild.dataset.query import SCORES
-from vbuild.verbs import dataset_parser, output_of, parsed, positive
+from vbuild.verbs import dataset_parser, output_of, parsed, positive, store_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +38,8 @@ def search(arguments: Sequence[str]) -> str:
     parser.add_argument("--all", action="store_true", help="clips that were dropped, too")
     parser.add_argument("--format", choices=("table", "json", "csv"), default="table")
     found = parsed(parser, arguments)
-    dataset = query.open(found.name, output=output_of(found))
+    store = store_of(found) if found.store else None
+    dataset = query.open(found.name, store=store, output=output_of(found))
     text = " ".join(found.words) or None
     rows = dataset.search(text, where=found.where, like=found.like, limit=found.limit, everything=found.all)
     if found.format == "table":

@@ -18,7 +18,7 @@ from vbuild.errors import StoreError
 from vbuild.plan.order import column
 from vbuild.store import lances, roots, stamps
 from vbuild.store.actions import blob_fields, evict
-from vbuild.store.blobs import cited
+from vbuild.store.blobs import blob_columns, cited, named
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -104,8 +104,8 @@ def gc(store: Path, *, keep_builds: int = BUILDS_KEPT, older_than: timedelta = A
         swept.part("builds").add(0, keep=True, count=needed.builds)
         if not dry:
             stamps.bump(store)
-        named = _sweep_recipes(store, needed, cutoff, swept)
-        _sweep_blobs(store, named, young, swept)
+        told = _sweep_recipes(store, needed, cutoff, swept)
+        _sweep_blobs(store, told, young, swept)
         _sweep_folders(store, needed, young, swept)
         _sweep_failures(store, needed, cutoff, swept)
         _sweep_builds(needed, swept)
@@ -142,12 +142,10 @@ def _mark_build(folder: Path, build: Mapping[str, Any], needed: Needed) -> None:
         clips = lance.dataset(str(folder / "clips.lance"), version=build["tables"]["clips"])
     except (OSError, ValueError) as error:
         raise StoreError(f"{folder}: the clips of build {build['id']} cannot be read; see vbuild verify") from error
-    shown = {
-        name for name in clips.schema.names if name.endswith("_uri") and f"{name[:-4]}_digest" in clips.schema.names
-    }
+    shown = set(blob_columns(clips.schema))
     for name in shown:
         uris = clips.to_table(columns=[name], filter=f"`{name}` IS NOT NULL")[name].to_pylist()
-        needed.blobs.update("/".join(uri.rsplit("/", 2)[1:]) for cell in uris for uri in cited(cell))
+        needed.blobs.update(named(uri) for cell in uris for uri in cited(cell))
     for instance, recipe in build["recipes"].items():
         needed.recipes.add(recipe["id"])
         told = {name for name in shown if name == f"{instance}_uri" or name.startswith(f"{instance}_")}

@@ -17,7 +17,8 @@ from vbuild.dataset.commit import BUILDS, DIGESTS, new_id, read_build, record
 from vbuild.digest import keys_of
 from vbuild.errors import DatasetError
 from vbuild.store import lances, roots, stamps
-from vbuild.store.blobs import Blobs, flat
+from vbuild.store.blobs import Blobs, blob_columns, flat
+from vbuild.store.blobs import named as blob_named
 from vbuild.store.locks import lock_of, locked
 
 if TYPE_CHECKING:
@@ -303,8 +304,7 @@ def _restored(path: Path, version: int) -> int:
 def _missing(store: Path, clips: Any) -> int:
     """Clips of which a blob is not in the store."""
     gone = np.zeros(clips.count_rows(), bool)
-    shown = [n for n in clips.schema.names if n.endswith("_uri") and f"{n[:-4]}_digest" in clips.schema.names]
-    for name in shown:
+    for name in blob_columns(clips.schema):
         rows, paths = flat(clips.to_table(columns=[name])[name])
-        gone[rows[Blobs(store).missing(["/".join(path.rsplit("/", 2)[1:]) for path in paths])]] = True
+        gone[rows[Blobs(store).missing([blob_named(path) for path in paths])]] = True
     return int(gone.sum())

@@ -44,15 +44,19 @@ class Rerun:
     """`equal`, the largest difference of a vector, or what is not equal."""
 
 
-def config_of(build: Mapping[str, Any]) -> Config:
-    """The configuration of a build, from its row. Raises UsageError if it is none any more."""
+def config_of(build: Mapping[str, Any], store: Path, output: Path) -> Config:
+    """The configuration of a build, from its row, with its store and the folder of its database as they are now.
+
+    Raises UsageError if it is none any more.
+    """
 
     def plain(stage: Mapping[str, Any]) -> dict[str, Any]:
         return {name: value for name, value in stage.items() if name != "version"}
 
     said = build["config"]
     stages = {name: plain(stage) for name, stage in said["stages"].items()}
-    return checked({**said, "split": plain(said["split"]), "stages": stages}, declared=said["declared"])
+    here = {"store": str(store), "output": str(output)}
+    return checked({**said, **here, "split": plain(said["split"]), "stages": stages}, declared=said["declared"])
 
 
 def rerun(store: Path, count: int) -> tuple[list[Rerun], list[str]]:
@@ -64,7 +68,7 @@ def rerun(store: Path, count: int) -> tuple[list[Rerun], list[str]]:
         if build is None:
             continue
         try:
-            session = Session(config_of(build), None)
+            session = Session(config_of(build, store, known.folder.parent), None)
             session.walk(lambda _: None)
         except VbuildError as error:
             left.append(f"{known.folder.name}: its actions cannot run again ({error})")

@@ -168,7 +168,7 @@ def _folder(found: argparse.Namespace) -> Path:
     """The folder of the dataset that is named. Raises DatasetError if there is none."""
     from vbuild.dataset.listing import find
 
-    return find(found.name, Path(found.output).absolute() if found.output else ask.store(found) / "datasets")
+    return find(found.name, verbs.output_of(found) if found.output else ask.store(found) / "datasets")
 
 
 def drawn(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:

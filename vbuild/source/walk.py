@@ -204,11 +204,15 @@ class _UnlistableError(Exception):
 
 
 def absolute(path: str) -> str:
-    """A path of a source as its files are named by it."""
+    """A path of a source as its files are named by it; in a pattern, the folder that one works in is none."""
     path = path.removeprefix("file://")
     if uris.is_remote(path):
         return path
-    return os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111  pathlib costs more
+    path = os.path.expanduser(path)  # noqa: PTH111  pathlib costs more
+    full = os.path.abspath(path)  # noqa: PTH100
+    if WILD[0].isdisjoint(path) or os.path.exists(full):  # noqa: PTH110
+        return full
+    return os.path.normpath(os.path.join(glob.escape(os.getcwd()), path))  # noqa: PTH109, PTH118
 
 
 def is_pattern(full: str) -> bool:

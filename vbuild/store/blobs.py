@@ -30,6 +30,21 @@ class Stored:
     digest: Digest
 
 
+def shown(uri: str) -> str:
+    """A blob as a dataset names it: by its path in the store, which may be moved."""
+    return f"blobs/{uri}"
+
+
+def named(path: str) -> str:
+    """The blob that a dataset names."""
+    return "/".join(path.rsplit("/", 2)[1:])
+
+
+def blob_columns(schema: pa.Schema) -> list[str]:
+    """The columns of a dataset's table that name blobs."""
+    return [n for n in schema.names if n.endswith("_uri") and f"{n.removesuffix('_uri')}_digest" in schema.names]
+
+
 def cited(cell: str | Sequence[str] | None) -> list[str]:
     """The blobs that a value of a `_uri` column names: one, a list of them, or none."""
     return [cell] if isinstance(cell, str) else list(cell or ())

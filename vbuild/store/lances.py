@@ -6,6 +6,7 @@ import errno
 import os
 import secrets
 import shutil
+import tempfile
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -117,6 +118,17 @@ def compact(dataset: Any, *, forget: bool = True) -> bool:
         if "conflict" not in str(error).lower():
             raise
     return True
+
+
+def tag(path: Path, name: str, version: int) -> None:
+    """Gives a version of a dataset a name.
+
+    By a link: Lance makes the folder of tags a second time, under the path as an address of the web would spell it.
+    """
+    with tempfile.TemporaryDirectory(prefix="vbuild-") as place:
+        link = Path(place, "dataset")
+        link.symlink_to(path.absolute())
+        lance.dataset(str(link)).tags.create(name, version)
 
 
 def delete_keys(dataset: Any, keys: np.ndarray, column: str = "key", also: str = "true") -> None:

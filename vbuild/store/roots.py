@@ -7,15 +7,15 @@ import json
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from vbuild import digest
+from vbuild import digest, places
 from vbuild.errors import StoreError
 from vbuild.store import texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -51,13 +51,13 @@ def enter(store: Path, run: Path, dataset: Path, recipes: Mapping[str, str], now
 
     `run` is the folder of the build, `recipes` instance → recipe id. Waits for a gc that is at work.
     """
-    said = {"dataset": str(dataset), "recipes": dict(recipes), "began": now}
+    said = {"dataset": places.told(dataset, store), "recipes": dict(recipes), "began": now}
     with gate(store, alone=False):
         file = _opened(run / "live.json")
         fcntl.flock(file, fcntl.LOCK_EX)
         file.write(json.dumps(said))
         file.flush()
-        texts.replace(store / "roots" / f"{_name(dataset)}.json", json.dumps(said, indent=1))
+        texts.replace(store / "roots" / f"{_name(store, dataset)}.json", json.dumps(said, indent=1))
     return file
 
 
@@ -70,7 +70,8 @@ def live(store: Path) -> list[Live]:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 said = json.loads(file.read())
-                found.append(Live(Path(said["dataset"]), frozenset(said["recipes"].values()), said["began"]))
+                dataset = places.found(said["dataset"], store)
+                found.append(Live(dataset, frozenset(said["recipes"].values()), said["began"]))
     return found
 
 
@@ -79,12 +80,13 @@ def datasets(store: Path) -> list[Known]:
 
     Raises StoreError for one that may be there but cannot be seen: its disk is not mounted, or its folder is closed.
     """
-    found = {}
+    found: dict[Path, Known] = {}
     for path in sorted((store / "roots").glob("*.json")):
         said = _read(path)
-        folder = Path(said["dataset"])
+        folder = places.found(said["dataset"], store)
         if _there(folder):
-            found[folder] = Known(folder, frozenset(said["recipes"].values()))
+            before = found[folder].recipes if folder in found else frozenset[str]()
+            found[folder] = Known(folder, before | frozenset(said["recipes"].values()))
     for path in sorted((store / "datasets").glob("*/builds.lance")):
         found.setdefault(path.parent.absolute(), Known(path.parent.absolute(), frozenset()))
     return list(found.values())
@@ -92,11 +94,11 @@ def datasets(store: Path) -> list[Known]:
 
 def forget(store: Path, dataset: Path) -> None:
     """Gives up a dataset that will not come back. Raises StoreError if none of that path is known."""
-    path = store / "roots" / f"{_name(dataset)}.json"
-    try:
+    known = [p for p in (store / "roots").glob("*.json") if places.found(_read(p)["dataset"], store) == dataset]
+    if not known:
+        raise StoreError(f"{dataset}: no dataset of that path was built from {store}")
+    for path in known:
         path.unlink()
-    except FileNotFoundError as error:
-        raise StoreError(f"{dataset}: no dataset of that path was built from {store}") from error
 
 
 def _there(folder: Path) -> bool:
@@ -113,14 +115,14 @@ def _there(folder: Path) -> bool:
         ) from error
 
 
-def _name(dataset: Path) -> str:
-    return digest.of_bytes(os.fsencode(dataset)).hex()
+def _name(store: Path, dataset: Path) -> str:
+    return digest.of("root", places.told(dataset, store)).hex()
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
         said = json.loads(path.read_text(encoding="utf-8"))
-        return {"dataset": str(said["dataset"]), "recipes": dict(said["recipes"])}
+        return {"dataset": said["dataset"], "recipes": dict(said["recipes"])}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(f"{path}: it cannot be read; build the dataset again, or delete the file") from error
 
