@@ -10,7 +10,7 @@ import pytest
 from cutting import EVERY, cuts_of, numbers
 from footage import frames, number_of, turned, video
 
-from vbuild.errors import MediaError
+from vbuild.errors import SourceError
 from vbuild.media.clip import Cut
 from vbuild.media.passes import footage
 from vbuild.media.probe import probe
@@ -260,7 +260,7 @@ def test_what_is_asked_beyond_the_end_is_empty(tmp_path):
 
 def test_a_file_that_is_gone_is_an_error(tmp_path):
     """The error is ours and names what is wrong."""
-    with pytest.raises(MediaError, match="the file is gone"):
+    with pytest.raises(SourceError, match="the file is gone"):
         list(footage(str(tmp_path / "no.mp4"), 0, [Cut(0, 10)]))
 
 

@@ -8,17 +8,21 @@ import lance
 import pyarrow.compute as pc
 
 from vbuild.dataset.commit import last_build
+from vbuild.store import lances
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 def videos(folder: Path) -> dict[str, tuple[bytes, int]]:
-    """The videos that the last build could read: uri → video id and bytes; none before the first build."""
-    build = last_build(folder)
-    if build is None:
+    """The videos that the last build could read: uri → video id and bytes.
+
+    None before the first build, nor from a table that is damaged, which this build makes anew.
+    """
+    build, path = last_build(folder), folder / "videos.lance"
+    if build is None or lances.damaged(path):
         return {}
-    table = lance.dataset(str(folder / "videos.lance"), version=build["tables"]["videos"])
+    table = lance.dataset(str(path), version=build["tables"]["videos"])
     found = table.to_table(columns=["uri", "video_id", "size"])
     found = found.filter(pc.is_valid(found["video_id"]))
     uris, ids, sizes = (column.to_pylist() for column in found.columns)
