@@ -236,7 +236,8 @@ class Sink(Protocol):
     """Takes a clip's footage while it is decoded, so that it is never held."""
 
     def frame(self, frame: av.VideoFrame | np.ndarray, time: float) -> None:
-        """One frame and its time in seconds from the clip's start: as decoded for `Media`, an array for `Frames`."""
+        """One frame and its time in seconds from the clip's start: as decoded for `Media`, an array for `Frames`,
+        samples for `Sound`, block after block."""
 
     def packet(self, packet: av.Packet[Any]) -> None:
         """One packet, of sound for `Media`, of picture or sound for `Packets`; times are the source's."""

@@ -1,5 +1,7 @@
 """Picture and sound of an encoded or copied clip."""
 
+from fractions import Fraction
+
 import av
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from vbuild.media import encode
 from vbuild.media.clip import Cut
 from vbuild.media.passes import footage
 from vbuild.media.probe import probe
-from vbuild.stage import Clip
+from vbuild.stage import Clip, Sound
 from vbuild.stages.transcode import Transcode
 
 SOURCES = [("mp4", "aac"), ("mkv", "aac"), ("ts", "aac"), ("ts", "mp2"), ("mkv", "libopus"), ("mp4", "libmp3lame"),
@@ -65,6 +67,53 @@ def test_sound_that_aac_does_not_know_is_not_lost(tmp_path):
     _, wave = samples(row[""].data)
     assert len(wave) == pytest.approx(48_000, rel=0.05)
     assert np.abs(wave).max() > 0.1
+
+
+def changing(path, sound):
+    """Three seconds of picture; of sound 1.5 s at 48 kHz in stereo, then as much at 44.1 kHz, mono, higher."""
+    with av.open(str(path), "w") as container:
+        picture = container.add_stream("libx264", rate=10, options={"preset": "ultrafast"})
+        picture.width = picture.height = 64
+        audio = container.add_stream(sound, rate=48_000, layout="stereo")
+        for n in range(30):
+            container.mux(picture.encode(av.VideoFrame.from_ndarray(np.full((64, 64, 3), n, np.uint8), "rgb24")))
+        container.mux(picture.encode(None))
+        for part, (rate, layout, hertz) in enumerate(((48_000, "stereo", 500), (44_100, "mono", 2000))):
+            coder = av.CodecContext.create(sound, "w")
+            coder.sample_rate, coder.layout, coder.format = rate, layout, audio.codec_context.format
+            wave = 0.4 * np.sin(2 * np.pi * hertz * np.arange(round(1.5 * rate)) / rate)
+            if "s16" in coder.format.name:
+                wave = (wave * 32767).astype(np.int16)
+            count, planar = (2, 1)[part], coder.format.name.endswith("p")
+            wave = np.stack([wave] * count) if planar else np.repeat(wave, count)[None]
+            kind = wave if wave.dtype == np.int16 else wave.astype(np.float32)
+            frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(kind), coder.format.name, layout)
+            frame.sample_rate, frame.pts, frame.time_base = rate, 0, Fraction(1, rate)
+            coder.time_base = Fraction(1, rate)
+            for packet in [*coder.encode(frame), *coder.encode(None)]:
+                packet.pts = packet.dts = round((packet.pts / rate + 1.5 * part) * 90_000)
+                packet.time_base, packet.stream = Fraction(1, 90_000), audio
+                container.mux(packet)
+    return path
+
+
+@pytest.mark.parametrize("codec", ["libx264", "copy"])
+def test_sound_whose_rate_and_channels_change_goes_on(tmp_path, codec):
+    """The clip's sound has one rate, both parts in their place and at their pitch; so has what a stage hears."""
+    path = changing(tmp_path / "a.ts", "mp2")
+    row = cut(path, tmp_path, (0.0, 3.0), codec=codec)
+    start, wave = samples(row[""].data)
+    with av.open(str(row[""].data)) as container:
+        rate = container.streams.audio[0].rate
+    assert row["audio"] == "aac"
+    assert start + len(wave) / rate == pytest.approx(row["duration"], abs=0.1)
+    found = probe(str(path))
+    request = Cut(found.start_pts, found.end_pts, {"": Sound(rate=RATE, channels=2)})
+    (taken,) = footage(str(path), found.stream, [request])
+    for heard, pace in ((wave, rate), *((channel, RATE) for channel in taken.found[""])):
+        for middle, hertz in ((0.7, 500), (2.2, 2000)):
+            part = heard[round(middle * pace) :][: pace // 2]
+            assert np.abs(np.fft.rfft(part)).argmax() * 2 == pytest.approx(hertz, abs=4)
 
 
 def test_an_encoder_holds_no_frames(tmp_path):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vbuild.media.sampling import Collected, Sampler
-from vbuild.media.sound import Track, decoded, decoder_of
+from vbuild.media.sound import Heard, Track, decoded, decoder_of, layout_of
 from vbuild.media.vectors import Moving
 from vbuild.stage import Frames, Media, Moved, Request, Sampled, Sink, Sound, Vectors
 
@@ -70,6 +70,7 @@ class Clip:
         self.start, self.end = float(cut.start_pts * base), float(cut.end_pts * base)
         self.duration = cut.end_pts - cut.start_pts
         self.collected: dict[str, Collected] = {}
+        self.heard: dict[str, Heard] = {}
         self.tracks: dict[str, Track] = {}
         self.moving: dict[str, Moving] = {}
         self.samplers: dict[str, Sampler] = {}
@@ -86,6 +87,9 @@ class Clip:
         for name, (request, sink) in cut.sinks.items():
             if isinstance(request, Frames):
                 self.samplers[name] = Sampler(request, self.duration, base, partial(_feed, sink))
+            elif isinstance(request, Sound):
+                give = partial(_sound, sink, request.rate)
+                self.tracks[name] = Track(self.end - self.start, request.rate, layout_of(request.channels), give)
             elif isinstance(request, Media):
                 self.media[name] = request, sink
         self.hears = bool(self.tracks) or any(request.sound for request, _ in self.media.values())
@@ -95,14 +99,15 @@ class Clip:
             self.collected[name] = Collected(request, self.duration, self.base)
         elif isinstance(request, Vectors):
             self.moving[name] = Moving(request, stream, self.end - self.start)
-        else:
-            self.tracks[name] = Track(self.end - self.start)
+        elif isinstance(request, Sound):
+            self.heard[name] = Heard(self.end - self.start, request)
+            self.tracks[name] = self.heard[name].track
 
     def _do(self, name: str, call: Callable[[], object]) -> None:
         """Does something for one request, which is out if that fails."""
         if not self.apart(self.index, name, call):
             holders: tuple[dict[str, Any], ...] = (
-                self.collected, self.tracks, self.moving, self.samplers, self.media,
+                self.collected, self.heard, self.tracks, self.moving, self.samplers, self.media,
             )  # fmt: skip
             for holder in holders:
                 holder.pop(name, None)
@@ -158,6 +163,8 @@ class Clip:
         """The clip is over."""
         for name, sampler in list(self.samplers.items()):
             self._do(name, sampler.close)
+        for name in self.tracks.keys() - self.heard.keys():
+            self._do(name, self.tracks[name].close)
         found: dict[str, Sampled | Moved | np.ndarray] = {}
         for name in self.cut.requests:
             self._do(name, partial(self._finish, name, found))
@@ -176,12 +183,9 @@ class Clip:
 
     def _finish(self, name: str, found: dict[str, Sampled | Moved | np.ndarray]) -> None:
         """Puts what a request came to, if it is not out, among what was found."""
-        if (collecting := self.collected.get(name) or self.moving.get(name)) is not None:
+        holders: tuple[Mapping[str, Collected | Moving | Heard], ...] = (self.collected, self.moving, self.heard)
+        for collecting in (holder[name] for holder in holders if name in holder):
             found[name] = collecting.close()
-        elif (track := self.tracks.get(name)) is not None:
-            request = self.cut.requests[name]
-            assert isinstance(request, Sound)
-            found[name] = track.resampled(request.rate, request.channels)
 
 
 def _show(sink: Sink, picture: Picture, upright: Upright, time: float) -> None:
@@ -190,3 +194,7 @@ def _show(sink: Sink, picture: Picture, upright: Upright, time: float) -> None:
 
 def _feed(sink: Sink, time: float, pictures: list[np.ndarray]) -> None:
     sink.frame(pictures[0] if len(pictures) == 1 else np.stack(pictures), time)
+
+
+def _sound(sink: Sink, rate: int, samples: np.ndarray, place: int) -> None:
+    sink.frame(samples, place / rate)

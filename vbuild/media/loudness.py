@@ -37,40 +37,52 @@ class Loudness:
     """True peak in dB below full scale."""
 
 
-def loudness(samples: np.ndarray, rate: int) -> Loudness:
-    """The loudness of float32 samples (2, n), left and right, at `rate` a second."""
-    level = av.logging.get_level()
-    # the filter gives its summary to the log alone, when it ends
-    av.logging.set_level(av.logging.INFO)
-    try:
-        with av.logging.Capture() as said:
-            _filter(samples, rate)
-            gc.collect()
-    finally:
-        av.logging.set_level(level)
-    found = {name: float(value) for name, value in SAID.findall("".join(text for _, _, text in said))}
-    integrated = found["I"] if np.isfinite(found["I"]) and found["I"] > FLOOR else None
-    peak = found["Peak"] if np.isfinite(found["Peak"]) else None
-    return Loudness(integrated, None if integrated is None else found["LRA"], peak)
+class Meter:
+    """Measures sound while it goes by."""
+
+    def __init__(self, rate: int) -> None:
+        """`rate`: samples a second."""
+        self.rate, self.place = rate, 0
+        graph = Graph()
+        self.graph: Graph | None = graph
+        source = graph.add_abuffer(sample_rate=rate, format="fltp", layout="stereo", time_base=Fraction(1, rate))
+        meter, sink = graph.add("ebur128", "framelog=quiet:peak=true"), graph.add("abuffersink")
+        source.link_to(meter)
+        meter.link_to(sink)
+        graph.configure()
+
+    def hear(self, samples: np.ndarray) -> None:
+        """The next samples, float32 (2, n), left and right."""
+        assert self.graph is not None
+        for frame in _frames(samples, self.rate, self.place):
+            self.graph.push(frame)
+            _drain(self.graph)
+        self.place += samples.shape[1]
+
+    def close(self) -> Loudness:
+        """The loudness of all of them."""
+        # what others left behind shall not speak below
+        gc.collect()
+        level = av.logging.get_level()
+        # the filter gives its summary to the log alone, when it ends
+        av.logging.set_level(av.logging.INFO)
+        try:
+            with av.logging.Capture() as said:
+                self.graph = None
+                gc.collect()
+        finally:
+            av.logging.set_level(level)
+        found = {name: float(value) for name, value in SAID.findall("".join(text for _, _, text in said))}
+        integrated = found["I"] if np.isfinite(found["I"]) and found["I"] > FLOOR else None
+        peak = found["Peak"] if np.isfinite(found["Peak"]) else None
+        return Loudness(integrated, None if integrated is None else found["LRA"], peak)
 
 
-def _filter(samples: np.ndarray, rate: int) -> None:
-    graph = Graph()
-    source = graph.add_abuffer(sample_rate=rate, format="fltp", layout="stereo", time_base=Fraction(1, rate))
-    meter, sink = graph.add("ebur128", "framelog=quiet:peak=true"), graph.add("abuffersink")
-    source.link_to(meter)
-    meter.link_to(sink)
-    graph.configure()
-    for frame in _frames(samples, rate):
-        graph.push(frame)
-        _drain(graph)
-
-
-def _frames(samples: np.ndarray, rate: int) -> Iterator[av.AudioFrame]:
+def _frames(samples: np.ndarray, rate: int, place: int) -> Iterator[av.AudioFrame]:
     for start in range(0, samples.shape[1], PART):
         part = np.ascontiguousarray(samples[:, start : start + PART])
         frame = av.AudioFrame.from_ndarray(part, "fltp", "stereo")
-        frame.sample_rate, frame.pts, frame.time_base = rate, start, Fraction(1, rate)
+        frame.sample_rate, frame.pts, frame.time_base = rate, place + start, Fraction(1, rate)
         yield frame
 
 

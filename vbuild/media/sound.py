@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import av
@@ -10,14 +11,23 @@ from av.audio.resampler import AudioResampler
 from av.codec.context import CodecContext
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from av.audio.frame import AudioFrame
     from av.packet import Packet
     from av.stream import Stream
+
+    from vbuild.stage import Sound
 
 JITTER = 0.005
 """Seconds by which a packet's time may be off by rounding, and still follow on the one before without a gap."""
 
 LAYOUTS = {1: "mono", 2: "stereo"}
+
+
+def layout_of(channels: int) -> str:
+    """FFmpeg's name for so many channels."""
+    return LAYOUTS.get(channels, f"{channels}c")
 
 
 def decoder_of(stream: Stream) -> av.AudioCodecContext:
@@ -42,48 +52,75 @@ def decoded(decoder: av.AudioCodecContext, packet: Packet[Any]) -> list[AudioFra
 
 
 class Track:
-    """Collects the decoded sound of a clip at the source's rate: float32 (channels, samples), silence in gaps."""
+    """Gives on the decoded sound of a clip, on its clock, at one rate and in one layout, with silence in gaps.
 
-    def __init__(self, duration: float) -> None:
-        self.duration = duration
-        self.samples: np.ndarray | None = None
-        self.rate = 0
-        self.layout = ""
-        self.place = 0
-        self.planar: AudioResampler | None = None
+    Where the source's rate or channels change, another resampler goes on. Nothing is held but what a resampler holds.
+    """
+
+    def __init__(self, duration: float, rate: int, layout: str, give: Callable[[np.ndarray, int], object]) -> None:
+        """`give` gets float32 (channels, samples), block after block, and the place of the first of them.
+
+        Together they are round(duration · rate) samples.
+        """
+        self.rate, self.layout, self.give = rate, layout, give
+        self.channels = len(av.AudioLayout(layout).channels)
+        self.length = round(duration * rate)
+        self.given = self.place = 0
+        self.resampler: AudioResampler | None = None
+        self.made_for: tuple[object, ...] = ()
+        self.due = 0.0
+        """Seconds at which the next frame follows without a gap."""
 
     def hear(self, frame: AudioFrame, time: float) -> None:
         """One decoded frame of sound that starts `time` seconds after the clip does; it may reach over both ends."""
-        if self.samples is None or self.planar is None:
-            self.rate, self.layout = frame.sample_rate, frame.layout.name
-            channels = len(frame.layout.channels)
-            self.samples = np.zeros((channels, round(self.duration * self.rate)), np.float32)
-            self.planar = AudioResampler("fltp", frame.layout, frame.sample_rate)
-            self.place = round(time * self.rate)
-        for converted in self.planar.resample(frame):
-            data = converted.to_ndarray()
-            place = round(time * self.rate)
-            if abs(place - self.place) <= JITTER * self.rate:
-                place = self.place
-            self._put(data, place)
-            self.place = place + data.shape[1]
+        shape = (frame.sample_rate, frame.layout.name, frame.format.name)
+        if self.resampler is None or shape != self.made_for or abs(time - self.due) > JITTER:
+            self._flush()
+            self.resampler, self.made_for = AudioResampler("fltp", self.layout, self.rate), shape
+            self.place, self.due = round(time * self.rate), time
+        self.due += frame.samples / frame.sample_rate
+        self._put(self.resampler.resample(frame))
 
-    def _put(self, data: np.ndarray, place: int) -> None:
-        assert self.samples is not None
-        first, last = max(place, 0), min(place + data.shape[1], self.samples.shape[1])
-        if first < last and len(data) == len(self.samples):
-            self.samples[:, first:last] = data[:, first - place : last - place]
+    def _flush(self) -> None:
+        if self.resampler is not None:
+            self._put(self.resampler.resample(None))
 
-    def resampled(self, rate: int, channels: int) -> np.ndarray:
-        """The whole clip's sound at another rate and number of channels: float32 (channels, round(duration · rate))."""
-        wanted = np.zeros((channels, round(self.duration * rate)), np.float32)
-        if self.samples is None:
-            return wanted
-        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(self.samples), "fltp", self.layout)
-        frame.sample_rate = self.rate
-        turn = AudioResampler("fltp", LAYOUTS.get(channels, f"{channels}c"), rate)
-        parts = [part.to_ndarray() for fed in (frame, None) for part in turn.resample(fed)]
-        found = np.concatenate(parts, axis=1) if parts else wanted[:, :0]
-        length = min(found.shape[1], wanted.shape[1])
-        wanted[:, :length] = found[:, :length]
-        return wanted
+    def _put(self, frames: Sequence[AudioFrame]) -> None:
+        for frame in frames:
+            data = frame.to_ndarray()
+            self._silence(min(self.place, self.length))
+            # of what is heard twice the first stays
+            self._give(data[:, max(self.given - self.place, 0) : max(self.length - self.place, 0)])
+            self.place += data.shape[1]
+
+    def _silence(self, until: int) -> None:
+        while self.given < until:
+            self._give(np.zeros((self.channels, min(until - self.given, self.rate)), np.float32))
+
+    def _give(self, data: np.ndarray) -> None:
+        if data.shape[1]:
+            self.give(np.ascontiguousarray(data), self.given)
+            self.given += data.shape[1]
+
+    def close(self) -> None:
+        """The clip is over."""
+        self._flush()
+        self._silence(self.length)
+
+
+class Heard:
+    """The sound of a clip, kept until it is over."""
+
+    def __init__(self, duration: float, request: Sound) -> None:
+        self.samples = np.zeros((request.channels, round(duration * request.rate)), np.float32)
+        # the array, not self: a circle would keep all samples until the garbage collector comes by
+        self.track = Track(duration, request.rate, layout_of(request.channels), partial(_keep, self.samples))
+
+    def close(self) -> np.ndarray:
+        """All of it: float32 (channels, samples)."""
+        self.track.close()
+        return self.samples
+
+
+def _keep(samples: np.ndarray, data: np.ndarray, place: int) -> None:
+    samples[:, place : place + data.shape[1]] = data

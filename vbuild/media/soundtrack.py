@@ -50,9 +50,24 @@ def soundtrack(
         return Soundtrack()
     source = packets[0].stream
     assert isinstance(source, av.AudioStream)
-    if source.codec_context.name in COPIED:
+    if source.codec_context.name in COPIED and len({_shape(source.codec_context.name, p) for p in packets}) == 1:
         return _copied(container, source, packets, base, seconds)
     return _encoded(container, source, packets, base, seconds)
+
+
+def _shape(codec: str, packet: Packet[Any]) -> tuple[int, ...]:
+    """The numbers of the rate and of the channels in a packet's own header; a file has one of each for all packets.
+
+    ADTS (ISO/IEC 13818-7, 6.2), MPEG audio (11172-3, 2.4.1.3) and AC-3 (ETSI TS 102 366, 4.3) bear them.
+    """
+    head = bytes(packet)[:7]
+    if len(head) < 7:
+        return ()
+    if codec == "aac" and head[0] == 0xFF and head[1] & 0xF6 == 0xF0 and not packet.stream.codec_context.extradata:
+        return head[2] >> 2 & 15, (head[2] & 1) << 2 | head[3] >> 6
+    if codec.startswith("mp3"):
+        return head[1] & 0x18, head[2] & 0x0C, int(head[3] >> 6 == 3)
+    return (head[4] >> 6, head[6] >> 5) if codec == "ac3" else ()
 
 
 def _copied(
@@ -84,31 +99,56 @@ def _copied(
 def _encoded(
     container: OutputContainer, source: AudioStream, packets: Sequence[Packet[Any]], base: Fraction, seconds: float
 ) -> Soundtrack:
-    """Decodes, trims to whole samples, and encodes as AAC; at 48 kHz in stereo what AAC does not know as it is."""
-    track = _decoded(source, packets, base, seconds)
-    if track.samples is None:
-        return Soundtrack()
-    samples, rate, layout = track.samples, track.rate, track.layout
-    if rate not in AAC_RATES or layout not in AAC_LAYOUTS:
-        samples, rate, layout = track.resampled(48_000, 2), 48_000, "stereo"
-    stream = container.add_stream("aac", rate=rate, layout=layout)
-    assert isinstance(stream, av.AudioStream)
-    stream.codec_context.flags |= Flags.bitexact
-    stream.codec_context.thread_count = 1
-    made: list[Packet[Any]] = []
-    for start in range(0, samples.shape[1], AAC_FRAME):
-        part = np.ascontiguousarray(samples[:, start : start + AAC_FRAME])
-        frame = av.AudioFrame.from_ndarray(part, "fltp", layout)
-        frame.sample_rate, frame.pts, frame.time_base = rate, start, Fraction(1, rate)
-        made += stream.encode(frame)
-    return Soundtrack("aac", made + stream.encode(None))
+    """Decodes, trims to whole samples, and encodes as AAC, packet by packet.
 
-
-def _decoded(source: AudioStream, packets: Sequence[Packet[Any]], base: Fraction, seconds: float) -> Track:
-    track = Track(seconds)
-    decoder = decoder_of(source)
+    At the rate and in the layout of its beginning; at 48 kHz in stereo what AAC does not know as it is.
+    """
+    decoder, track, coder = decoder_of(source), None, None
     for packet in packets:
         for frame in decoded(decoder, packet):
-            if frame.pts is not None:
-                track.hear(frame, float(frame.pts * packet.time_base - base))
-    return track
+            if frame.pts is None:
+                continue
+            if track is None:
+                rate, layout = frame.sample_rate, frame.layout.name
+                if rate not in AAC_RATES or layout not in AAC_LAYOUTS:
+                    rate, layout = 48_000, "stereo"
+                coder = _Coder(container, rate, layout)
+                track = Track(seconds, rate, layout, coder.give)
+            track.hear(frame, float(frame.pts * packet.time_base - base))
+    if track is None or coder is None:
+        return Soundtrack()
+    track.close()
+    return Soundtrack("aac", coder.close())
+
+
+class _Coder:
+    """Makes samples AAC."""
+
+    def __init__(self, container: OutputContainer, rate: int, layout: str) -> None:
+        stream = container.add_stream("aac", rate=rate, layout=layout)
+        assert isinstance(stream, av.AudioStream)
+        stream.codec_context.flags |= Flags.bitexact
+        stream.codec_context.thread_count = 1
+        self.stream, self.rate, self.layout = stream, rate, layout
+        self.made: list[Packet[Any]] = []
+        self.rest = np.zeros((len(av.AudioLayout(layout).channels), 0), np.float32)
+        self.place = 0
+
+    def give(self, samples: np.ndarray, place: int) -> None:  # noqa: ARG002  they come without gaps
+        """The next samples."""
+        self.rest = np.concatenate([self.rest, samples], axis=1)
+        while self.rest.shape[1] >= AAC_FRAME:
+            self._encode(self.rest[:, :AAC_FRAME])
+            self.rest = self.rest[:, AAC_FRAME:]
+
+    def _encode(self, samples: np.ndarray) -> None:
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), "fltp", self.layout)
+        frame.sample_rate, frame.pts, frame.time_base = self.rate, self.place, Fraction(1, self.rate)
+        self.place += samples.shape[1]
+        self.made += self.stream.encode(frame)
+
+    def close(self) -> list[Packet[Any]]:
+        """All packets."""
+        if self.rest.shape[1]:
+            self._encode(self.rest)
+        return self.made + self.stream.encode(None)

@@ -18,7 +18,7 @@ ENCODE = 2
 STILLS = 2
 """Which frames are chosen to be kept, how they are shrunk, and how image files are made of them."""
 
-LOUDNESS = 1
+LOUDNESS = 2
 """How loudness is measured."""
 
 PREVIEW = 1

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from vbuild.errors import UsageError
 from vbuild.media.versions import LOUDNESS, PASSES
-from vbuild.stage import Clip, Phase, Row, Sound, Stage, knob
+from vbuild.stage import Clip, Phase, Row, Sound, Stage
 
 if TYPE_CHECKING:
+    import av
     import numpy as np
 
 RATE = 48_000
@@ -30,6 +31,7 @@ class Audio(Stage):
 
     version: ClassVar[int] = 1
     phase: ClassVar[Phase] = "measure"
+    sink: ClassVar[bool] = True
     reads: ClassVar[Mapping[str, Sequence[str]]] = {"probe": ("audio",)}
     writes: ClassVar[Mapping[str, str]] = {
         "present": "bool",
@@ -44,7 +46,6 @@ class Audio(Stage):
     """dB below full scale."""
     part: float = 0.1
     """Seconds."""
-    batch: int = knob(8)
 
     def __post_init__(self) -> None:
         """Refuses parts of nothing and levels above full scale."""
@@ -57,30 +58,57 @@ class Audio(Stage):
         """The clip's sound in stereo."""
         return Sound(rate=RATE, channels=2)
 
-    def run(self, clips: Sequence[Clip], model: None) -> Iterable[Row]:  # noqa: ARG002
-        """The measures of each clip."""
-        from vbuild.media.loudness import loudness
-
-        for clip in clips:
-            samples = clip.sound
-            if clip.columns["probe"]["audio"] is None or samples is None or not samples.shape[1]:
-                yield {**dict.fromkeys(self.writes), "present": clip.columns["probe"]["audio"] is not None}
-                continue
-            found = loudness(samples, RATE)
-            yield {
-                "present": True,
-                "loudness": found.integrated,
-                "range": found.spread,
-                "peak": found.peak,
-                "silence": silence(samples, round(self.part * RATE), self.silence_level),
-            }
+    def open(self, clip: Clip, model: None) -> Hearing:  # noqa: ARG002
+        """The measures of one clip, taken while its sound goes by."""
+        return Hearing(self, clip.columns["probe"]["audio"] is not None)
 
 
-def silence(samples: np.ndarray, part: int, level: float) -> float:
-    """The share of the parts of samples (channels, n), `part` samples each, whose RMS is below `level` dB."""
-    import numpy as np
+class Hearing:
+    """A clip while it is heard; nothing of its sound is kept."""
 
-    power = np.square(samples, dtype=np.float64).mean(axis=0)
-    starts = np.arange(0, len(power), part)
-    lengths = np.diff([*starts, len(power)])
-    return float((np.add.reduceat(power, starts) / lengths < 10 ** (level / 10)).mean())
+    def __init__(self, stage: Audio, present: bool) -> None:
+        from vbuild.media.loudness import Meter
+
+        self.stage, self.present = stage, present
+        self.meter, self.heard = Meter(RATE), False
+        self.part = round(stage.part * RATE)
+        self.power = 0.0
+        self.filled = self.parts = self.quiet = 0
+
+    def frame(self, frame: av.VideoFrame | np.ndarray, time: float) -> None:  # noqa: ARG002
+        """The next samples."""
+        samples = cast("np.ndarray", frame)
+        if not self.present:
+            return
+        self.heard = True
+        self.meter.hear(samples)
+        start = 0
+        while start < samples.shape[1]:
+            end = min(start + self.part - self.filled, samples.shape[1])
+            piece = samples[:, start:end].astype("float64")
+            self.power += float((piece * piece).mean(axis=0).sum())
+            self.filled, start = self.filled + end - start, end
+            if self.filled == self.part:
+                self._judge()
+
+    def _judge(self) -> None:
+        self.quiet += self.power / self.filled < 10 ** (self.stage.silence_level / 10)
+        self.parts, self.power, self.filled = self.parts + 1, 0.0, 0
+
+    def packet(self, packet: av.Packet[Any]) -> None:
+        """Packets are not asked for, and never come."""
+
+    def close(self) -> Row:
+        """The measures."""
+        if not self.heard:
+            return {**dict.fromkeys(self.stage.writes), "present": self.present}
+        if self.filled:
+            self._judge()
+        found = self.meter.close()
+        return {
+            "present": True,
+            "loudness": found.integrated,
+            "range": found.spread,
+            "peak": found.peak,
+            "silence": self.quiet / self.parts,
+        }
