@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum, IntEnum
 from pathlib import Path
 from typing import Any, Literal
 
@@ -38,6 +39,28 @@ class Outer:
     rest: Any = None
 
 
+class Tone(Enum):
+    """A value of one member is the name of another."""
+
+    LIGHT = "pale"
+    LOW = "dark"
+    HIGH = "LIGHT"
+
+
+class Size(IntEnum):
+    """Members that are numbers."""
+
+    NONE = 0
+    SOME = 1
+
+
+@pytest.mark.parametrize(("kind", "members"), [(Tone, "pale, dark, LIGHT"), (Size, "NONE, SOME")])
+def test_a_member_that_is_not_there_is_refused(kind, members):
+    """With those that are."""
+    with pytest.raises(UsageError, match=f"^x=9: it must be one of {members}$"):
+        convert(kind, 9, "x")
+
+
 def test_what_is_written_becomes_what_is_declared():
     """Numbers, texts, lists, groups and null, as a yaml or a shell gives them."""
     found = into(
@@ -66,6 +89,11 @@ def test_what_is_written_becomes_what_is_declared():
         (int | float, 2.5, 2.5),
         (int | str, "4", "4"),
         (tuple[str, ...], ["a", "b"], ("a", "b")),
+        (Tone | None, "dark", Tone.LOW),
+        (Tone, "LOW", Tone.LOW),
+        (Tone, "LIGHT", Tone.HIGH),
+        (Size, "0", Size.NONE),
+        (Size, "NONE", Size.NONE),
     ],
 )
 def test_one_value(kind, value, made):

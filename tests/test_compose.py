@@ -88,6 +88,7 @@ def test_a_stage_of_ones_own_is_found(tmp_path):
         "from dataclasses import dataclass\nfrom vbuild.stage import Stage\n\n"
         "@dataclass(frozen=True, kw_only=True)\nclass Mine(Stage):\n"
         "    version = 1\n    phase = 'measure'\n    writes = {'': 'float32'}\n    level: int = 3\n"
+        "    def run(self, clips, model):\n        return [{'': self.level} for _ in clips]\n"
     )
     own("mine", "_target_: mine_stage.Mine\nlevel: 4\n", group="stage")
     config = load(["+dataset=folder", "source.path=.", "stage@stages.extra=mine"])

@@ -8,6 +8,7 @@ import math
 import types
 import typing
 from collections.abc import Mapping
+from enum import Enum
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union
 
@@ -58,8 +59,13 @@ def hint(name: str, names: Any) -> str:
 
 def nearest(name: str, names: Any) -> str:
     """The nearest of some names, as the end of a message; nothing if none is near."""
-    near = difflib.get_close_matches(name, [str(n) for n in names], 1, 0.5)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    found = near(name, names)
+    return f"; did you mean {found!r}?" if found else ""
+
+
+def near(name: str, names: Any) -> str | None:
+    """The nearest of some names, if one is near."""
+    return next(iter(difflib.get_close_matches(name, [str(n) for n in names], 1, 0.5)), None)
 
 
 def convert(kind: Any, value: Any, path: str) -> Any:
@@ -88,7 +94,19 @@ def convert(kind: Any, value: Any, path: str) -> Any:
         return {str(key): convert(args[1], item, join(path, key)) for key, item in value.items()}
     if dataclasses.is_dataclass(kind):
         return into(typing.cast(type[Any], kind), value, path)
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return _member(kind, value, path)
     return _scalar(kind, value, path)
+
+
+def _member(kind: type[Enum], value: Any, path: str) -> Enum:
+    """A member by its value, else by its name."""
+    named = {**kind.__members__, **{str(member.value): member for member in kind}}
+    found = value if isinstance(value, kind) else named.get(str(value))
+    if found is None:
+        members = [m.value if isinstance(m.value, str) else m.name for m in kind]
+        raise UsageError(f"{path}={value}: it must be one of {', '.join(members)}{nearest(str(value), members)}")
+    return found
 
 
 def _union(args: tuple[Any, ...], value: Any, path: str) -> Any:

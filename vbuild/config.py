@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import re
-import sys
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
 from vbuild import places, uris
 from vbuild.check import hint, into, join
+from vbuild.contents import content
+from vbuild.contract import is_own, obeyed, of_code, stage_class
 from vbuild.errors import UsageError
 from vbuild.stage import Decode, Stage, Windows, knob
 
@@ -276,7 +277,7 @@ def _stage(value: Any, path: str, others: Mapping[str, Any] = NONE, windows: Map
         raise UsageError(f"{path}: there is no such stage{hint(name, known)}; stage@{path}=KIND adds one")
     if not isinstance(value, Mapping) or not isinstance(value.get("_target_"), str):
         raise UsageError(f"{path}={value!r}: a stage is expected: a group of keys with _target_: the path of its class")
-    cls = _class(value["_target_"], path)
+    cls = stage_class(value["_target_"], path)
     if "on" in value and "on" not in cls.__dataclass_fields__:
         raise _renamed(path, value["on"])
     keys = {key: item for key, item in value.items() if key != "_target_"}
@@ -284,32 +285,17 @@ def _stage(value: Any, path: str, others: Mapping[str, Any] = NONE, windows: Map
         own = keys.get(name)
         if kind is Windows and windows and (own is None or isinstance(own, Mapping)):
             keys[name] = {**windows, **(own or {})}
-    stage = into(cls, keys, path)
+    stage = into(cls, keys, path) if is_own(cls) else _users(cls, keys, path)
     if stage.batch < 1:
         raise UsageError(f"{path}.batch={stage.batch}: must be 1 or more clips")
     return stage
 
 
-def _class(target: str, path: str) -> type[Stage]:
-    module, _, name = target.rpartition(".")
-    if "" not in sys.path and str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))
-    try:
-        found = getattr(importlib.import_module(module), name, None) if module else None
-    except ModuleNotFoundError as error:
-        raise UsageError(f"{path}._target_={target}: there is no module {error.name!r} that can be imported") from error
-    if found is None:
-        names = [n for n, v in vars(sys.modules[module]).items() if _is_stage(v)] if module in sys.modules else []
-        raise UsageError(f"{path}._target_={target}: there is no such class{hint(name, names)}")
-    if not _is_stage(found):
-        raise UsageError(
-            f"{path}._target_={target}: it is no stage; a stage is a dataclass made from vbuild.stage.Stage"
-        )
-    return found  # type: ignore[no-any-return]
-
-
-def _is_stage(value: Any) -> bool:
-    return isinstance(value, type) and issubclass(value, Stage) and value is not Stage
+def _users(cls: type[Stage], keys: Mapping[str, Any], path: str) -> Stage:
+    """A user's stage, which may fail wherever its code is asked."""
+    stage = of_code(cls, path, lambda: into(cls, keys, path), "making it")
+    obeyed(stage, path)
+    return stage
 
 
 def settled(config: Config) -> dict[str, Any]:
@@ -323,16 +309,20 @@ def settled(config: Config) -> dict[str, Any]:
     return {**plain, "store": places.told(config.store, config.output / config.name)}
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, path: Callable[[Path], str] = str) -> Any:
+    """Plain data. `path` says what stands for a path: of a stage's parameters it is what the file holds."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         kept = [f.name for f in dataclasses.fields(value) if not f.metadata.get("knob")]
-        plain = {name: _plain(getattr(value, name)) for name in kept}
+        path = content if isinstance(value, Stage) else path
+        plain = {name: _plain(getattr(value, name), path) for name in kept}
         if isinstance(value, Stage):
             plain["_target_"] = f"{type(value).__module__}.{type(value).__qualname__}"
             plain["version"] = value.version
         return plain
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: _plain(item, path) for key, item in value.items()}
     if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
-    return str(value) if isinstance(value, Path) else value
+        return [_plain(item, path) for item in value]
+    if isinstance(value, Enum):
+        return value.value
+    return path(value) if isinstance(value, Path) else value

@@ -11,6 +11,7 @@ import yaml
 
 from vbuild import digest, source
 from vbuild.check import into
+from vbuild.contract import called
 from vbuild.errors import StoreError, UsageError
 from vbuild.store import texts
 
@@ -85,10 +86,7 @@ def make(config: Config) -> tuple[Path, Lock, list[str]]:
     from vbuild.store.files import Files
 
     for name, stage in config.by_path().items():
-        try:
-            stage.check()
-        except UsageError as error:
-            raise UsageError(f"{name}.{error}") from error
+        called(stage, "check", name)
     now = found(config, source.identify(source.listing(config.source), Files(config.store)))
     path = place(config.declared)
     try:

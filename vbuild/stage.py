@@ -7,15 +7,16 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from enum import Enum
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, get_args
 
 from vbuild.code import source
+from vbuild.contents import content
 from vbuild.digest import Recipe, canonical
 from vbuild.errors import UsageError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import av
     import numpy as np
 
@@ -252,6 +253,9 @@ class Stage:
 
     A subclass declares the class variables, and either `run` (batches of clips) or `open` (a sink a clip).
     It logs nothing, catches nothing and opens no file; heavy imports stand inside `load` and `run`.
+
+    A parameter may be a `Path`, which stands in the recipe for what its file or the files of its folder hold, wherever
+    they lie, and an `Enum`, which a configuration names by a member's value or name and whose value is in the recipe.
     """
 
     version: ClassVar[int]
@@ -331,7 +335,7 @@ class Stage:
 def recipe(stage: Stage) -> Recipe:
     """The recipe of a stage: what it is called, its version, and the parameters whose effect is not the default's."""
     stage = stage.effective()
-    given = {f.name: _plain(getattr(stage, f.name), f.type) for f in dataclasses.fields(stage) if is_param(f)}
+    given = {f.name: _param(f, getattr(stage, f.name)) for f in dataclasses.fields(stage) if is_param(f)}
     default = defaults(stage)
     params = {n: v for n, v in given.items() if n not in default or canonical(v) != canonical(default[n])}
     left = {n: v for n, v in default.items() if n not in params}
@@ -346,13 +350,31 @@ def is_param(f: dataclasses.Field[Any]) -> bool:
 
 
 def defaults(stage: Stage | type[Stage]) -> dict[str, Any]:
-    """The parameters of a stage that have a default, with it, as a recipe would hold them."""
+    """The parameters of a stage that have a default, with it, as a recipe would hold them.
+
+    A file's path is no such default: what the file holds may change.
+    """
     found = {}
     for f in dataclasses.fields(stage):
         default = f.default_factory() if f.default_factory is not dataclasses.MISSING else f.default
-        if is_param(f) and default is not dataclasses.MISSING:
-            found[f.name] = _plain(default, f.type)
+        if is_param(f) and default is not dataclasses.MISSING and not _names_files(default):
+            found[f.name] = _param(f, default)
     return found
+
+
+def _names_files(value: Any) -> bool:
+    if dataclasses.is_dataclass(value):
+        return any(_names_files(getattr(value, f.name)) for f in dataclasses.fields(value))
+    items = value.values() if isinstance(value, Mapping) else value if isinstance(value, tuple | list) else ()
+    return isinstance(value, Path) or any(map(_names_files, items))
+
+
+def _param(f: dataclasses.Field[Any], value: Any) -> Any:
+    """A parameter as a recipe holds it. Raises UsageError, of its name, for a file that is not there."""
+    try:
+        return _plain(value, f.type)
+    except UsageError as error:
+        raise UsageError(f"{f.name}={error}") from error
 
 
 def _plain(value: Any, kind: Any = "") -> Any:
@@ -361,7 +383,13 @@ def _plain(value: Any, kind: Any = "") -> Any:
         return [_plain(item, kind) for item in value]
     if dataclasses.is_dataclass(value):
         fields = dataclasses.fields(value)
-        return {f.name: _plain(item) for f in fields if (item := getattr(value, f.name)) != f.default}
+        return {
+            f.name: _plain(item) for f in fields if (item := getattr(value, f.name)) != f.default or _names_files(item)
+        }
+    if isinstance(value, Path):
+        return content(value)
+    if isinstance(value, Enum):
+        return _plain(value.value)
     if type(value) is int and re.search(r"\bfloat\b", str(kind)) and not re.search(r"\bint\b", str(kind)):
         return float(value)
     if isinstance(value, Mapping):

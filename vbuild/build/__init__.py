@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from vbuild import digest, lock, source, stops
 from vbuild.config import settled
+from vbuild.contract import called
 from vbuild.dataset.versions import fingerprint
 from vbuild.errors import FULL, StoreError, UsageError
 from vbuild.report import Report
@@ -164,12 +165,12 @@ def _check(config: Config) -> None:
     """Raises UsageError for a stage that cannot run on this machine, if there may be anything for it to run."""
     for name, stage in config.by_path().items():
         try:
-            stage.check()
-        except UsageError as error:
+            called(stage, "check", name)
+        except UsageError:
             ahead = plan(config)
             count = next(count for count in ahead.stages if count.name == name.removeprefix("stages."))
             if count.ran or count.unknown or ahead.videos_unsplit:
-                raise UsageError(f"{name}.{error}") from error
+                raise
 
 
 def up_to_date(config: Config) -> Report | None:

@@ -1,13 +1,14 @@
-"""The isolation boundary: what a stage raises, made plain data that says whose it is."""
+"""What a stage raises, made plain data that says whose it is."""
 
 from __future__ import annotations
 
 import traceback
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from vbuild import stops
 from vbuild.errors import FULL, Kind, VbuildError, came_of, foreign, kind_of
+from vbuild.executor.boundary import guarded
 from vbuild.media.files import UNREADABLE
 from vbuild.store.failures import Failed
 from vbuild.versions import recorded
@@ -51,17 +52,12 @@ class Failure:
 
 
 def attempt(call: Callable[[], T], *, reads: bool = False, loads: bool = False) -> T | Failure:
-    """What a call returns, or its failure: the one place where anything that a stage may raise is caught.
+    """What a call returns, or its failure.
 
     `reads`: it reads a video's file, so what is of a place is of that file's. `loads`: it makes what a stage needs, and
     no clip is to blame. Raises KeyboardInterrupt if a person asked for it.
     """
-    try:
-        return call()
-    except BaseException as error:  # the isolation boundary: nothing that a stage raises may end a build
-        if stops.asked():
-            raise KeyboardInterrupt from error
-        return _failure(error, reads=reads, loads=loads)
+    return guarded(call, partial(_failure, reads=reads, loads=loads))
 
 
 def _failure(error: BaseException, *, reads: bool, loads: bool) -> Failure:

@@ -1,0 +1,250 @@
+"""Whether a user's class is what a stage must be; and its faults, and those of its code, in one line."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import inspect
+import re
+import sys
+import traceback
+import types
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from enum import Enum
+from pathlib import Path
+from typing import Any, Literal, NoReturn, TypeVar
+
+from vbuild.check import hint, near
+from vbuild.errors import UsageError, VbuildError
+from vbuild.executor.boundary import guarded
+from vbuild.stage import PHASES, Request, Stage, is_param, recipe
+
+T = TypeVar("T")
+
+PLAIN = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64",
+         "string")  # fmt: skip
+"""Names that Arrow has for values, of which there are more."""
+
+KINDS = re.compile(rf"caption|blobs?|vector\[[1-9]\d*\]|(?:{'|'.join(PLAIN)})|list\[(?:{'|'.join(PLAIN)})\]")
+
+DECLARED = ("version", "phase", "writes", "reads", "scope", "dear", "sink", "uses")
+"""What a stage says of itself beside its parameters."""
+
+PACKAGE = Path(__file__).parent
+
+
+class _CodeError(UsageError):
+    """A user's code that failed, told with its key."""
+
+
+def stage_class(target: str, path: str) -> type[Stage]:
+    """The class that `_target_` names. Raises UsageError, of that key, for what is no stage or breaks the contract."""
+    key = f"{path}._target_={target}"
+    module, _, name = target.rpartition(".")
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))
+    loaded = guarded(lambda: importlib.import_module(module), lambda error: _unloaded(error, module, key))
+    found = getattr(loaded, name, None)
+    if found is None:
+        raise UsageError(f"{key}: there is no such class{hint(name, [n for n, v in vars(loaded).items() if _is(v)])}")
+    if not _is(found):
+        raise UsageError(f"{key}: it is no stage; a stage is a dataclass made from vbuild.stage.Stage")
+    if not is_own(found):
+        for fault in _faults(found):
+            raise UsageError(f"{key}: {fault} ({_place(found)})")
+    return found  # type: ignore[no-any-return]
+
+
+def obeyed(stage: Stage, path: str) -> None:
+    """Raises UsageError for a user's stage that cannot say what it asks for or what it is made of."""
+    request = called(stage, "asks", path)
+    if not isinstance(request, Request | None):
+        raise UsageError(
+            f"{_key(type(stage), path)}: asks() gives {type(request).__name__}, which is no request; give Frames, "
+            f"Sound, Media, Packets, Vectors or None ({_place(type(stage))})"
+        )
+    called(stage, "models", path)
+    _named(path, lambda: of_code(type(stage), path, lambda: recipe(stage), "what its key is made of"))
+
+
+def called(stage: Stage, method: str, path: str) -> Any:
+    """What a method of a stage gives. Raises UsageError for what goes wrong in it, of the stage's keys."""
+    return _named(path, lambda: of_code(type(stage), path, getattr(stage, method), f"{method}()"))
+
+
+def _named(path: str, call: Callable[[], T]) -> T:
+    """What a call gives, whose UsageError begins with a field's name."""
+    try:
+        return call()
+    except _CodeError:
+        raise
+    except UsageError as error:
+        raise UsageError(f"{path}.{error}") from error
+
+
+def of_code(cls: type[Stage], path: str, call: Callable[[], T], what: str) -> T:
+    """What a call of a stage's code gives. Raises UsageError for what goes wrong in the code of a user's."""
+
+    def told(error: BaseException) -> NoReturn:
+        if is_own(cls) or isinstance(error, VbuildError | KeyboardInterrupt):
+            raise error
+        raise _CodeError(f"{_key(cls, path)}: {what} failed: {_line(error)}; mend it") from error
+
+    return guarded(call, told)
+
+
+def is_own(cls: type[Stage]) -> bool:
+    """Whether a stage is one of vbuild's own."""
+    return cls.__module__.partition(".")[0] == "vbuild"
+
+
+def _is(value: Any) -> bool:
+    return isinstance(value, type) and issubclass(value, Stage) and value is not Stage
+
+
+def _key(cls: type[Stage], path: str) -> str:
+    return f"{path}._target_={cls.__module__}.{cls.__qualname__}"
+
+
+def _unloaded(error: BaseException, module: str, key: str) -> NoReturn:
+    """Raises what is to be said of a module that cannot be imported."""
+    if isinstance(error, KeyboardInterrupt):
+        raise error
+    if not module or (isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}.")):
+        missing = error.name if isinstance(error, ModuleNotFoundError) else key.rpartition("=")[2]
+        raise UsageError(f"{key}: there is no module {missing!r} that can be imported") from error
+    if isinstance(error, SyntaxError) and error.filename:
+        raise UsageError(f"{key}: {error.filename} line {error.lineno}: it is no Python: {error.msg}") from error
+    if isinstance(error, ModuleNotFoundError):
+        remedy = "install it, or mend the import"
+    else:
+        remedy = "write @dataclass(frozen=True, kw_only=True)" if "non-frozen" in str(error) else "mend it"
+    raise UsageError(f"{key}: its module cannot be imported: {_line(error)}; {remedy}") from error
+
+
+def _line(error: BaseException) -> str:
+    """An exception in one line, with the innermost place in a user's code, or else in whatever it went through."""
+    import sysconfig
+
+    said = f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith("<")]
+    frames = [f for f in frames if not Path(f.filename).is_relative_to(PACKAGE)]
+    installed = [Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    users = [f for f in frames if not any(Path(f.filename).is_relative_to(folder) for folder in installed)]
+    at = (users or frames)[-1:]
+    return f"{said} ({at[0].filename} line {at[0].lineno})" if at else said
+
+
+def _place(cls: type[Stage]) -> str:
+    """Where a class is written."""
+    try:
+        return f"{inspect.getfile(cls)} line {inspect.getsourcelines(cls)[1]}"
+    except (OSError, TypeError):
+        return cls.__module__
+
+
+# the contract
+
+
+def _faults(cls: Any) -> Iterator[str]:
+    """What is wrong with a class, the first reason first."""
+    if "__dataclass_fields__" not in vars(cls):
+        yield "it is no dataclass; write @dataclass(frozen=True, kw_only=True) over it"
+    for f in dataclasses.fields(cls):
+        if f.name in DECLARED:
+            yield f"{f.name} is no parameter; write {f.name} = … without a type, or with ClassVar"
+        if not f.kw_only:
+            yield f"{f.name} is given by place; write @dataclass(frozen=True, kw_only=True) over the class"
+    yield from _undeclared(cls)
+    yield from _written(cls)
+    yield from _untyped(cls)
+    yield from _mistyped(cls)
+    method = "open" if cls.sink is True else "run"
+    if getattr(cls, method) is getattr(Stage, method):
+        other = "; one with open() says sink = True" if cls.open is not Stage.open else ""
+        yield f"it has no {method}(), which gives the rows{other}"
+
+
+def _undeclared(cls: Any) -> Iterator[str]:
+    """What is wrong with what a class says of itself, but for `writes`."""
+    own = [name for c in cls.__mro__ if c not in Stage.__mro__ for name in vars(c) if not name.startswith("_")]
+    for name, example in (("version", "1"), ("phase", '"measure"'), ("writes", '{"": "float32"}')):
+        if not hasattr(cls, name):
+            like = near(name, [n for n in own if n not in DECLARED])
+            yield f"it has no {name}; {f'rename {like}' if like else f'write {name} = {example}'}"
+    if not isinstance(cls.version, int) or isinstance(cls.version, bool):
+        yield f"version={cls.version!r}: a whole number is expected; write version = 1"
+    for name, known in (("phase", PHASES), ("scope", ("clip", "video")), ("sink", (True, False))):
+        value = getattr(cls, name)
+        if value not in known:
+            yield f"{name}={value!r}: it must be one of {', '.join(map(str, known))}"
+    for name in ("reads", "uses", "writes"):
+        if not isinstance(getattr(cls, name), Mapping):
+            yield f"{name}={getattr(cls, name)!r}: a mapping is expected"
+    for port, fields in cls.reads.items():
+        if not isinstance(port, str) or isinstance(fields, str):
+            yield f"reads={cls.reads!r}: a list of fields for each port is expected"
+
+
+def _written(cls: Any) -> Iterator[str]:
+    """What is wrong with what a class writes."""
+    for name, kind in cls.writes.items():
+        if not isinstance(name, str) or not (name.isidentifier() or not name):
+            yield f"writes {name!r}: a field's name becomes a column; use letters, digits and _"
+        if not isinstance(kind, str) or not (KINDS.fullmatch(kind) or _is_arrow(kind)):
+            yield (
+                f"writes {name!r} as {kind!r}: there is no such type; use {', '.join(PLAIN)}, list[…] of these, "
+                "vector[n], caption, blob or blobs"
+            )
+
+
+def _is_arrow(kind: str) -> bool:
+    """Whether Arrow has a type of a name that is none of the plain ones."""
+    import pyarrow as pa
+
+    try:
+        pa.type_for_alias(kind[5:-1] if kind.startswith("list[") else kind)
+    except ValueError:
+        return False
+    return True
+
+
+def _untyped(cls: Any) -> Iterator[str]:
+    """Values in the class's body that look like parameters and are none, for they have no type."""
+    fields = {f.name for f in dataclasses.fields(cls)}
+    for c in cls.__mro__[: cls.__mro__.index(Stage)]:
+        typed = inspect.get_annotations(c)
+        for name, value in vars(c).items():
+            declared = name in DECLARED or any(name in inspect.get_annotations(b) for b in c.__mro__)
+            constant = name.startswith("_") or name.isupper() or isinstance(value, type | types.ModuleType)
+            known = name in typed or (declared and name not in fields)
+            if not known and not constant and not hasattr(value, "__get__"):
+                kind = type(value).__name__ if value is not None else "int | None"
+                yield f"{name} = {value!r} has no type; write {name}: {kind} = … for a parameter, or ClassVar"
+
+
+def _mistyped(cls: Any) -> Iterator[str]:
+    """Parameters of types that no configuration can give."""
+    hints = guarded(lambda: typing.get_type_hints(cls), _line)
+    if isinstance(hints, str):
+        yield f"a parameter's type is not known when the program runs: {hints}; import it outside of TYPE_CHECKING"
+        return
+    for f in dataclasses.fields(cls):
+        if is_param(f) and not _is_kind(hints[f.name]):
+            yield (
+                f"{f.name} has the type {hints[f.name]}, which no configuration can give; "
+                "use bool, int, float, str, Path, an Enum, Literal, tuple, Mapping, a dataclass, or several by |"
+            )
+
+
+def _is_kind(kind: Any) -> bool:
+    """Whether values of a type can be read from a configuration, and stand in a key."""
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if kind in (Any, bool, int, float, str, Path, type(None)) or origin is Literal:
+        return True
+    if origin in (typing.Union, types.UnionType, tuple) or (isinstance(origin, type) and issubclass(origin, Mapping)):
+        return all(arg is Ellipsis or _is_kind(arg) for arg in args)
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return all(isinstance(member.value, bool | int | float | str) for member in kind)
+    return isinstance(kind, type) and dataclasses.is_dataclass(kind)
