@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from footage import turned
 
+from vbuild.media.colours import Hues, hues, named
 from vbuild.media.light import MASTERED, PQ, cube, light_to_pq
 from vbuild.media.passes import Cut, footage
 from vbuild.media.probe import probe
@@ -112,7 +113,7 @@ def taken(path, stage=None, decode=None, request=None, **clip):
 def file_of(row):
     """The first frame of an encoded clip: its frame, and the colours (n, 3) of 0..255 that its numbers mean."""
     with av.open(str(row[""].data)) as container:
-        frame = next(container.decode(video=0))
+        frame = named(next(container.decode(video=0)), container.streams.video[0])
     planes = [np.frombuffer(p, np.uint8).reshape(-1, p.line_size)[:, : p.width] for p in frame.planes]
     full = [np.repeat(np.repeat(p, frame.height // len(p), 0), frame.width // p.shape[1], 1) for p in planes]
     matrix, range_ = int(frame.colorspace), int(frame.color_range) or LIMITED
@@ -151,7 +152,7 @@ def test_every_chain_keeps_colours_and_their_names(tmp_path, chain, range_, matr
     frame, found = file_of(row)
     assert abs(found - wanted * 255).max() <= 2
     assert (int(frame.colorspace), int(frame.color_range) or LIMITED) == (matrix, range_)
-    assert int(frame.color_primaries) == (9 if matrix == 9 else 2)
+    assert hues(frame).primaries == (9 if matrix == 9 else 2)
 
 
 @pytest.mark.parametrize("chain", ["upright", "turned", "stretched"])
@@ -167,7 +168,7 @@ def test_high_dynamic_range_becomes_what_the_cube_says(tmp_path, chain, range_, 
     assert abs(patches(picture) - wanted).max() <= 3
     frame, found = file_of(taken(path, Transcode(options={"qp": "0"}), decode, scratch=tmp_path))
     assert abs(found - wanted).max() <= 3
-    assert (int(frame.colorspace), int(frame.color_range), int(frame.color_trc)) == (1, LIMITED, 1)
+    assert (int(frame.colorspace), int(frame.color_range), hues(frame).transfer) == (1, LIMITED, 1)
 
 
 def looked_up(signal):
@@ -223,7 +224,7 @@ def test_rgb_becomes_limited_rec_709_and_says_so(tmp_path, pixels, codec):
     )
     frame, found = file_of(taken(path, Transcode(options={"qp": "0"}), scratch=tmp_path))
     assert abs(found - PATCHES).max() <= 2
-    assert [int(n) for n in (frame.colorspace, frame.color_range, frame.color_primaries, frame.color_trc)] == [1] * 4
+    assert (int(frame.colorspace), int(frame.color_range), hues(frame)) == (1, LIMITED, Hues(1, 1))
 
 
 @pytest.mark.parametrize("pixels", ["yuvj420p", "yuv422p", "yuv444p", "yuv420p10le", "gray"])

@@ -8,7 +8,7 @@ import pytest
 from footage import video
 
 from vbuild.errors import MediaError, NoVideoError
-from vbuild.media.probe import probe
+from vbuild.media.probe import chapters, probe
 
 
 def test_what_is_in_a_plain_file(tmp_path):
@@ -144,3 +144,22 @@ def test_what_ffmpeg_logs_is_left_as_it_was(tmp_path, capfd):
     refused(tmp_path / "b.mp4")
     assert av.logging.get_level() == level
     assert capfd.readouterr() == ("", "")
+
+
+def test_chapters_are_told_by_every_av(tmp_path):
+    """Those of a file of Ogg, whose comments name where they begin."""
+    path = tmp_path / "a.ogv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libvpx", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for number, start in enumerate(("00.000", "01.250", "03.000")):
+            stream.metadata[f"CHAPTER00{number}"] = f"00:00:{start}"
+        for n in range(50):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), n * 4, np.uint8), "rgb24").reformat(
+                format="yuv420p"
+            )
+            frame.pts, frame.time_base = n, Fraction(1, 10)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    assert chapters(str(path)) == [0, 1.25, 1.25, 3, 3, 5]
+    assert chapters(str(video(tmp_path / "b.mp4", seconds=1))) == []

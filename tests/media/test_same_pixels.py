@@ -8,6 +8,7 @@ import pytest
 from footage import interlaced, number_of, video
 
 from vbuild.media.clip import Cut
+from vbuild.media.colours import Hues, dye, hues
 from vbuild.media.hardware import Planar
 from vbuild.media.passes import footage
 from vbuild.media.pixels import Upright
@@ -58,8 +59,9 @@ def test_what_a_card_lays_out_otherwise_has_the_same_values(tmp_path, laid, plai
 def test_a_stretched_frame_keeps_the_names_of_its_colours():
     """An encoder is told what it gets."""
     frame = av.VideoFrame.from_ndarray(np.full((48, 32, 3), 90, np.uint8), "rgb24").reformat(format="yuv420p")
-    frame.colorspace, frame.color_range, frame.color_primaries, frame.color_trc = 1, 1, 1, 1
+    frame.colorspace, frame.color_range = 1, 1
+    dye(frame, 9, 16)
     frame.pts, frame.time_base = 7, Fraction(1, 25)
     made = Upright(Fraction(2)).turn(frame)
     assert (made.width, made.height, made.pts) == (64, 48, 7)
-    assert (made.colorspace, made.color_range, made.color_primaries, made.color_trc) == (1, 1, 1, 1)
+    assert (made.colorspace, made.color_range, hues(made)) == (1, 1, Hues(primaries=9, transfer=16))

@@ -209,6 +209,8 @@ SOURCES = [pair for pair in SOURCES if pair != ("libx264", "mpg")]
 @pytest.mark.parametrize(("codec", "suffix"), SOURCES)
 def test_a_clip_does_not_depend_on_those_beside_it(tmp_path, codec, suffix):
     """Alone, behind another one far before, and among all: the same pixels and times, in every container and codec."""
+    if (codec, suffix) == ("ffv1", "mp4") and av.__version__.startswith("15."):
+        pytest.skip("PyAV 15 writes no FFV1 into mp4")
     pixels = "yuvj420p" if codec == "mjpeg" else "yuv420p"
     sound = None if (codec, suffix) == ("ffv1", "mp4") or suffix == "webm" else "aac" if suffix != "mpg" else "mp2"
     path = video(

@@ -5,12 +5,14 @@ Numbers of matrices, primaries and transfers are those of Rec. ITU-T H.273.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
+
+from av.video.frame import VideoFrame
 
 from vbuild.media.graphs import UNNAMED, Filters, Step
 
 if TYPE_CHECKING:
-    from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
 RGB, REC_709, RESERVED = 0, 1, 3
@@ -40,16 +42,43 @@ def kind(frame: VideoFrame) -> Literal["rgb", "grey", "yuv"]:
     return "yuv" if any(part.is_chroma for part in format_.components) else "grey"
 
 
-def named(frame: VideoFrame) -> VideoFrame:
-    """The frame without a matrix that says nothing: a reserved one, or that of RGB where it holds none."""
+TELLS = hasattr(VideoFrame, "color_trc")
+"""Whether frames tell their primaries and transfer. Before PyAV 17 only decoders do, so that frames have to bear what
+theirs said: FFmpeg's filters hand it on."""
+
+
+@dataclass(frozen=True)
+class Hues:
+    """What primaries and transfer are called."""
+
+    primaries: int = UNNAMED
+    transfer: int = UNNAMED
+
+
+def hues(frame: VideoFrame) -> Hues:
+    """Those of a frame that went through `named` or `dye`."""
+    if TELLS:
+        return Hues(int(frame.color_primaries), int(frame.color_trc))
+    return frame.opaque if isinstance(frame.opaque, Hues) else Hues()
+
+
+def dye(frame: VideoFrame, primaries: int, transfer: int) -> None:
+    """Has a frame say that these are its primaries and transfer."""
+    if TELLS:
+        frame.color_primaries, frame.color_trc = primaries, transfer
+    else:
+        frame.opaque = Hues(primaries, transfer)
+
+
+def named(frame: VideoFrame, stream: VideoStream) -> VideoFrame:
+    """A frame just decoded of a stream, without a matrix that says nothing: a reserved one, or that of RGB where it
+    holds none."""
+    if not TELLS:
+        context: Any = stream.codec_context
+        dye(frame, int(context.color_primaries), int(context.color_trc))
     if frame.colorspace == RESERVED or (frame.colorspace == RGB and kind(frame) != "rgb"):
         frame.colorspace = UNNAMED
     return frame
-
-
-def transfer(frame: VideoFrame, stream: VideoStream) -> int:
-    """The transfer function of a frame, of which PyAV before 17 tells only for the decoder."""
-    return int(frame.color_trc if hasattr(frame, "color_trc") else stream.codec_context.color_trc)
 
 
 def full(frame: VideoFrame) -> bool:
@@ -104,14 +133,14 @@ class Planes:
         made.colorspace, made.color_range = frame.colorspace, FULL if full(frame) else frame.color_range
         if of != "yuv":
             made.colorspace, made.color_range = REC_709, LIMITED
-        if of == "rgb" and hasattr(made, "color_trc"):
-            made.color_primaries = REC_709 if frame.color_primaries == UNNAMED else frame.color_primaries
-            made.color_trc = REC_709 if frame.color_trc == UNNAMED else frame.color_trc
+        if of == "rgb":
+            was = hues(frame)
+            dye(made, *(REC_709 if name == UNNAMED else name for name in (was.primaries, was.transfer)))
         return made
 
 
 def describe(context: Any, frame: VideoFrame) -> None:
     """Has an encoder name the colours of its frames."""
     context.color_range, context.colorspace = frame.color_range, frame.colorspace
-    if hasattr(frame, "color_trc"):
-        context.color_primaries, context.color_trc = frame.color_primaries, frame.color_trc
+    told = hues(frame)
+    context.color_primaries, context.color_trc = told.primaries, told.transfer

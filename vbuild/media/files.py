@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from contextlib import ExitStack, contextmanager
+from errno import EINVAL
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -115,7 +116,7 @@ def _why(path: str, error: Exception, log: Sequence[str]) -> str:
     head = start.decode(errors="ignore")
     if head and all(character.isprintable() or character.isspace() for character in head):
         return "it is a text: a playlist, a description of a stream, a web page"
-    if isinstance(error, av.ArgumentError):
+    if isinstance(error, av.FFmpegError) and error.errno == EINVAL:
         return "its format is none of those that hold their own pictures, all in one file"
     if NO_INDEX in log:
         boxes = start[4:8] in BOXES
@@ -166,14 +167,19 @@ def timed(container: InputContainer, video: VideoStream) -> list[Stream]:
 
 def tags(container: InputContainer, streams: Sequence[Stream]) -> list[str]:
     """The tags of the codecs of some streams, four letters as a rule, which FFmpeg tells in its description alone."""
+    found = {int(m[1]): m[2] for line in described(container) if (m := TAG.match(line))}
+    return [found.get(stream.index, "unknown") for stream in streams]
+
+
+def described(container: InputContainer) -> list[str]:
+    """How FFmpeg describes a file, in lines: for what PyAV does not tell."""
     level = av.logging.get_level()
     av.logging.set_level(av.logging.INFO)
     try:
-        lines = container.dumps_format().splitlines()  # type: ignore[attr-defined]
+        text: str = container.dumps_format()  # type: ignore[attr-defined]
     finally:
         av.logging.set_level(level)
-    found = {int(m[1]): m[2] for line in lines if (m := TAG.match(line))}
-    return [found.get(stream.index, "unknown") for stream in streams]
+    return text.splitlines()
 
 
 def said(error: Exception) -> str:

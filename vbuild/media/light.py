@@ -11,14 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vbuild.media.colours import foreign, kind, transfer
+from vbuild.media.colours import REC_709, dye, foreign, hues, kind
 from vbuild.media.graphs import UNNAMED, Filters, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from av.video.frame import VideoFrame
-    from av.video.stream import VideoStream
 
 PQ, HLG = 16, 18
 """Transfer functions of Rec. ITU-R BT.2100, by their numbers in Rec. ITU-T H.273."""
@@ -42,14 +39,12 @@ LUMA = (0.2627, 0.6780, 0.0593)
 class Light:
     """Turns frames of high dynamic range into 8-bit Rec. 709; others go through untouched."""
 
-    def __init__(self, stream: Callable[[], VideoStream]) -> None:
-        """`stream` gives the stream that is being decoded."""
-        self.stream = stream
+    def __init__(self) -> None:
         self.filters = Filters()
 
     def plain(self, frame: VideoFrame) -> VideoFrame:
         """One frame, as an ordinary screen shows it."""
-        curve = transfer(frame, self.stream())
+        curve = hues(frame).transfer
         if curve not in (PQ, HLG):
             return frame
         wide = kind(frame) == "yuv" and (frame.colorspace == UNNAMED or foreign(frame))
@@ -60,9 +55,11 @@ class Light:
             ("lut3d", f"file={cube_file(curve)}:interp=tetrahedral"),
             ("scale", "out_color_matrix=bt709:out_range=limited"),
             ("format", "yuv420p"),
-            ("setparams", "colorspace=bt709:color_primaries=bt709:color_trc=bt709:range=limited"),
+            ("setparams", "colorspace=bt709:range=limited"),
         ]
-        return self.filters.pass_through(frame, steps)
+        made = self.filters.pass_through(frame, steps)
+        dye(made, REC_709, REC_709)
+        return made
 
 
 @cache

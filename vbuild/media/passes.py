@@ -98,7 +98,7 @@ class _Pass:
         self.active: list[Clip] = []
         self.before: tuple[Picture, int, int] | None = None
         """The last frame, its time, and how long it is shown, as far as that can be told."""
-        self.upright, self.light = Upright(reader.aspect), Light(lambda: reader.stream)
+        self.upright, self.light = Upright(reader.aspect), Light()
         self.converters: dict[object, Filters] = {}
         self.seen = self.heard = float("-inf")
         self.sought: Clip | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 from dataclasses import dataclass
 from fractions import Fraction
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import av
 
 from vbuild.errors import MediaError
-from vbuild.media.files import encrypted, heard, opened, picture, said, sound, tags, timed
+from vbuild.media.files import described, encrypted, heard, opened, picture, said, sound, tags, timed
 from vbuild.media.line import Line
 from vbuild.media.orientation import orientation, shown_size
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 FIRST_FRAMES = 400
 """Packets that are tried before a file is said to hold no picture that can be decoded."""
 
+CHAPTER = re.compile(r"\s*Chapter #\d+:\d+: start (-?[\d.]+), end (-?[\d.]+)$")
+"""How FFmpeg describes a chapter: seconds."""
 
 TRUE = 10
 """How much shorter than usual the last frame may be: many programs that know no better write one tick."""
@@ -117,12 +120,19 @@ def chapters(path: str) -> list[float]:
     """Starts and ends, by turns, of the chapters that a file names: seconds from its first frame, none before it."""
     with opened(path) as container:
         stream = picture(container)
-        marks = container.chapters()
+        marks = _marks(container)
         pts = min(_scan(container, stream).pts, default=0) if marks else 0
         first = pts * (stream.time_base or Fraction(1, 1000))
-        bounds = ([mark[side] * (mark["time_base"] or 1) - first for side in ("start", "end")] for mark in marks)
-        found = [[max(time, Fraction(0)) for time in pair] for pair in bounds]
+        found = [[max(time - first, Fraction(0)) for time in pair] for pair in marks]
     return [float(time) for start, end in sorted(found) if start < end for time in (start, end)]
+
+
+def _marks(container: InputContainer) -> list[tuple[Fraction, Fraction]]:
+    """Starts and ends of chapters, seconds of the file's clock; PyAV tells them from 16 on, FFmpeg to a microsecond."""
+    if not hasattr(container, "chapters"):
+        return [(Fraction(m[1]), Fraction(m[2])) for line in described(container) if (m := CHAPTER.match(line))]
+    units = ((mark, mark["time_base"] or Fraction(1)) for mark in container.chapters())
+    return [(mark["start"] * unit, mark["end"] * unit) for mark, unit in units]
 
 
 def hidden(packet: Packet[Any], codec: str) -> bool:

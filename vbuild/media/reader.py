@@ -238,7 +238,7 @@ class Reader:
                 yield Event(None, None, 0.0 if pts is None else self.seconds(pts), pts or 0, lost=True)
                 continue
             for frame in frames:
-                yield Event(self.planar.lay(named(frame)), None, 0.0, 0)
+                yield Event(self.planar.lay(named(frame, self.stream)), None, 0.0, 0)
 
     def _packets(self) -> Iterator[Packet[Any]]:
         """Packets of picture and sound, and at the end what flushes the decoder, also where reading breaks off."""
