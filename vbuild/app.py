@@ -132,7 +132,7 @@ def _list_datasets() -> int:
 
     print("Datasets (vbuild +dataset=NAME builds one):")
     for declared in datasets():
-        note = "  [hidden by vbuild's own of that name: rename it]" if declared.hidden else ""
+        note = "  [vbuild's own; yours of that name is hidden: rename it]" if declared.hides else ""
         print(f"  {declared.name:<16}{declared.about}{note}")
     print("See vbuild --help.")
     return 0

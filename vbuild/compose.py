@@ -72,19 +72,17 @@ class Declared:
     name: str
     about: str
     """The first comment line of its file."""
-    own: bool
-    """Whether it is the user's."""
-    hidden: bool
-    """Whether a packaged dataset of the same name stands before it."""
+    hides: bool = False
+    """Whether it is packaged and stands before another one of the same name that is the user's."""
 
 
 def datasets() -> list[Declared]:
-    """Every dataset, the packaged ones first."""
+    """Every dataset once, the packaged ones first."""
     packaged = {path.stem: path for path in _files(CONF)}
-    found = [Declared(name, _about(path), own=False, hidden=False) for name, path in packaged.items()]
-    own = user_conf()
-    files = _files(own) if own else ()
-    return found + [Declared(p.stem, _about(p), own=True, hidden=p.stem in packaged) for p in files]
+    conf = user_conf()
+    own = {path.stem: path for path in _files(conf)} if conf else {}
+    twice = {name for name in packaged.keys() & own.keys() if packaged[name].read_bytes() != own[name].read_bytes()}
+    return [Declared(name, _about(path), name in twice) for name, path in (own | packaged).items()]
 
 
 def _files(conf: Path) -> list[Path]:

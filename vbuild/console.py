@@ -132,11 +132,12 @@ def show(report: Report, *, planned: bool = False) -> None:
         print(f"note: {note}")
     if planned:
         print(_cost(report))
-    else:
+    elif report.tables:
         changed = ", ".join(f"{name} {_changed(rows)}" for name, rows in report.changed.items()) or "nothing"
         print(f"changed: {changed}")
         print(f"{report.folder} ({report.seconds:.1f} s)")
-        print(f'next: vbuild query {report.dataset} "words"')
+        if report.kept:
+            print(f'next: vbuild query {report.dataset} "words"')
 
 
 def _first(first: First) -> str:

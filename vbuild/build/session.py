@@ -72,7 +72,6 @@ class Session:
     """Dedup → the pairs within its eps: clip_a, clip_b (hex), similarity, keeper (hex)."""
     wanted: Counter[str] = field(default_factory=Counter)
     """Instance → actions that had to run, as far as is known."""
-    done: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
@@ -246,14 +245,20 @@ class Session:
 
     def _note(self, done: Done, watch: Watch) -> None:
         """Counts what a work left, and says how far its stages are."""
-        names = {i.recipe.id: name for name, i in reversed(list(self.shelf.instances.items()))}
+        told: set[str] = set()
         for recipe, table in done.tables:
-            self.done[names[recipe]] += len(table)
-            self.lookup.count(names[recipe]).seconds += pc.sum(table["seconds"]).as_py()
+            askers = self.lookup.askers(recipe, table["key"].to_pylist())
+            for name, ran in askers.items():
+                count = self.lookup.count(name)
+                count.ran += ran
+                count.seconds += pc.sum(table["seconds"]).as_py() * ran / len(table)
+            told |= askers.keys()
         for failure in done.failures:
-            self.failed[names[failure.recipe]] += 1
-        for name in {names[r] for r in [*(r for r, _ in done.tables), *(f.recipe for f in done.failures)]}:
-            watch(Progress(name, self.done[name], self.failed[name], self.wanted[name]))
+            askers = self.lookup.askers(failure.recipe, [failure.key])
+            self.failed += askers
+            told |= askers.keys()
+        for name in told:
+            watch(Progress(name, self.lookup.count(name).ran, self.failed[name], self.wanted[name]))
 
     def _judge(self, clips: Items, predicates: Sequence[Predicate]) -> None:
         """Drops the clips of which a predicate is not TRUE; the first that drops a clip gives it its name."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ from vbuild.store.blobs import Present, flat
 from vbuild.versions import recorded
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from vbuild.plan.items import Items, Shelf
     from vbuild.plan.order import Instance
     from vbuild.store.blobs import Blobs
@@ -36,8 +39,8 @@ class Lookup:
     dry: bool
     """Nothing is repaired, and clips may be unsure."""
     counts: dict[str, StageCount] = field(default_factory=dict)
-    asked: dict[str, set[bytes]] = field(default_factory=dict)
-    """Recipe → the keys of actions that had to run."""
+    asked: dict[str, dict[bytes, str]] = field(default_factory=dict)
+    """Recipe → the key of each action that had to run → the instance that asked for it first."""
     reasons: Reasons = field(init=False)
     costs: Costs = field(init=False)
     present: Present = field(init=False)
@@ -106,10 +109,13 @@ class Lookup:
         left = [(instance.recipe.id, bytes(key)) in self.undone.actions for key in found.keys[rows].tolist()]
         found.state[rows] = np.where(stored, State.DONE, np.where(left, State.UNKNOWN, State.FAILED))
         count = self.count(instance.name)
-        count.ran += int((stored & found.own[rows]).sum())
         count.hits += int((stored & ~found.own[rows]).sum())
         count.failed += int((found.state[rows] == State.FAILED).sum())
         count.unknown += int((found.state[rows] == State.UNKNOWN).sum())
+
+    def askers(self, recipe: str, keys: Iterable[bytes]) -> Counter[str]:
+        """How many of some actions that had to run each instance asked for."""
+        return Counter(self.asked[recipe][key] for key in keys)
 
     def _pull(self, instance: Instance, keys: np.ndarray) -> None:
         """Copies what the upstream has of these actions: rows, and, unless this is a plan, the blobs of all of them.
@@ -137,11 +143,11 @@ class Lookup:
 
     def _unasked(self, instance: Instance, keys: np.ndarray) -> np.ndarray:
         """Which keys stand for an action that has not been asked for before, in this build; notes that it has now."""
-        asked = self.asked.setdefault(instance.recipe.id, set())
+        asked = self.asked.setdefault(instance.recipe.id, {})
         new = np.zeros(len(keys), bool)
         for row, key in enumerate(keys.tolist()):
             new[row] = key not in asked
-            asked.add(key)
+            asked.setdefault(key, instance.name)
         return new
 
     def stored(self, instance: Instance, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
