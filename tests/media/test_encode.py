@@ -6,9 +6,9 @@ import av
 import numpy as np
 import pytest
 from cutting import RATE, beeps, cut, flashes, samples
-from footage import video
+from footage import interlaced, turned, video
 
-from vbuild.errors import UsageError
+from vbuild.errors import MediaError, UsageError
 from vbuild.media import encode
 from vbuild.media.clip import Cut
 from vbuild.media.passes import footage
@@ -166,3 +166,55 @@ def test_the_same_frames_give_the_same_bytes_at_any_width(tmp_path):
             encoder.close()
         files.add((tmp_path / f"{n}.mp4").read_bytes())
     assert len(files) == 1
+
+
+def combs(path) -> float:
+    """How much more neighbouring lines of the moving half differ than every second: 0 and less without combs."""
+    with av.open(str(path)) as container:
+        grey = np.stack([f.to_ndarray(format="gray").astype(float) for f in container.decode(video=0)][2:-2])
+    half = grey[:, grey.shape[1] // 2 :]
+    return float(np.abs(np.diff(half, axis=1)).mean() - np.abs(half[:, 2:] - half[:, :-2]).mean())
+
+
+@pytest.mark.parametrize(
+    ("how", "fields"),
+    [
+        ({}, True),
+        ({"long_side": 96}, False),
+        ({"codec": "libvpx-vp9", "preset": "8"}, False),
+    ],
+)
+def test_fields_are_kept_in_their_order_or_made_whole(tmp_path, how, fields):
+    """Kept where the encoder knows fields and the size stays; else no comb is left, no frame lost, no time moved."""
+    path = interlaced(tmp_path / "a.mkv", seconds=2)
+    plain = probe(str(path))
+    assert plain.interlaced
+    assert "interlaced" in plain.warning
+    row = cut(path, tmp_path, (0.0, 1.6), **how)
+    with av.open(str(row[""].data)) as container:
+        frames = list(container.decode(video=0))
+        assert {f.interlaced_frame for f in frames} == {fields}
+        assert len(frames) == row["frames"] == 40
+        assert [f.time for f in frames] == pytest.approx(np.arange(40) / 25, abs=1e-3)
+    assert (combs(row[""].data) > 1) == fields
+
+
+def test_a_matrix_that_is_no_turn_is_told_and_not_followed(tmp_path):
+    """The picture keeps its size."""
+    found = probe(str(turned(video(tmp_path / "a.mp4", seconds=1), tmp_path / "b.mp4", "garbage")))
+    assert (found.rotation, "matrix" in (found.warning or "")) == (0, True)
+
+
+def test_a_copy_never_begins_behind_its_clip(tmp_path):
+    """Its keyframe is hidden: the first one that is seen comes later, and the clip is refused."""
+    path = video(tmp_path / "a.mp4", seconds=3, fps=25, gop=25)
+    with av.open(str(path)) as source, av.open(str(tmp_path / "b.mp4"), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(source.streams.video[0]):
+            if packet.size:
+                packet.pts, packet.dts = packet.pts - packet.duration * 10, packet.dts - packet.duration * 10
+                packet.stream = stream
+                target.mux(packet)
+    assert probe(str(tmp_path / "b.mp4")).start_pts == 0
+    with pytest.raises(MediaError, match="no keyframe was found at or before the clip"):
+        cut(tmp_path / "b.mp4", tmp_path, (0.0, 2.0), codec="copy")

@@ -217,15 +217,15 @@ class ClipCopier:
             self.sound.append(packet)
 
     def close(self) -> tuple[Path, Encoded]:
-        """Writes the file. Raises MediaError if no packet came."""
-        if not self.video:
+        """Writes the file. Raises MediaError if the clip has no keyframe to begin with, as where an edit hides it."""
+        times = sorted(map(shown_at, self.video))
+        if not self.video or times[0] > round(self.start / _base(self.video[0].stream)):
             raise MediaError("no keyframe was found at or before the clip, so it cannot be copied; encode it")
         source = self.video[0].stream
         assert isinstance(source, av.VideoStream)
         base, codec = _base(source), source.codec_context.codec.canonical_name
         kind = "mp4" if codec in MP4 else "matroska"
         path = self.stem.with_suffix(".mp4" if kind == "mp4" else ".mkv")
-        times = sorted(map(shown_at, self.video))
         # the last picture lasts until the clip ends, if it is not behind that, only there for others
         end = round((self.start + self.duration) / base)
         if end <= times[-1]:

@@ -18,6 +18,7 @@ from vbuild import digest
 from vbuild.errors import MediaError, UsageError
 from vbuild.media.colours import Planes, describe
 from vbuild.media.files import said
+from vbuild.media.graphs import Whole
 from vbuild.media.line import shown_at
 from vbuild.media.options import ENCODERS, Limits
 from vbuild.media.soundtrack import soundtrack
@@ -82,8 +83,10 @@ class ClipEncoder:
     """Takes a clip's frames and packets of sound and writes an mp4 file.
 
     Picture and sound are moved by one time, that of the clip's start, so they stay in step; the first frame is shown
-    from there, the last until the clip ends, and all others come at their own times. One thread a clip: x264's output
-    depends on the number of threads. Held are the clip's encoded packets, and, where sound is made AAC, its samples.
+    from there, the last until the clip ends, and all others come at their own times. Interlaced frames keep their
+    fields, in their order, where the encoder knows such and the size stays; else they are made whole. One thread a
+    clip: x264's output depends on the number of threads. Held are the clip's encoded packets, and, where sound is made
+    AAC, its samples.
     """
 
     def __init__(
@@ -107,6 +110,7 @@ class ClipEncoder:
         self.video: VideoStream | None = None
         self.base = Fraction(1)
         self.planes = Planes()
+        self.whole: Whole | None = None
         self.packets: list[Packet[Any]] = []
         self.sound: list[Packet[Any]] = []
         self.frames = 0
@@ -115,8 +119,22 @@ class ClipEncoder:
     def frame(self, frame: VideoFrame, time: float) -> None:
         """One frame, `time` seconds from the clip's start."""
         stream = self._open(frame) if self.video is None else self.video
-        if self._wanted(time):
-            self._encode(frame, stream, round(time / self.base) if self.frames else 0)
+        ticks = round(time / self.base)
+        if self.whole is None and frame.interlaced_frame and not stream.codec_context.flags & Flags.interlaced_dct:
+            self.whole = Whole()
+        if self.whole is None:
+            self._take(frame, stream, ticks)
+            return
+        pts, frame.pts = frame.pts, ticks
+        made = list(self.whole.see(frame))
+        frame.pts = pts
+        for one in made:
+            self._take(one, stream, one.pts or 0)
+
+    def _take(self, frame: VideoFrame, stream: VideoStream, ticks: int) -> None:
+        """A frame as it is to be encoded, if it is among those that the limit lets through."""
+        if self._wanted(float(ticks * self.base)):
+            self._encode(frame, stream, ticks if self.frames else 0)
 
     def _wanted(self, time: float) -> bool:
         """Whether a frame is among those that the limit lets through: the first of each of so many even parts."""
@@ -146,6 +164,9 @@ class ClipEncoder:
         context.thread_count = 1
         describe(context, self.planes.convert(first, (stream.width, stream.height)))
         context.flags |= Flags.bitexact
+        same = (stream.width, stream.height, "yuv420p") == (first.width, first.height, first.format.name)
+        if first.interlaced_frame and same and ENCODERS[self.codec].fields:
+            context.flags |= Flags.interlaced_dct | Flags.interlaced_me
         self.video = stream
         return stream
 
@@ -168,6 +189,8 @@ class ClipEncoder:
         if stream is None:
             self.container.close()
             raise MediaError("no frame came to be encoded")
+        for frame in self.whole.close() if self.whole else ():
+            self._take(frame, stream, frame.pts or 0)
         self.packets += stream.encode(None)
         self._last()
         audio = soundtrack(self.container, self.sound, round(self.start / self.base) * self.base, self.duration)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import av
 from av.filter import Graph
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from av.video.frame import VideoFrame
 
@@ -36,6 +37,44 @@ class Filters:
         assert isinstance(made, av.VideoFrame)
         made.pts, made.time_base = frame.pts, frame.time_base
         return made
+
+
+class Whole:
+    """Makes frames that are marked as interlaced whole, a frame for a frame; all others are left as they are.
+
+    The filter looks at the frames before and behind, so it holds one back.
+    """
+
+    def __init__(self) -> None:
+        self.graph: Graph | None = None
+        self.base = Fraction(1)
+
+    def see(self, frame: VideoFrame) -> Iterator[VideoFrame]:
+        """The frames that can be had when one more came, with their times in its ticks."""
+        if self.graph is None:
+            self.graph = graph(frame, [("bwdif", "mode=send_frame:deint=interlaced")])
+            self.base = frame.time_base or self.base
+        self.graph.push(frame)
+        return self._pulled(self.graph)
+
+    def close(self) -> Iterator[VideoFrame]:
+        """The last, when no more comes."""
+        if self.graph is None:
+            return
+        self.graph.push(None)
+        yield from self._pulled(self.graph)
+
+    def _pulled(self, filters: Graph) -> Iterator[VideoFrame]:
+        while True:
+            try:
+                made = filters.pull()
+            except (av.BlockingIOError, av.EOFError):
+                return
+            assert isinstance(made, av.VideoFrame)
+            if made.pts is not None and made.time_base is not None:
+                made.pts = round(made.pts * made.time_base / self.base)
+            made.time_base = self.base
+            yield made
 
 
 def graph(frame: VideoFrame, steps: Sequence[Step]) -> Graph:

@@ -40,6 +40,8 @@ class Encoder:
     """What it needs beside the option of constant quality."""
     fastest: int = 1000
     """Frames a second that it takes at most."""
+    fields: bool = False
+    """Whether it knows interlaced frames."""
 
     def rate(self, fps: float) -> Fraction:
         """The rate that it is told of footage of so many frames a second: within what it takes, and one at least."""
@@ -49,7 +51,7 @@ class Encoder:
 X264_EFFORTS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
 
 ENCODERS: Mapping[str, Encoder] = {
-    "libx264": Encoder("crf", 51, 23, "preset", X264_EFFORTS, "medium"),
+    "libx264": Encoder("crf", 51, 23, "preset", X264_EFFORTS, "medium", fields=True),
     "libopenh264": Encoder(None, 0, None, None, (), None, fastest=60),
     "h264_nvenc": Encoder("cq", 51, 23, "preset", tuple(f"p{n}" for n in range(1, 8)), "p4", {"rc": "vbr"}, {"b": "0"}),
     "libvpx-vp9": Encoder(

@@ -258,7 +258,7 @@ def _video(container: InputContainer, stream: VideoStream, first: VideoFrame, sc
         audio_channels=None if heard is None else heard.codec_context.channels,
         video_streams=len(container.streams.video),
         jumps=scan.jumps,
-        warning=_warning(container, stream, scan, pts),
+        warning=_warning(container, stream, first, scan, pts),
     )
 
 
@@ -273,8 +273,14 @@ def _uneven(deltas: list[int], base: Fraction) -> bool:
     return bool(deltas) and (max(deltas) - min(deltas)) > max(1, 0.002 / float(base))
 
 
-def _warning(container: InputContainer, stream: VideoStream, scan: _Scan, pts: list[int]) -> str | None:
+def _warning(
+    container: InputContainer, stream: VideoStream, first: VideoFrame, scan: _Scan, pts: list[int]
+) -> str | None:
     found = []
+    if first.interlaced_frame:
+        found.append("its frames are interlaced")
+    if orientation(first).odd:
+        found.append("its display matrix is no turn, and is not followed")
     if scan.cut:
         found.append("the file is cut off")
     if scan.broke:

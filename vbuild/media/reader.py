@@ -14,7 +14,7 @@ from av.codec.context import Flags2
 
 from vbuild.media.colours import named
 from vbuild.media.files import opened, timed
-from vbuild.media.graphs import graph
+from vbuild.media.graphs import Whole
 from vbuild.media.hardware import Planar, accelerator
 from vbuild.media.line import Line, shown_at
 from vbuild.media.probe import hidden
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
 
     from av.container import InputContainer
-    from av.filter import Graph
     from av.packet import Packet
     from av.video.frame import VideoFrame
 
@@ -78,37 +77,14 @@ class Event:
 
 
 def deinterlaced(events: Iterator[Event]) -> Iterator[Event]:
-    """Frames that are marked as interlaced made whole, a frame for a frame; all others as they are.
-
-    The filter looks at the frames before and behind, so it holds one back, and sees all frames from the first.
-    """
-    filters: Graph | None = None
-    base = Fraction(1)
+    """Frames made whole; the filter sees all of them, from the first."""
+    whole = Whole()
     for event in chain(events, [None]):
-        frame = None if event is None else event.frame
-        if event is not None and frame is None:
+        if event is not None and event.frame is None:
             yield event
             continue
-        if filters is None:
-            if frame is None:
-                return
-            filters, base = graph(frame, [("bwdif", "mode=send_frame:deint=interlaced")]), frame.time_base or base
-        filters.push(frame)
-        yield from (Event(made, None, 0.0, 0) for made in _pulled(filters, base))
-
-
-def _pulled(filters: Graph, base: Fraction) -> Iterator[VideoFrame]:
-    """The frames that a chain of filters gives now, with their times in ticks of `base`."""
-    while True:
-        try:
-            made = filters.pull()
-        except (av.BlockingIOError, av.EOFError):
-            return
-        assert isinstance(made, av.VideoFrame)
-        if made.pts is not None and made.time_base is not None:
-            made.pts = round(made.pts * made.time_base / base)
-        made.time_base = base
-        yield made
+        made = whole.close() if event is None or event.frame is None else whole.see(event.frame)
+        yield from (Event(frame, None, 0.0, 0) for frame in made)
 
 
 class Reader:
