@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 from typing import TYPE_CHECKING
@@ -67,23 +68,50 @@ def main() -> None:
     """Entry point of the `vbuild` command."""
     signal.signal(signal.SIGTERM, stops.stop)
     signal.signal(signal.SIGINT, stops.stop)
+    if sys.stdout is None:  # closed by who called: the next file that is opened must not become it
+        _mute()
     sys.exit(told(lambda: run(sys.argv[1:])))
 
 
 def told(do: Callable[[], int]) -> int:
     """Does something, and turns what ends it early into a line and an exit code."""
     try:
-        return do()
+        code = do()
+        sys.stdout.flush()
     except BrokenPipeError:
-        sys.stderr.close()
+        _mute()
         return 0
     except (KeyboardInterrupt, *RAISED) as error:
         if stops.asked() or isinstance(error, KeyboardInterrupt):
             return _stopped(error)
         if not isinstance(error, VbuildError):
-            raise
+            if not (isinstance(error, OSError) and _unwritable()):
+                raise
+            _mute()
+            print(f"vbuild: stdout cannot be written: {error}", file=sys.stderr)
+            return 1
         print(f"vbuild: {error}", file=sys.stderr)
         return error.exit_code
+    return code
+
+
+def _unwritable() -> bool:
+    """Whether stdout refuses what it was given."""
+    try:
+        print(flush=True)
+    except OSError:
+        return True
+    return False
+
+
+def _mute() -> None:
+    """Sends to nowhere what else is written to stdout, the interpreter's flush at exit too."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    if nowhere != 1:
+        os.dup2(nowhere, 1)
+        os.close(nowhere)
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115  it lasts as long as the process
 
 
 def _stopped(stop: BaseException) -> int:
@@ -260,8 +288,6 @@ VERBS |= {verb: _keep(verb) for verb in KEEPING}
 
 def _hydra(arguments: Sequence[str]) -> int:
     """Hands over to Hydra's own command line, for what only it can do; under -m each job is a build."""
-    import os
-
     import hydra
     from hydra.core.hydra_config import HydraConfig
 
