@@ -363,3 +363,21 @@ END = {
     "slow": lambda: time.sleep(4),
 }
 """How a stage may end."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unpack(Stage):
+    """What another stage's blob begins with, and how long it is."""
+
+    version: ClassVar[int] = 1
+    phase: ClassVar[Phase] = "produce"
+    reads: ClassVar[Mapping[str, Sequence[str]]] = {"file": ("",)}
+    writes: ClassVar[Mapping[str, str]] = {"first": "int64", "size": "int64"}
+
+    def run(self, clips: Sequence[Clip], model: None) -> Iterable[Row]:
+        """By the handle."""
+        for clip in clips:
+            CALLS["Unpack"] += 1
+            blob = clip.columns["file"][""]
+            with blob.open() as stream:
+                yield {"first": stream.read(1)[0], "size": len(blob.bytes())}

@@ -15,6 +15,7 @@ _HOMES = {
     "Media": "vbuild.stage",
     "Sound": "vbuild.stage",
     "Stage": "vbuild.stage",
+    "StoredBlob": "vbuild.stage",
     "VbuildError": "vbuild.errors",
     "Vectors": "vbuild.stage",
     "Window": "vbuild.stage",

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, get_args
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Literal, Protocol, Self, get_args
 
 from vbuild.code import source
 from vbuild.contents import content
@@ -201,6 +201,22 @@ class Window:
 
 
 @dataclass(frozen=True)
+class StoredBlob:
+    """A blob that another stage wrote, as a port of `reads` gives it: to be read, never to be changed."""
+
+    path: Path
+    """Where it lies in the store, with the suffix that it was given."""
+
+    def open(self) -> BinaryIO:
+        """Its bytes as a stream, which the caller closes."""
+        return self.path.open("rb")
+
+    def bytes(self) -> bytes:
+        """All of it."""
+        return self.path.read_bytes()
+
+
+@dataclass(frozen=True)
 class Blob:
     """Bytes for the content-addressed store: a file in the clip's scratch folder, or the bytes themselves."""
 
@@ -226,7 +242,7 @@ class Clip:
     """float32 (channels, samples)."""
     vectors: Moved | None = None
     columns: Mapping[str, Row] = field(default_factory=dict)
-    """Per port of `reads`, the values read; a port that is not wired is absent."""
+    """Per port of `reads`, the values read, a blob as a `StoredBlob`; a port that is not wired is absent."""
     scratch: Path | None = None
     """A folder on the store's file system in which a sink may leave files for its `Blob`s."""
     uri: str | None = None

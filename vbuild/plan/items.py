@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
 from vbuild import digest
 from vbuild.plan.order import BASE, PROBE, SOURCE, VIDEO, owner, parts
-from vbuild.stage import Decode
-from vbuild.store.actions import digest_column, value_column
+from vbuild.stage import Decode, StoredBlob
+from vbuild.store.actions import BLOBS, digest_column, value_column
+from vbuild.store.blobs import Blobs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -195,13 +196,23 @@ class Shelf:
         return names, columns
 
     def values(self, items: Items, ports: Sequence[Port], rows: np.ndarray) -> list[dict[str, dict[str, object]]]:
-        """Per row, per port, what an action reads, as plain values."""
+        """Per row, per port, what an action reads, as plain values; of blobs handles."""
         gathered: list[dict[str, dict[str, object]]] = [{} for _ in rows]
         for port in ports:
-            table = self.take(items, port.source, [value_column(f) for f in port.fields], rows)
+            writes = self.instances[port.source].stage.writes if port.source in self.instances else {}
+            kinds = {f: writes.get(f) for f in port.fields}
+            stored = {f: f"{value_column(f)}_uri" if kind in BLOBS else value_column(f) for f, kind in kinds.items()}
+            table = self.take(items, port.source, list(stored.values()), rows)
             for row, values in zip(gathered, table.to_pylist(), strict=True):
-                row[port.name] = {f: values[value_column(f)] for f in port.fields}
+                row[port.name] = {f: self._handed(values[name], kinds[f]) for f, name in stored.items()}
         return gathered
+
+    def _handed(self, value: Any, kind: str | None) -> object:
+        """A stored value as a stage is given it."""
+        if value is None or kind not in BLOBS:
+            return value
+        path = Blobs(self.actions.folder.parent).path
+        return StoredBlob(path(value)) if kind == "blob" else [StoredBlob(path(uri)) for uri in value]
 
     def columns(self, items: Items, names: Iterable[str]) -> pa.Table:
         """Columns of the dataset for clips, by the names that predicates use; one row a clip, whatever is asked."""
