@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from vbuild import stops
 from vbuild.errors import RAISED, Stopped, UsageError, VbuildError
+from vbuild.secrets import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -207,7 +208,7 @@ def _plan(arguments: Sequence[str]) -> int:
     if "--json" in arguments:
         import dataclasses
 
-        print(json.dumps(dataclasses.asdict(report), indent=1))
+        print(json.dumps(plain(dataclasses.asdict(report)), indent=1))
     else:
         show(report, planned=True)
     return 3 if "--check" in arguments and (report.stale or not report.up_to_date) else 0
@@ -229,7 +230,7 @@ def _explain(arguments: Sequence[str]) -> int:
     if found.json:
         import dataclasses
 
-        print(json.dumps(dataclasses.asdict(explanation), indent=1))
+        print(json.dumps(plain(dataclasses.asdict(explanation)), indent=1))
     else:
         from vbuild.console import explained
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import typing
 from dataclasses import dataclass, fields
@@ -15,6 +16,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import KeyValidationError, OmegaConfBaseException
 from yaml import MarkedYAMLError, YAMLError
 
+from vbuild import secrets
 from vbuild.check import hint
 from vbuild.config import Config, checked
 from vbuild.errors import UsageError
@@ -36,6 +38,11 @@ for a file in another encoding."""
 
 LITERAL = frozenset({"name", "source.path", "store", "output", "upstream"})
 """Keys whose values are texts, whatever they look like."""
+
+PATHS = frozenset({"store", "output", "upstream", "source.path", "name"})
+"""Keys that say where things lie: what the environment gives them is no secret, but in a url."""
+
+ENV = re.compile(r"\boc\.env:\s*([^,}\s]+)")
 
 SCALARS = frozenset({"name", "store", "output", "upstream", "locked"})
 
@@ -137,6 +144,7 @@ def config_of(composed: DictConfig, declared: str, *, suffix: str = "") -> Confi
     missing = sorted(_missing(plain))
     if missing:
         raise UsageError("; ".join(f"{key}: a value is needed, give {key}=…" for key in missing))
+    _hold(OmegaConf.to_container(plain, resolve=False))
     try:
         data = OmegaConf.to_container(plain, resolve=True)
     except OmegaConfBaseException as error:
@@ -145,6 +153,16 @@ def config_of(composed: DictConfig, declared: str, *, suffix: str = "") -> Confi
     if suffix:
         data["name"] = f"{data.get('name') or declared}-{suffix}"
     return checked(typing.cast("dict[str, Any]", data), declared=declared)
+
+
+def _hold(node: Any, path: str = "") -> None:
+    """Takes for secrets what comes of the environment, but for what only says where things lie."""
+    if isinstance(node, str) and path not in PATHS:
+        for name in ENV.findall(node):
+            secrets.hold(os.environ.get(name, ""))
+    pairs = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, item in pairs:
+        _hold(item, path if isinstance(node, list) else f"{path}.{key}".lstrip("."))
 
 
 def _missing(node: Any, path: str = "") -> Iterator[str]:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NewType
 
 import xxhash
 
+from vbuild import secrets
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
@@ -130,7 +132,10 @@ class Recipe:
     def to_json(self) -> str:
         """The manifest as people read it beside the recipe's results."""
         said = {**self.manifest, "defaults": dict(self.defaults), "source": self.source}
-        return json.dumps(said, indent=1, sort_keys=True, ensure_ascii=False)
+        shown = secrets.plain(said)
+        if shown != json.loads(json.dumps(said)):
+            shown["id"] = self.id  # it cannot be told from what is masked
+        return json.dumps(shown, indent=1, sort_keys=True, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> Recipe:

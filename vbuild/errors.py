@@ -18,6 +18,8 @@ import errno
 import sys
 from typing import TYPE_CHECKING, Any, Literal
 
+from vbuild.secrets import masked
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -26,6 +28,10 @@ class VbuildError(Exception):
     """An error with one line for the person: what is wrong, where, and the remedy."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        """The line, without secrets."""
+        return masked(super().__str__())
 
 
 class UsageError(VbuildError):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
 from vbuild import digest
 from vbuild.errors import SourceError, UsageError, foreign
+from vbuild.secrets import masked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -229,4 +230,4 @@ def away() -> tuple[type[Exception], ...]:
 def said(error: Exception) -> str:
     """An error in one line."""
     text = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
-    return " ".join(text.split())
+    return masked(" ".join(text.split()))

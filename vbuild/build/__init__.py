@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vbuild import digest, lock, source, stops
+from vbuild import digest, lock, secrets, source, stops
 from vbuild.config import settled
 from vbuild.contract import called
 from vbuild.dataset.versions import fingerprint
@@ -114,7 +114,8 @@ def explain(
 
     session = Session(config, None)
     session.walk(lambda _: None)
-    files, found = session.files.uris, session.identified
+    found = session.identified
+    files = session.files.names()
     walked = Walked(
         session.order,
         session.lookup,
@@ -135,7 +136,7 @@ def _stale(config: Config, files: source.Listing) -> bool:
     from vbuild.dataset.commit import last_build
 
     last = last_build(config.output / config.name)
-    return last is None or last["config"] != json.loads(json.dumps(settled(config)))
+    return last is None or last["config"] != json.loads(json.dumps(secrets.plain(settled(config))))
 
 
 def _locked(config: Config, identified: source.Identified) -> list[str]:

@@ -14,6 +14,7 @@ from vbuild.errors import TooManyFailuresError
 from vbuild.executor.faults import Failure
 from vbuild.executor.work import Done
 from vbuild.plan.undone import Undone
+from vbuild.secrets import masked
 from vbuild.source.identity import CHANGED
 
 if TYPE_CHECKING:
@@ -145,7 +146,11 @@ class Drive:
         else:
             self.left[task.shard] -= 1
         self.open -= task.work.actions() - again
-        final = [replace(f, attempts=task.attempt) for f in done.failures if (f.recipe, f.key) not in again]
+        final = [
+            replace(f, attempts=task.attempt, message=masked(f.message), trace=masked(f.trace))
+            for f in done.failures
+            if (f.recipe, f.key) not in again
+        ]
         done.failures = [f for f in final if f.kind in ("item", "program")]
         for left in (f for f in final if f not in done.failures):
             self.undone.take(left)

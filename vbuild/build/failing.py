@@ -12,7 +12,6 @@ from vbuild import digest
 from vbuild.dataset.target import Group, Target
 from vbuild.plan.items import NOBODY, State, base_columns, hexed
 from vbuild.report import First
-from vbuild.source import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,9 +53,9 @@ def failing(session: Session) -> pa.Table:
 
 
 def _unread(session: Session) -> pa.Table:
-    errors = session.identified.errors
+    errors, names = session.identified.errors, session.files.names()
     rows = [
-        {"stage": "source", "uri": shown(session.files.uris[row]), "kind": "item", "error": "SourceError", "message": e}
+        {"stage": "source", "uri": names[row], "kind": "item", "error": "SourceError", "message": e}
         for row, e in sorted(errors.items())
     ]
     return pa.Table.from_pylist(rows, schema=FAILURES)
@@ -80,7 +79,7 @@ def _of(session: Session, items: Items, instances: list[Instance]) -> Iterator[p
 def _where(session: Session, items: Items, rows: np.ndarray) -> pa.Table:
     if items.parent is not None:
         return base_columns(items, session.shelf, rows).select(["uri", "video_id", "clip_id", "start_s", "end_s"])
-    uris = pa.array([items.uris[row] for row in rows.tolist()], pa.string())
+    uris = pa.array([items.names[row] for row in rows.tolist()], pa.string())
     return pa.table({"uri": uris, "video_id": hexed(items.ids[rows])})
 
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from vbuild import places, stops
+from vbuild import places, secrets, stops
 from vbuild.build.failing import failing, firsts
 from vbuild.build.session import Session
 from vbuild.build.tables import targets
@@ -21,7 +21,6 @@ from vbuild.dataset.commit import commit, new_id
 from vbuild.errors import RAISED, Stopped, StoreError
 from vbuild.plan.items import State
 from vbuild.report import Report
-from vbuild.source import shown
 from vbuild.store import roots
 from vbuild.versions import machine
 
@@ -53,7 +52,7 @@ class Run:
             raise StoreError(f"store={config.store}: it cannot be written ({why}); fix it, or give another") from error
         recipes = {name: i.recipe.id for name, i in session.shelf.instances.items()}
         run = cls(session, folder, roots.enter(config.store, folder, config.output / config.name, recipes, time.time()))
-        (run.folder / "config.json").write_text(json.dumps(settled(config), indent=1))
+        (run.folder / "config.json").write_text(json.dumps(secrets.plain(settled(config)), indent=1))
         return run
 
     def __enter__(self) -> Run:
@@ -92,7 +91,7 @@ class Run:
         report.seconds = time.perf_counter() - began
         report.up_to_date = not (report.build or self.undone or any(stage.ran for stage in report.stages))
         said = {**dataclasses.asdict(report), "folder": places.told(Path(report.folder), session.config.store)}
-        (self.folder / "report.json").write_text(json.dumps(said, indent=1))
+        (self.folder / "report.json").write_text(json.dumps(secrets.plain(said), indent=1))
         return report
 
     @property
@@ -107,8 +106,8 @@ class Run:
         return {
             "id": session.build,
             "time": datetime.now(UTC),
-            "config": settled(session.config),
-            "recipes": {name: {"id": i.recipe.id, **i.recipe.manifest} for name, i in instances.items()},
+            "config": secrets.plain(settled(session.config)),
+            "recipes": {name: {"id": i.recipe.id, **secrets.plain(i.recipe.manifest)} for name, i in instances.items()},
             "counts": {
                 "videos": report.videos,
                 "clips": report.clips,
@@ -124,6 +123,7 @@ class Run:
 def summary(session: Session, seconds: float) -> Report:
     """Adds up what a plan or a build found."""
     clips = [shard.clips for shard in session.shards if shard.clips is not None]
+    names = session.files.names()
     unsplit = sum(shard.unsplit for shard in session.shards)
     counts = [session.lookup.count(i.name) for i in (*session.order.video_stages, *session.order.clip_stages)]
     for instance in session.order.video_stages:
@@ -147,7 +147,7 @@ def summary(session: Session, seconds: float) -> Report:
         failures=sum(count.failed for count in counts) + len(session.identified.errors),
         seconds=seconds,
         notes=[*session.files.notes(), *unclipped(session), *_emptied(session)],
-        away={shown(session.files.uris[row]): why for row, why in sorted(session.identified.away.items())},
+        away={names[row]: why for row, why in sorted(session.identified.away.items())},
     )
 
 

@@ -153,6 +153,7 @@ class Session:
     def _shards(self) -> list[Shard]:
         """The videos, each content once under the first of its paths, in groups that move together."""
         found, files = self.identified, self.files
+        names = files.names()
         known = np.array([row for row in range(len(files)) if row not in found.errors], np.int64)
         known = known[np.argsort([row in found.away for row in known.tolist()], kind="stable")]
         ids, first = np.unique(found.ids[known], return_index=True)
@@ -164,6 +165,7 @@ class Session:
                 Items(
                     ids[i : i + size],
                     uris=[files.uris[row] for row in part],
+                    names=[names[row] for row in part],
                     seen=[None if row in found.away else files.seen(row) for row in part],
                     listed=None if self.listed is None else self.listed.take(pa.array(part, pa.int64())),
                 )

@@ -14,7 +14,6 @@ from vbuild.build.unclipped import LOST, why_empty
 from vbuild.dataset.target import Group, Target
 from vbuild.plan.items import State
 from vbuild.plan.order import SPLIT, Instance
-from vbuild.source import shown
 from vbuild.source.lists import plain
 from vbuild.store.actions import BLOBS, value_column
 
@@ -107,7 +106,7 @@ def videos_of(session: Session) -> Target:
 
     group = Group("video", schema, np.array(digests, "V16"), values)
     groups = (group, *_listed(session))
-    return Target("videos", "uri", pa.array(map(shown, session.files.uris), pa.string()), groups, {"uri": "scalar"})
+    return Target("videos", "uri", pa.array(session.files.names(), pa.string()), groups, {"uri": "scalar"})
 
 
 def _listed(session: Session) -> Iterator[Group]:

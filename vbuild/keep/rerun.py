@@ -75,7 +75,7 @@ def rerun(store: Path, count: int) -> tuple[list[Rerun], list[str]]:
         else:
             found += _stored(session)
             for row, why in list(session.identified.away.items())[:1]:
-                left.append(f"{known.folder.name}: its actions cannot run again ({session.files.uris[row]}: {why})")
+                left.append(f"{known.folder.name}: its actions cannot run again ({session.files.names()[row]}: {why})")
     chosen = random.sample(found, min(count, len(found)))
     with tempfile.TemporaryDirectory() as folder:
         return [line for one in chosen for line in _compared(*one, Blobs(Path(folder)))], left

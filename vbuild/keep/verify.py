@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -99,7 +100,8 @@ def _verify_note(path: Path, name: str, repair: bool, done: Verified) -> None:
     """The recipe in words must be that of the folder."""
     note = path.with_suffix(".json")
     try:
-        same = Recipe.from_json(note.read_text(encoding="utf-8")).id == path.stem
+        text = note.read_text(encoding="utf-8")
+        same = json.loads(text).get("id", Recipe.from_json(text).id) == path.stem
     except FileNotFoundError:
         return
     except (OSError, ValueError, KeyError, TypeError):

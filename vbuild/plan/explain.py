@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vbuild import secrets
 from vbuild.check import hint
 from vbuild.errors import UsageError
 from vbuild.plan.items import NOBODY, State
@@ -111,13 +112,13 @@ class Walked:
         if clip is not None:
             items, row = self._clip(clip)
             assert items.parent is not None
-            uri = items.parent.uris[items.place[row]]
+            uri = items.parent.names[items.place[row]]
             left = f"dropped by {items.dropped_by[row]}" if items.dropped_by[row] else "kept"
             span = f"ticks {items.start_pts[row]} to {items.end_pts[row]}"
             subject = f"clip {_hex(items.ids[row])}: {uri}, {span}, {left}"
         elif video is not None:
             items, row = self._video(video)
-            subject = f"video {_hex(items.ids[row])}: {items.uris[row]}"
+            subject = f"video {_hex(items.ids[row])}: {items.names[row]}"
         else:
             return Explanation("", stages=tuple(map(self._stands, instances)))
         return Explanation(subject, actions=tuple(self._action(items, i, row) for i in instances))
@@ -225,7 +226,7 @@ class Walked:
         return Stands(
             instance.name,
             instance.recipe.id,
-            instance.recipe.manifest,
+            secrets.plain(instance.recipe.manifest),
             {name: value for name, value in default.items() if name not in instance.recipe.params},
             {f.name: getattr(stage, f.name) for f in fields if not is_param(f)},
             tuple(_reads(instance)),

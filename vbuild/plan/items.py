@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from vbuild import digest
+from vbuild import digest, secrets
 from vbuild.plan.order import BASE, PROBE, SOURCE, VIDEO, owner, parts
 from vbuild.stage import Decode, StoredBlob
 from vbuild.store.actions import BLOBS, digest_column, value_column
@@ -68,6 +68,8 @@ class Items:
     end_pts: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
     uris: list[str] = field(default_factory=list)
     """For videos: the path from which each is read."""
+    names: list[str] = field(default_factory=list)
+    """For videos: what each is called in tables and messages."""
     seen: list[Seen | None] = field(default_factory=list)
     """For videos: what the file looked like whose content this is; None where it is out of reach."""
     listed: pa.Table | None = None
@@ -84,6 +86,7 @@ class Items:
 
     def __post_init__(self) -> None:
         n = len(self.ids)
+        self.names = self.names or secrets.names(self.uris)
         self.kept = np.ones(n, bool)
         self.sure = np.ones(n, bool)
         self.dropped_by = np.full(n, None, object)
@@ -305,7 +308,7 @@ def base_columns(items: Items, shelf: Shelf, rows: np.ndarray | None = None) -> 
         {
             "clip_id": hexed(items.ids[rows]),
             "video_id": hexed(items.parent.ids[video]),
-            "uri": pa.array([items.parent.uris[v] for v in video.tolist()], pa.string()),
+            "uri": pa.array([items.parent.names[v] for v in video.tolist()], pa.string()),
             "start_s": pa.array(start, pa.float64()),
             "end_s": pa.array(end, pa.float64()),
             "duration_s": pa.array((items.end_pts[rows] - items.start_pts[rows]) * tick, pa.float64()),

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from vbuild import digest
+from vbuild.secrets import plain
 from vbuild.stage import defaults
 from vbuild.store.actions import digest_column
 
@@ -221,7 +222,7 @@ class _Word(str):
 def _changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
     """Name, old and new value of what differs; None for what is not there."""
     for name in sorted(old.keys() | new.keys()):
-        if old.get(name) != new.get(name):
+        if plain(old.get(name)) != plain(new.get(name)):
             yield name, old.get(name), new.get(name)
 
 
@@ -240,6 +241,7 @@ def shown(value: Any) -> str:
         return str(value).lower() if value is not None else "null"
     if isinstance(value, _Word):
         return str(value)
+    value = plain(value)
     text = " ".join(value.split()) if isinstance(value, str) else str(value)
     text = text if len(text) <= WIDTH else text[: WIDTH - 1] + "…"
     return f"'{text}'" if isinstance(value, str) else text

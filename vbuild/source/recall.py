@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from vbuild import uris
+from vbuild.secrets import masked
 from vbuild.source.walk import WILD, absolute, endings, is_pattern, wanted
 
 if TYPE_CHECKING:
@@ -29,26 +30,28 @@ def recall(source: Source, files: Listing, found: Identified, known: Mapping[str
     """
     import numpy as np
 
-    away = {row: why for row, why in found.errors.items() if files.uris[row] in known}
+    names = files.names()
+    away = {row: why for row, why in found.errors.items() if names[row] in known}
     for row in away:
-        files.sizes[row] = known[files.uris[row]][1]
-    listed = set(files.uris)
+        files.sizes[row] = known[names[row]][1]
+    listed = set(names)
     beyond = list(_beyond(source, files, [uri for uri in known if uri not in listed]))
     room = len(beyond) if source.limit is None else max(0, source.limit - len(files))
     for row, (uri, why) in enumerate(beyond[:room], len(files)):
         away[row] = why
         files.add([(uri, known[uri][1], 0, 0, 0)])
+    names = files.names()
     ids = np.concatenate([found.ids, np.zeros(len(files) - len(found.ids), "V16")])
     for row in away:
-        ids[row] = np.void(known[files.uris[row]][0])
+        ids[row] = np.void(known[names[row]][0])
     errors = {row: why for row, why in found.errors.items() if row not in away}
     return replace(found, ids=ids, errors=errors, away=away, settled=found.settled and not away)
 
 
 def _beyond(source: Source, files: Listing, missing: list[str]) -> Iterator[tuple[str, str]]:
     """Of files that were read and are not listed now those that are out of reach, with the reason, sorted."""
-    tops = {_base(path): why for path, why in files.unreachable.items()}
-    folders = {_base(absolute(path)): path for path in source.path}
+    tops = {_base(masked(path)): why for path, why in files.unreachable.items()}
+    folders = {_base(masked(absolute(path))): path for path in source.path}
     ends = endings(source)
     empty: dict[str, str | None] = {}
     for uri in sorted(missing):
@@ -58,7 +61,7 @@ def _beyond(source: Source, files: Listing, missing: list[str]) -> Iterator[tupl
         closed = next((why for top, why in tops.items() if _under(uri, top)), None)
         if closed is not None:
             yield uri, closed
-        elif any(_under(uri, _base(path)) for path in files.empty):
+        elif any(_under(uri, _base(masked(path))) for path in files.empty):
             yield uri, "nothing is listed where it was"
         elif not uris.is_remote(uri) and (why := _hollow(os.path.dirname(uri), top, empty)):  # noqa: PTH120
             yield uri, why

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from vbuild import digest, uris
 from vbuild.errors import SourceError
+from vbuild.secrets import masked, names
 from vbuild.source import lists
 from vbuild.source.lists import shown
 from vbuild.uris import Seen
@@ -69,6 +70,10 @@ class Listing:
     def __len__(self) -> int:
         return len(self.uris)
 
+    def names(self) -> list[str]:
+        """What the files are called in tables and messages."""
+        return names(list(map(shown, self.uris)))
+
     def seen(self, row: int) -> Seen:
         """What a file looks like."""
         return Seen(self.sizes[row], self.mtimes[row], self.ctimes[row], self.inodes[row])
@@ -100,9 +105,9 @@ class Listing:
     def digest(self) -> str:
         """One digest of all names, sizes, times and inodes, and of the lists."""
         numbers = (column.tobytes() for column in (self.sizes, self.mtimes, self.ctimes, self.inodes))
-        names = "\0".join(self.uris).encode(errors="surrogateescape")
+        said = "\0".join(self.uris).encode(errors="surrogateescape")
         return digest.of_all(
-            digest.of_bytes(part) for part in (names, *numbers, *(listed.digest for listed in self.lists.values()))
+            digest.of_bytes(part) for part in (said, *numbers, *(listed.digest for listed in self.lists.values()))
         ).hex()
 
     def notes(self) -> list[str]:
@@ -111,7 +116,7 @@ class Listing:
         for path, why in self.left_out.items():
             by.setdefault(why, []).append(path)
         return [
-            f"left out: {shown(min(paths))}{f' and {len(paths) - 1} more' if len(paths) > 1 else ''} ({why})"
+            f"left out: {masked(shown(min(paths)))}{f' and {len(paths) - 1} more' if len(paths) > 1 else ''} ({why})"
             for why, paths in by.items()
         ]
 

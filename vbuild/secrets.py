@@ -1,0 +1,65 @@
+"""What is secret in urls, and what came of the environment, masked wherever it would be written or shown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+MASK = "***"
+
+PLAIN = frozenset(("id", "v", "name", "file", "filename", "path", "format", "part", "version", "versionid"))
+"""Parameters of a url's query that tell which file it is; the value of every other may be a key."""
+
+TEXT = 6
+"""Letters from which on a value of the environment is masked within texts; a shorter one stands in any word."""
+
+_USER = re.compile(r"(?<=://)[^\s/?#]*@")
+_QUERY = re.compile(r"(://[^\s?'\"<>]*\?)([^\s'\"<>]*[^\s'\"<>:;,.)\]])")
+_HELD: set[str] = set()
+
+
+def hold(value: str) -> None:
+    """Takes a value for a secret from now on, in this process."""
+    if value:
+        _HELD.add(value)
+
+
+def masked(text: str) -> str:
+    """A text without the secrets in it; what is masked stays as it is."""
+    if "://" in text:
+        text = _QUERY.sub(lambda found: found[1] + _query(found[2]), _USER.sub(f"{MASK}@", text))
+    for value in sorted(_HELD, key=len, reverse=True):
+        if len(value) >= TEXT or value == text:
+            text = text.replace(value, MASK)
+    return text
+
+
+def _query(text: str) -> str:
+    """The query of a url, with the values masked that do not tell which file it is."""
+    parts = (part.partition("=") for part in text.split("&"))
+    return "&".join(
+        f"{name}={value if name.lower() in PLAIN else MASK}" if equals else MASK for name, equals, value in parts
+    )
+
+
+def plain(value: Any) -> Any:
+    """Plain data with its texts masked."""
+    if isinstance(value, str):
+        return masked(value)
+    if isinstance(value, Mapping):
+        return {plain(name): plain(item) for name, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def names(uris: list[str]) -> list[str]:
+    """What files are called in tables and messages: no two alike, in the order of the uris."""
+    count: dict[str, int] = {}
+    found = []
+    for uri in uris:
+        name = masked(uri) if "://" in uri else uri
+        if name != uri:
+            count[name] = count.get(name, 0) + 1
+            name += f"#{count[name]}" if count[name] > 1 else ""
+        found.append(name)
+    return found
