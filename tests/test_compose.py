@@ -79,7 +79,7 @@ def test_a_dataset_of_ones_own_is_found(argument):
     config = load([argument])
     assert (config.name, config.declared) == ("mine", "mine")
     assert set(config.stages) == {"motion", "look"}
-    assert [(d.name, d.about) for d in datasets() if d.own] == [("mine", "Mine")]
+    assert [(d.name, d.about) for d in datasets() if d.name == "mine"] == [("mine", "Mine")]
 
 
 def test_a_stage_of_ones_own_is_found(tmp_path):
