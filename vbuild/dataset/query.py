@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from functools import cached_property
 from pathlib import Path
@@ -37,11 +38,12 @@ def open(  # noqa: A001  the name that people expect: vbuild.open
     """Opens a dataset as its last build left it, or as another build did.
 
     `name` is a dataset's, or that of the file that declares it if one dataset alone was built from it. Databases lie
-    in `output`, by default the `datasets` of the store, `./cache`. Where a database lies elsewhere, it knows its store,
+    in `output`, by default the `datasets` of the store, $VBUILD_STORE or `./cache`.
+    Where a database lies elsewhere, it knows its store,
     and `store` is for one that was moved away from it. Raises DatasetError if there is none, or no such build.
     """
     if store is None and output is None:
-        store = "cache"
+        store = os.environ.get("VBUILD_STORE", "cache")
     folder = find(name, Path(output if output is not None else Path(store or "", "datasets")).absolute())
     found = last_build(folder) if build is None else _named_build(folder, build)
     if found is None:
