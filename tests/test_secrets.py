@@ -45,9 +45,10 @@ def test_no_secret_is_in_the_store_the_output_or_what_is_said(tmp_path, monkeypa
     threading.Thread(target=server.serve_forever, daemon=True).start()
     work = tmp_path / "work"
     (work / "conf" / "dataset").mkdir(parents=True)
-    listed = tmp_path / "l.txt"
+    listed = tmp_path / "l.csv"
     base = f"http://me:hunter2pass@127.0.0.1:{server.server_port}"
-    listed.write_text("".join(f"{base}/{n}.mp4?X-Amz-Signature=s1gnature99\n" for n in ("a", "bad", "gone")))
+    rows = [f"{base}/{n}.mp4?X-Amz-Signature=s1gnature99,{base}/{n}.png?sig=s1gnature99" for n in ("a", "bad", "gone")]
+    listed.write_text("\n".join(["url,thumb", *rows]))
     (tmp_path / "mine_secret.py").write_text(
         "from dataclasses import dataclass\nfrom vbuild import Stage\n\n\n@dataclass(frozen=True, kw_only=True)\n"
         "class Ask(Stage):\n    token: str\n    reads = {'probe': ('width',)}\n    writes = {'ok': 'bool'}\n"
@@ -63,6 +64,8 @@ def test_no_secret_is_in_the_store_the_output_or_what_is_said(tmp_path, monkeypa
     )
     monkeypatch.chdir(work)
     words = ["+dataset=mine", f"store={tmp_path / 'store'}", "executor.workers=0"]
+    monkeypatch.setattr("sys.argv", ["vbuild"])
+    run([*words, f"+source.note={base}", "--cfg", "job", "--resolve"])
     for verb in ([], ["plan", "--json"], ["explain", "--json"], ["explain", "--video", "a.mp4?X-Amz-Signature=***"]):
         try:
             run([*verb[:1], *words, *verb[1:]])
@@ -81,5 +84,6 @@ def test_no_secret_is_in_the_store_the_output_or_what_is_said(tmp_path, monkeypa
     server.server_close()
     videos = lance.dataset(str(tmp_path / "store/datasets/mine/videos.lance")).to_table().to_pylist()
     assert [row["status"] == "failed" for row in videos] == [False, True, True]
+    assert [row["thumb"][-8:] for row in videos] == [".png?sig=***"[-8:]] * 3
     for secret in SECRETS:
         assert not [data[:200] for data in found if secret.encode() in data], secret

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
 import sys
+from contextlib import redirect_stdout, suppress
 from typing import TYPE_CHECKING
 
 from vbuild import stops
 from vbuild.errors import RAISED, Stopped, UsageError, VbuildError
-from vbuild.secrets import plain
+from vbuild.secrets import masked, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -63,6 +65,9 @@ many (failures.tolerate) are no failure of the build.
 HYDRA = ("--cfg", "-c", "--info", "-i", "-m", "--multirun", "-sc", "--shell-completion", "--hydra-help", "--package",
          "-p", "--resolve", "--run", "-r")  # fmt: skip
 """Flags that are Hydra's own business."""
+
+SHOWING = ("--cfg", "-c", "--info", "-i")
+"""Those of them that print a configuration."""
 
 
 def main() -> None:
@@ -119,7 +124,8 @@ def _stopped(stop: BaseException) -> int:
     """Says how far a build came that a person stopped."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # another one has nothing left to end
     if isinstance(stop, Stopped):
-        _show(stop.report)
+        with suppress(OSError):
+            _show(stop.report)
     print("vbuild: stopped; what was done is kept, the same command goes on from there", file=sys.stderr)
     return 130
 
@@ -180,16 +186,23 @@ def _built(config: Config) -> int:
 
     with Watcher() as watcher:
         report = build(config, watch=watcher)
-    _show(report)
-    for line in report.wrong:
-        print(f"vbuild: {line}", file=sys.stderr)
+    try:
+        _show(report)
+    finally:
+        for line in report.wrong:
+            print(f"vbuild: {line}", file=sys.stderr)
     return 1 if report.wrong else 0
 
 
 def _show(report: Report) -> None:
+    """Prints a report; nobody listening changes nothing."""
     from vbuild.console import show
 
-    show(report)
+    try:
+        show(report)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _mute()
 
 
 def _failures(arguments: Sequence[str]) -> int:
@@ -312,12 +325,29 @@ def _hydra(arguments: Sequence[str]) -> int:
     sys.argv = [sys.argv[0], *rewritten(arguments, sweep=sweep)]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # or Hydra prints its errors itself, in its own way
     try:
-        job()
+        if any(argument in SHOWING for argument in arguments):
+            _masking(job, arguments)
+        else:
+            job()
     except REFUSALS as error:
         if codes and isinstance(error, ValueError):
             raise  # a build ran already, so this is no refusal of Hydra's
         raise UsageError(reworded(error)) from error
     return max(codes, default=0)
+
+
+def _masking(show: Callable[[], None], arguments: Sequence[str]) -> None:
+    """Shows a configuration without the secrets in it; those of the environment are known when it is composed."""
+    from vbuild.compose import load
+
+    with suppress(VbuildError):
+        load([argument for argument in arguments if not argument.startswith("-")])
+    said = io.StringIO()
+    try:
+        with redirect_stdout(said):
+            show()
+    finally:
+        print(masked(said.getvalue()), end="")
 
 
 def _safe(text: str) -> str:

@@ -16,20 +16,22 @@ TEXT = 6
 
 _USER = re.compile(r"(?<=://)[^\s/?#]*@")
 _QUERY = re.compile(r"(://[^\s?'\"<>]*\?)([^\s'\"<>]*[^\s'\"<>:;,.)\]])")
-_HELD: set[str] = set()
+_HELD: list[str] = []
+"""The longest first."""
 
 
 def hold(value: str) -> None:
     """Takes a value for a secret from now on, in this process."""
-    if value:
-        _HELD.add(value)
+    if value and value not in _HELD:
+        _HELD.append(value)
+        _HELD.sort(key=len, reverse=True)
 
 
 def masked(text: str) -> str:
     """A text without the secrets in it; what is masked stays as it is."""
     if "://" in text:
         text = _QUERY.sub(lambda found: found[1] + _query(found[2]), _USER.sub(f"{MASK}@", text))
-    for value in sorted(_HELD, key=len, reverse=True):
+    for value in _HELD:
         if len(value) >= TEXT or value == text:
             text = text.replace(value, MASK)
     return text

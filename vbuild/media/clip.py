@@ -78,7 +78,7 @@ class Clip:
         self.frames = self.lost = self.damaged = self.fitted = 0
         self.standing = False
         self.passed: set[int] = set()
-        """Times of its packets of picture."""
+        """Times of its packets of picture that were read."""
         self.shape: tuple[int, int] | None = None
         """Width and height of its first picture, as shown; all others are brought into it."""
         self.decoder: av.AudioCodecContext | None = None
@@ -132,11 +132,13 @@ class Clip:
             self.shape = picture.shape
         self.fitted += picture.shape != self.shape
         fitted = picture.within(self.shape, upright)
-        time = ticks * self.base.numerator / self.base.denominator
         for name, collected in list(self.collected.items()):
             self._do(name, partial(collected.sampler.see, ticks, fitted))
         for name, sampler in list(self.samplers.items()):
             self._do(name, partial(sampler.see, ticks, fitted))
+        if not self.moving and not self.media:
+            return
+        time = ticks * self.base.numerator / self.base.denominator
         for name, moving in list(self.moving.items()):
             self._do(name, partial(moving.see, picture.frame, time))
         for name, (_, sink) in list(self.media.items()):

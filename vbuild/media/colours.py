@@ -6,8 +6,10 @@ Numbers of matrices, primaries and transfers are those of Rec. ITU-T H.273.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
+from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 
 from vbuild.media.graphs import UNNAMED, Filters, Step
@@ -36,7 +38,12 @@ SHRUNK = "flags=area+full_chroma_int:threads=1"
 
 def kind(frame: VideoFrame) -> Literal["rgb", "grey", "yuv"]:
     """What the planes of a frame hold; palettes and CIE XYZ count as RGB."""
-    format_ = frame.format
+    return _kind(frame.format.name)
+
+
+@cache
+def _kind(pixels: str) -> Literal["rgb", "grey", "yuv"]:
+    format_ = VideoFormat(pixels)
     if format_.is_rgb or format_.has_palette or format_.name.startswith("xyz"):
         return "rgb"
     return "yuv" if any(part.is_chroma for part in format_.components) else "grey"

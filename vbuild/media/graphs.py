@@ -29,7 +29,7 @@ class Filters:
 
     def pass_through(self, frame: VideoFrame, steps: Sequence[Step]) -> VideoFrame:
         """One frame through the steps, each of which gives a frame for a frame."""
-        wanted = (_described(frame), *steps)
+        wanted = (*_looks(frame), *steps)
         if self.graph is None or wanted != self.made_for:
             self.graph, self.made_for = graph(frame, steps), wanted
         self.graph.push(frame)
@@ -92,9 +92,15 @@ def graph(frame: VideoFrame, steps: Sequence[Step]) -> Graph:
     return made
 
 
+def _looks(frame: VideoFrame) -> tuple[int, int, str, int, int]:
+    """What frames of one chain have in common: width, height, format, matrix and range."""
+    return frame.width, frame.height, frame.format.name, int(frame.colorspace), int(frame.color_range)
+
+
 def _described(frame: VideoFrame) -> str:
     """A frame as FFmpeg's buffer wants it; PyAV's own words for it leave out the colours."""
+    width, height, pixels, matrix, range_ = _looks(frame)
     return (
-        f"video_size={frame.width}x{frame.height}:pix_fmt={frame.format.name}:time_base={frame.time_base}"
-        f":pixel_aspect=1/1:colorspace={int(frame.colorspace)}:range={int(frame.color_range)}"
+        f"video_size={width}x{height}:pix_fmt={pixels}:time_base={frame.time_base}:pixel_aspect=1/1"
+        f":colorspace={matrix}:range={range_}"
     )

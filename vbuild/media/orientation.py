@@ -12,6 +12,7 @@ from av.sidedata.sidedata import SideDataContainer
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
 
     from vbuild.media.graphs import Step
 
@@ -45,15 +46,20 @@ class Orientation:
 
     def turned(self, picture: np.ndarray) -> np.ndarray:
         """An array (h, w, …), turned."""
-        return np.rot90(picture[:, ::-1] if self.mirrored else picture, self.turns)
+        mirrored = picture[:, ::-1] if self.mirrored else picture
+        return np.rot90(mirrored, self.turns) if self.turns else mirrored
+
+
+UPRIGHT = Orientation()
 
 
 def orientation(frame: VideoFrame) -> Orientation:
     """The orientation that a frame bears (ISO/IEC 14496-12, 6.2.2: x' = ax + cy, y' = bx + dy)."""
     # not frame.side_data: a circle, in which frames would wait for the garbage collector
-    matrix: Any = SideDataContainer(frame).get("DISPLAYMATRIX")  # type: ignore[call-arg]
+    beside: Any = SideDataContainer(frame)  # type: ignore[call-arg]
+    matrix = beside.get("DISPLAYMATRIX") if len(beside) else None
     if matrix is None:
-        return Orientation()
+        return UPRIGHT
     a, b, _, c, d = struct.unpack("=5i", bytes(matrix)[:20])
     straight, across = (abs(a), abs(d)), (abs(b), abs(c))
     if not min(max(straight, across)) * SLACK >= max(min(straight, across)) or not any(straight + across):
@@ -64,11 +70,16 @@ def orientation(frame: VideoFrame) -> Orientation:
     return Orientation(-clockwise % 4, mirrored)
 
 
-def shown_size(frame: VideoFrame, aspect: Fraction | None) -> tuple[int, int]:
-    """Width and height of a frame as it is shown: with square pixels (the width is stretched), turned upright.
+def stretch_of(stream: VideoStream) -> Fraction | None:
+    """What the width of a stream's pictures is multiplied by, that their pixels are square; None where they are.
 
     A sample aspect within 1 % of square is rounding by whoever made the file.
     """
-    stretch = aspect if aspect and abs(aspect - 1) > Fraction(1, 100) else Fraction(1)
-    width = max(1, round(frame.width * stretch))
-    return (frame.height, width) if orientation(frame).turns % 2 else (width, frame.height)
+    aspect = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
+    return aspect if aspect and abs(aspect - 1) > Fraction(1, 100) else None
+
+
+def shown_size(frame: VideoFrame, stretch: Fraction | None, turn: Orientation) -> tuple[int, int]:
+    """Width and height of a frame as it is shown: with square pixels, turned upright."""
+    width = frame.width if stretch is None else max(1, round(frame.width * stretch))
+    return (frame.height, width) if turn.turns % 2 else (width, frame.height)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from contextlib import ExitStack
-from itertools import takewhile
+from itertools import chain, takewhile
 from typing import TYPE_CHECKING, Any
 
 from vbuild.media.clip import Apart, Clip, Cut, Taken, trusting
@@ -98,7 +98,7 @@ class _Pass:
         self.active: list[Clip] = []
         self.before: tuple[Picture, int, int] | None = None
         """The last frame, its time, and how long it is shown, as far as that can be told."""
-        self.upright, self.light = Upright(reader.aspect), Light()
+        self.upright, self.light = Upright(reader.stretch), Light()
         self.converters: dict[object, Filters] = {}
         self.seen = self.heard = float("-inf")
         self.sought: Clip | None = None
@@ -113,6 +113,7 @@ class _Pass:
                 return
             if not self.active and self.waiting[0].start - max(self.seen, self.heard) > GAP:
                 self._enter()
+        self._pass()
         self._open(None)
         yield from self._over(ended=True)
 
@@ -127,22 +128,33 @@ class _Pass:
             self.reader.seek(first.cut.start_pts)
 
     def _take(self, event: Event) -> None:
+        self._pass()
         if event.packet is not None:
             self._hear(event.packet, event.time)
         elif event.frame is None:
-            for clip in (*self.active, *takewhile(lambda clip: clip.cut.start_pts <= event.pts, self.waiting)):
-                if clip.holds(event.pts):
-                    clip.lost += event.lost
-                    clip.passed |= {event.pts} if event.passed else set()
+            for clip in self._holding(event.pts):
+                clip.lost += 1
         else:
             self.seen = max(self.seen, event.time)
             self._open(event.pts)
-            picture = Picture(event.frame, self.reader.aspect, self.converters, self.light)
+            picture = Picture(event.frame, self.reader.stretch, self.converters, self.light)
             for clip in self.active:
                 if clip.holds(event.pts):
                     clip.see(picture, self.upright, event.pts)
             step = 0 if self.before is None else event.pts - self.before[1]
             self.before = picture, event.pts, max(event.frame.duration or 0, step)
+
+    def _pass(self) -> None:
+        """Tells the clips of the packets that were read."""
+        for pts in self.reader.passed:
+            for clip in self._holding(pts):
+                clip.passed.add(pts)
+        self.reader.passed.clear()
+
+    def _holding(self, pts: int) -> Iterator[Clip]:
+        """The clips that a time is within, also those whose first frame is yet to come."""
+        begun = takewhile(lambda clip: clip.cut.start_pts <= pts, self.waiting)
+        return (clip for clip in chain(self.active, begun) if clip.holds(pts))
 
     def _open(self, pts: int | None) -> None:
         """Begins the clips that begin up to a frame at `pts`, or, where there is none any more, all that are left."""

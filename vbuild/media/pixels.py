@@ -37,14 +37,15 @@ def target_size(request: Frames, shown: tuple[int, int]) -> tuple[int, int]:
 class Upright:
     """Turns frames upright and gives them square pixels; frames that are both already go through untouched."""
 
-    def __init__(self, aspect: Fraction | None) -> None:
-        self.aspect = aspect
+    def __init__(self, stretch: Fraction | None) -> None:
+        self.stretch = stretch
         self.filters = Filters()
         self.fitting = Filters()
 
     def turn(self, frame: VideoFrame) -> VideoFrame:
         """One frame."""
-        size, turn = shown_size(frame, self.aspect), orientation(frame)
+        turn = orientation(frame)
+        size = shown_size(frame, self.stretch, turn)
         width, height = size[::-1] if turn.turns % 2 else size
         stretched = (width, height) != (frame.width, frame.height)
         if not stretched and not turn.steps:
@@ -74,17 +75,15 @@ class Picture:
     """One decoded frame, converted once for each size and format that is asked of it."""
 
     def __init__(
-        self, frame: VideoFrame, aspect: Fraction | None, converters: dict[object, Filters], light: Light
+        self, frame: VideoFrame, stretch: Fraction | None, converters: dict[object, Filters], light: Light
     ) -> None:
-        self.frame, self.aspect, self.converters, self.light = frame, aspect, converters, light
+        self.frame, self.converters, self.light = frame, converters, light
+        self.turn = orientation(frame)
+        self.shape = shown_size(frame, stretch, self.turn)
+        """Width and height, as shown."""
         self.made: dict[object, np.ndarray] = {}
         self.turned: VideoFrame | None = None
         self.fitted: dict[tuple[int, int], Picture] = {}
-
-    @cached_property
-    def shape(self) -> tuple[int, int]:
-        """Width and height, as shown."""
-        return shown_size(self.frame, self.aspect)
 
     def within(self, shape: tuple[int, int], turner: Upright) -> Picture:
         """The picture as a part of one of another shape, all of it and not squeezed, on black; itself if it fits."""
@@ -115,8 +114,7 @@ class Picture:
         return self.made[what]
 
     def _convert(self, size: tuple[int, int], pixels: str) -> np.ndarray:
-        turn = orientation(self.frame)
         converter = self.converters.setdefault((size, pixels), Filters())
-        steps = to_array(self.plain, size[::-1] if turn.turns % 2 else size, pixels)
+        steps = to_array(self.plain, size[::-1] if self.turn.turns % 2 else size, pixels)
         array = converter.pass_through(self.plain, steps).to_ndarray()
-        return np.ascontiguousarray(turn.turned(array))
+        return np.ascontiguousarray(self.turn.turned(array))

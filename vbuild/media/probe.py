@@ -14,7 +14,7 @@ import av
 from vbuild.errors import MediaError
 from vbuild.media.files import described, encrypted, heard, opened, picture, said, sound, tags, timed
 from vbuild.media.line import Line
-from vbuild.media.orientation import orientation, shown_size
+from vbuild.media.orientation import orientation, shown_size, stretch_of
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -230,7 +230,8 @@ def _video(container: InputContainer, stream: VideoStream, first: VideoFrame, sc
     start, end = pts[0], pts[-1] + max(last, 1)
     duration = float((end - start) * base)
     context = stream.codec_context
-    width, height = shown_size(first, stream.sample_aspect_ratio or context.sample_aspect_ratio)
+    turn = orientation(first)
+    width, height = shown_size(first, stretch_of(stream), turn)
     heard = sound(container)
     return Video(
         container=container.format.name,
@@ -240,7 +241,7 @@ def _video(container: InputContainer, stream: VideoStream, first: VideoFrame, sc
         height=height,
         coded_width=first.width,
         coded_height=first.height,
-        rotation=-orientation(first).turns % 4 * 90,
+        rotation=-turn.turns % 4 * 90,
         fps=len(pts) / duration if len(pts) > 1 or scan.durations[0] else None,
         frames=len(pts),
         duration=duration,

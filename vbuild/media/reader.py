@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from heapq import heappop, heappush
 from itertools import chain, repeat
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import av
 from av.codec.context import Flags2
@@ -17,6 +17,7 @@ from vbuild.media.files import opened, timed
 from vbuild.media.graphs import Whole
 from vbuild.media.hardware import Planar, accelerator
 from vbuild.media.line import Line, shown_at
+from vbuild.media.orientation import stretch_of
 from vbuild.media.probe import hidden
 
 if TYPE_CHECKING:
@@ -62,18 +63,14 @@ def seekable(container: InputContainer, stream: av.VideoStream) -> bool:
     return sought(container.format.name, context.codec.canonical_name, context.pix_fmt or "")
 
 
-@dataclass(frozen=True)
-class Event:
-    """What comes out of a file, with its time: a frame, a packet of sound, that a packet of the picture passed, or that
-    it was lost."""
+class Event(NamedTuple):
+    """What comes out of a file, with its time: a frame, a packet of sound, or, with neither, a loss of picture."""
 
     frame: VideoFrame | None
     packet: Packet[Any] | None
     time: float
     """Seconds."""
     pts: int
-    passed: bool = False
-    lost: bool = False
 
 
 def deinterlaced(events: Iterator[Event]) -> Iterator[Event]:
@@ -113,9 +110,11 @@ class Reader:
         self.wanted = timed(self.container, stream)
         self.silent = not self.hears or len(self.wanted) == 1
         self.base = self.stream.time_base or Fraction(1, 1000)
-        self.aspect = self.stream.sample_aspect_ratio or self.stream.codec_context.sample_aspect_ratio
+        self.stretch = stretch_of(stream)
         self.used = False
         """Whether anything was decoded: some decoders keep of it, through a seek, what then shows in other pictures."""
+        self.passed: list[int] = []
+        """Times of the packets of picture, hidden ones left out, that were read and that nobody has asked for yet."""
         self.events = self._read(self._packets())
 
     def seconds(self, ticks: int) -> float:
@@ -205,13 +204,13 @@ class Reader:
             if not packet.size and packet.pts is not None:
                 continue
             if packet.size and packet.pts is not None and not hidden(packet, codec):
-                yield Event(None, None, 0.0, packet.pts, passed=True)
+                self.passed.append(packet.pts)
             self.used = True
             try:
                 frames = packet.decode()
             except av.FFmpegError:
                 pts = packet.dts if packet.pts is None else packet.pts
-                yield Event(None, None, 0.0 if pts is None else self.seconds(pts), pts or 0, lost=True)
+                yield Event(None, None, 0.0 if pts is None else self.seconds(pts), pts or 0)
                 continue
             for frame in frames:
                 yield Event(self.planar.lay(named(frame, self.stream)), None, 0.0, 0)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from vbuild import digest, uris
 from vbuild.errors import SourceError
+from vbuild.secrets import masked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -220,8 +221,23 @@ def _parted(table: pa.Table, column: str | None) -> tuple[list[str], pa.Table | 
     if names.null_count or not (pa.types.is_string(names.type) or pa.types.is_large_string(names.type)):
         row = names.to_pylist().index(None) + 1 if names.null_count else 1
         raise ValueError(f"the column {name} is to hold a path in each row; row {row} has none")
-    rest = table.drop_columns([name])
+    rest = _masked(table.drop_columns([name]))
     return names.to_pylist(), rest if rest.num_columns else None
+
+
+def _masked(table: pa.Table) -> pa.Table:
+    """Columns without the secrets in their urls, for they are written to tables."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for place, f in enumerate(table.schema):
+        column = table[f.name]
+        if not (pa.types.is_string(f.type) or pa.types.is_large_string(f.type)):
+            continue
+        if pc.any(pc.match_substring(column, "://")).as_py():
+            values = [value if value is None else masked(value) for value in column.to_pylist()]
+            table = table.set_column(place, f, pa.array(values, f.type))
+    return table
 
 
 def _once(names: list[str], table: pa.Table | None) -> None:
