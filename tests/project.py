@@ -9,9 +9,9 @@ from pathlib import Path
 
 import lance
 
-from vbuild.build import build, plan
 from vbuild.config import Config, Local, Source
 from vbuild.dataset.commit import DIGESTS
+from vbuild.engine import build, plan
 from vbuild.split.fixed_stride import FixedStride
 
 CLOCK = itertools.count(1_000_000_000)

@@ -17,8 +17,8 @@ from footage import video
 from processes import running, until
 from project import Project, ran
 
-from vbuild.build import finish
 from vbuild.dataset import commit
+from vbuild.engine import finish
 from vbuild.errors import StoreError
 from vbuild.stages.dedup import Dedup
 from vbuild.store import actions as actions_of_store
@@ -37,8 +37,8 @@ import resource, signal, sys
 from pathlib import Path
 from project import Project
 from test_crash import STAGES
-from vbuild.app import told
-from vbuild.build import ledger
+from vbuild.cli.main import told
+from vbuild.engine import ledger
 from vbuild.config import Local
 ledger.SECONDS = 0.05
 project = Project(Path(sys.argv[1]), STAGES, store=Path(sys.argv[2]))

@@ -9,8 +9,8 @@ import pytest
 from footage import video
 from project import Project, ran
 
-from vbuild.build import build, plan
 from vbuild.config import Source
+from vbuild.engine import build, plan
 from vbuild.errors import SourceError, UsageError
 from vbuild.source import listing
 from vbuild.stages.dedup import Dedup

@@ -8,9 +8,9 @@ import pytest
 from footage import video
 from project import Project, ran
 
-from vbuild.app import main
-from vbuild.build import build, plan
+from vbuild.cli.main import main
 from vbuild.config import Source
+from vbuild.engine import build, plan
 from vbuild.errors import SourceError
 
 

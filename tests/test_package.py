@@ -31,7 +31,7 @@ def test_the_wheel_runs_from_anywhere(wheel, tmp_path):
     away.mkdir()
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", str(target)]
     subprocess.run([*install, str(wheel)], check=True)
-    code = "import vbuild; print(vbuild.__file__)\nfrom vbuild.app import main; main()"
+    code = "import vbuild; print(vbuild.__file__)\nfrom vbuild.cli.main import main; main()"
     environment = {**os.environ, "PYTHONPATH": str(target)}
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=away, env=environment, capture_output=True, text=True, check=True

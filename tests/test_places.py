@@ -9,7 +9,7 @@ import pytest
 from footage import video
 
 import vbuild
-from vbuild.app import run, told
+from vbuild.cli.main import run, told
 
 ODD = "a ö#%20?[x]{y}'z&;$\\"
 

@@ -11,7 +11,7 @@ import pytest
 from footage import video
 from test_sources import Handler
 
-from vbuild.app import run
+from vbuild.cli.main import run
 from vbuild.errors import VbuildError
 from vbuild.secrets import masked, names
 

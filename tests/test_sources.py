@@ -21,8 +21,8 @@ from project import Project, ran
 from pyarrow import parquet
 
 from vbuild import uris
-from vbuild.build import build
 from vbuild.config import Source
+from vbuild.engine import build
 from vbuild.errors import SourceError
 from vbuild.source import identify, listing
 from vbuild.store.files import Files
@@ -323,7 +323,7 @@ def test_a_folder_of_another_file_system_is_listed(clip):
 
 FAST = """
 import sys
-from vbuild.build import up_to_date
+from vbuild.engine import up_to_date
 from vbuild.compose import load
 config = load(["+dataset=folder", f"source.path={sys.argv[1]}", f"store={sys.argv[1]}/store"])
 assert up_to_date(config) is None

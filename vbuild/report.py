@@ -13,7 +13,7 @@ class StageCount:
     hits: int = 0
     """Videos or clips whose result was in the store, or came of an action that another of them asked for."""
     fetched: int = 0
-    """Results of these that came from the upstream."""
+    """Results of these that came from the remote cache."""
     ran: int = 0
     """Actions that ran (in a plan: that would run)."""
     failed: int = 0

@@ -20,7 +20,7 @@ from vbuild import digest
 from vbuild.dataset.commit import DIGESTS, commit, last_build
 from vbuild.dataset.target import Group, Target
 from vbuild.dataset.versions import fingerprint
-from vbuild.store import lances
+from vbuild.store import lance_io
 
 BUILD = {
     "time": None, "config": {"declared": "x"}, "recipes": {}, "counts": {"clips": 1}, "seconds": 1.0, "versions": {},
@@ -162,7 +162,7 @@ def write_calls(patch, folder, step=None):
         lance.LanceDataset: ("drop_columns", "add_columns", "merge_insert", "delete", "create_scalar_index"),
         type(dataset.optimize): ("optimize_indices",),
         type(dataset.tags): ("create",),
-        lances: ("append",),
+        lance_io: ("append",),
     }
     for owner, names in writes.items():
         for name in names:
@@ -211,7 +211,7 @@ def test_a_group_whose_columns_were_filled_by_a_cut_commit_is_known_by_them(tmp_
     )
     commit(tmp_path, [low], build(1))
     with monkeypatch.context() as patch:
-        patch.setattr(lances, "append", None)
+        patch.setattr(lance_io, "append", None)
         with pytest.raises(TypeError):
             commit(tmp_path, [high], build(2))
     assert held(tmp_path) == {"a": {"tone": "high"}}

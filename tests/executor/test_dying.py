@@ -8,10 +8,10 @@ from footage import video
 from made import Deadly, Tone
 from project import Project
 
+from vbuild.cli.failing import failed
 from vbuild.config import Failures as Policy
 from vbuild.config import Limits, Local
 from vbuild.dataset import query
-from vbuild.dataset.failing import failed
 from vbuild.errors import TooManyFailuresError, UsageError
 from vbuild.store.failures import Failures
 

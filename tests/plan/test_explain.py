@@ -7,8 +7,8 @@ from footage import video
 from project import Project
 
 from vbuild import digest
-from vbuild.build import explain
-from vbuild.console import explained
+from vbuild.cli.console import explained
+from vbuild.engine import explain
 from vbuild.errors import UsageError
 
 

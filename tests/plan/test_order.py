@@ -7,9 +7,9 @@ import made
 import pytest
 
 from vbuild.config import Config, Source
+from vbuild.decisions.predicate import Predicate
 from vbuild.errors import UsageError
 from vbuild.plan.order import Deduplication, Instance, arrange
-from vbuild.plan.predicate import Predicate
 from vbuild.split.fixed_stride import FixedStride
 from vbuild.stages.dedup import Dedup
 from vbuild.stages.describe import Describe

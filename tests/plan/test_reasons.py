@@ -9,7 +9,7 @@ import pytest
 from footage import video
 from project import Project
 
-from vbuild.console import show
+from vbuild.cli.console import show
 from vbuild.digest import Recipe
 from vbuild.plan.reasons import difference, distance
 

@@ -78,7 +78,7 @@ def test_the_network_runs_once_whatever_is_asked_of_it(tmp_path):
 
 PLANNED = """
 import sys
-from vbuild.build import plan, build
+from vbuild.engine import plan, build
 from vbuild.compose import load
 config = load(["+dataset=folder", f"source.path={sys.argv[1]}", f"store={sys.argv[2]}", "split=transnetv2",
     "split.threshold=0.3", "executor.workers=0", "stages.caption=null", "stages.transcode=null"])

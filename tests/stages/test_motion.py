@@ -7,8 +7,8 @@ from footage import video
 from project import Project
 from skimage import data
 
-from vbuild.build import session
 from vbuild.config import Local
+from vbuild.engine import session
 from vbuild.errors import UsageError
 from vbuild.stage import Clip, Frames, Moved, Sampled, Vectors, recipe
 from vbuild.stages.motion import Motion, least, least_point

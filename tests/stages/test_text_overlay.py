@@ -194,7 +194,7 @@ def test_without_the_package_it_is_said_how_to_install_it(missing, tmp_path):
     code = (
         "import importlib.util as util, sys\n"
         f"find = util.find_spec\nutil.find_spec = lambda name: None if name == {missing!r} else find(name)\n"
-        "from vbuild.app import main\n"
+        "from vbuild.cli.main import main\n"
         "sys.argv = ['vbuild', '+dataset=folder', 'source.path=a.mp4', '+stage@stages.text=text_overlay']\nmain()\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)

@@ -15,7 +15,7 @@ from vbuild import digest
 from vbuild.digest import Recipe
 from vbuild.errors import StageError, StoreError
 from vbuild.stage import Stage, Window
-from vbuild.store import lances
+from vbuild.store import lance_io
 from vbuild.store.actions import Actions, Results, encode
 from vbuild.store.blobs import Stored
 
@@ -103,7 +103,7 @@ def test_the_first_of_a_key_wins(results):
     results.append(table(1, 2, rows=[row(8), row(2)]))
     assert counts(results, 1, 2) == [1, 2]
     assert len(results) == 2
-    lances.append(results.path, table(1, rows=[row(9)]))
+    lance_io.append(results.path, table(1, rows=[row(9)]))
     fresh = Results(results.path, RECIPE, STAGE.writes)
     assert len(fresh) == 3
     assert counts(fresh, 1, 2) == [1, 2]
@@ -134,14 +134,14 @@ def test_what_is_deleted_is_gone_and_may_come_again(results):
 
 def test_compaction_keeps_rows_and_who_is_first(results):
     """Many fragments become few; of two rows with one key the same one answers."""
-    for n in range(lances.FRAGMENTS + 2):
+    for n in range(lance_io.FRAGMENTS + 2):
         results.append(table(n))
-    lances.append(results.path, table(3, rows=[row(333)]))
+    lance_io.append(results.path, table(3, rows=[row(333)]))
     results.refresh()
     fragments = len(results.dataset.get_fragments())
     results.compact()
     assert len(results.dataset.get_fragments()) < fragments
-    assert counts(results, *range(lances.FRAGMENTS + 2)) == list(range(lances.FRAGMENTS + 2))
+    assert counts(results, *range(lance_io.FRAGMENTS + 2)) == list(range(lance_io.FRAGMENTS + 2))
 
 
 def test_the_recipe_can_be_read_beside_its_results(results):
@@ -238,8 +238,8 @@ def test_digests_are_of_what_is_stored():
 def test_a_recipe_that_cannot_be_read_is_said(tmp_path):
     """With its place and what to do."""
     path = tmp_path / "x.lance"
-    lances.append(path, pa.table({"a": [1]}))
+    lance_io.append(path, pa.table({"a": [1]}))
     for manifest in (path / "_versions").iterdir():
         manifest.write_bytes(b"rubbish, and yet its endLANC")
     with pytest.raises(StoreError, match=r"x\.lance: it cannot be read .*move it away"):
-        lances.opened(path)
+        lance_io.opened(path)

@@ -25,9 +25,9 @@ import xxhash
 from benches.measure import Measure, cpu
 from vbuild import build as way
 from vbuild import source
-from vbuild.build.ledger import Ledger
-from vbuild.build.session import Session
 from vbuild.config import Config, Local, Source
+from vbuild.engine.ledger import Ledger
+from vbuild.engine.session import Session
 from vbuild.executor.work import Done
 from vbuild.split.fixed_stride import FixedStride
 from vbuild.stage import Frames, Stage
@@ -432,5 +432,7 @@ def start() -> Iterator[Measure]:
     def child(*command: str) -> float:
         return min(cpu(lambda: subprocess.run(command, check=True, capture_output=True)) for _ in range(5))
 
-    ours = child(sys.executable, "-c", "import sys; sys.argv = ['vbuild', '--help']; import vbuild.app as a; a.main()")
+    ours = child(
+        sys.executable, "-c", "import sys; sys.argv = ['vbuild', '--help']; from vbuild.cli.main import main; main()"
+    )
     yield Measure("vbuild --help / python -c 'import hydra'", ours, child(sys.executable, "-c", "import hydra"), 0.5)

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from vbuild.dataset.indexes import bring_indexes
 from vbuild.digest import SIZE, column_of, keys_of
 from vbuild.errors import DatasetError
-from vbuild.store import lances
+from vbuild.store import lance_io
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -89,7 +89,7 @@ def commit(folder: Path, targets: Sequence[Target], build: Mapping[str, Any]) ->
     for target in targets:
         path = folder / f"{target.table}.lance"
         done = _bring(path, target)
-        dataset = lances.whole(path, lance.dataset(str(path)))
+        dataset = lance_io.whole(path, lance.dataset(str(path)))
         if bring_indexes(dataset, target.indexes) or done is not None:
             changed[target.table] = done or {"added": 0, "updated": 0, "deleted": 0}
         versions[target.table] = dataset.version
@@ -103,10 +103,10 @@ def commit(folder: Path, targets: Sequence[Target], build: Mapping[str, Any]) ->
 def record(folder: Path, versions: Mapping[str, int], build: Mapping[str, Any]) -> None:
     """Adds a build to `builds`, which is the commit, when each table's version bears its tag."""
     for name, version in versions.items():
-        lances.tag(folder / f"{name}.lance", build["id"], version)
+        lance_io.tag(folder / f"{name}.lance", build["id"], version)
     row = {name: json.dumps(value) if isinstance(value, Mapping) else value for name, value in build.items()}
     row["tables"] = json.dumps(versions)
-    lances.append(folder / f"{BUILDS}.lance", pa.Table.from_pylist([row], schema=BUILDS_SCHEMA))
+    lance_io.append(folder / f"{BUILDS}.lance", pa.Table.from_pylist([row], schema=BUILDS_SCHEMA))
 
 
 def new_id() -> str:
@@ -116,7 +116,7 @@ def new_id() -> str:
 
 def last_build(folder: Path) -> dict[str, Any] | None:
     """The newest row of `builds`, its JSON read; None before the first build."""
-    dataset = lances.opened(folder / f"{BUILDS}.lance")
+    dataset = lance_io.opened(folder / f"{BUILDS}.lance")
     if dataset is None or not (rows := dataset.count_rows()):
         return None
     return read_build(dataset.take([rows - 1]).to_pylist()[0])
@@ -141,21 +141,21 @@ def read_build(row: Mapping[str, Any]) -> dict[str, Any]:
 def _bring(path: Path, target: Target) -> dict[str, int] | None:
     """Brings one table to its target. How many rows were added, updated and deleted; None if nothing was to do."""
     schema = _schema(target)
-    dataset = lances.opened(path)
+    dataset = lance_io.opened(path)
     if dataset is None:
         rows = np.arange(len(target.keys))
-        lances.append(path, _stream(target, target.groups, rows, _wanted(target, rows), schema))
+        lance_io.append(path, _stream(target, target.groups, rows, _wanted(target, rows), schema))
         return {"added": len(rows), "updated": 0, "deleted": 0}
     before = dataset.version
     held, deleted = _delete(dataset, target)
     updated = _reshape(held, target, schema) | _update(held, target)
     new = np.setdiff1d(np.arange(len(target.keys)), held.places, assume_unique=True)
     if len(new):
-        lances.append(path, _stream(target, target.groups, new, _wanted(target, new), dataset.schema))
+        lance_io.append(path, _stream(target, target.groups, new, _wanted(target, new), dataset.schema))
     dataset = lance.dataset(str(path))
     if dataset.version == before:
         return None
-    lances.compact(dataset, forget=False)
+    lance_io.compact(dataset, forget=False)
     return {"added": len(new), "updated": int(updated.sum()), "deleted": deleted}
 
 

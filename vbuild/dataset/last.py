@@ -8,7 +8,7 @@ import lance
 import pyarrow.compute as pc
 
 from vbuild.dataset.commit import last_build
-from vbuild.store import lances
+from vbuild.store import lance_io
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +20,7 @@ def videos(folder: Path) -> dict[str, tuple[bytes, int]]:
     None before the first build, nor from a table that is damaged, which this build makes anew.
     """
     build, path = last_build(folder), folder / "videos.lance"
-    if build is None or lances.damaged(path):
+    if build is None or lance_io.damaged(path):
         return {}
     table = lance.dataset(str(path), version=build["tables"]["videos"])
     found = table.to_table(columns=["uri", "video_id", "size"])

@@ -16,7 +16,7 @@ from vbuild.check import hint
 from vbuild.dataset.commit import BUILDS, DIGESTS, last_build, read_build
 from vbuild.dataset.listing import find
 from vbuild.errors import DatasetError
-from vbuild.store import lances
+from vbuild.store import lance_io
 from vbuild.store.blobs import blob_columns
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def open(  # noqa: A001  the name that people expect: vbuild.open
 
 
 def _named_build(folder: Path, build: str) -> dict[str, Any]:
-    dataset = lances.opened(folder / f"{BUILDS}.lance")
+    dataset = lance_io.opened(folder / f"{BUILDS}.lance")
     rows = [] if dataset is None else dataset.to_table().to_pylist()
     for row in rows:
         if row["id"] == build:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from vbuild.plan.order import Instance
     from vbuild.store.blobs import Blobs
     from vbuild.store.failures import Failures
-    from vbuild.store.upstream import Upstream
+    from vbuild.store.remote_cache import RemoteCache
 
 
 @dataclass
@@ -45,7 +45,7 @@ class Lookup:
     costs: Costs = field(init=False)
     present: Present = field(init=False)
     undone: Undone = field(default_factory=Undone)
-    upstream: Upstream | None = None
+    remote: RemoteCache | None = None
     """Where results are looked for that the store does not have."""
 
     def __post_init__(self) -> None:
@@ -118,14 +118,14 @@ class Lookup:
         return Counter(self.asked[recipe][key] for key in keys)
 
     def _pull(self, instance: Instance, keys: np.ndarray) -> None:
-        """Copies what the upstream has of these actions: rows, and, unless this is a plan, the blobs of all of them.
+        """Copies what the remote cache has of these actions: rows and, unless this is a plan, their blobs.
 
-        What cannot be copied is missing, as if there were no upstream.
+        What cannot be copied is missing, as if there were none.
         """
-        if self.upstream is None:
+        if self.remote is None:
             return
         results, writes = self.shelf.results(instance.name), instance.stage.writes
-        table = self.upstream.results(instance.recipe, writes, keys[results.lookup(keys) < 0])
+        table = self.remote.results(instance.recipe, writes, keys[results.lookup(keys) < 0])
         if table is not None:
             results.append(table)
             self.count(instance.name).fetched += len(table)
@@ -136,9 +136,9 @@ class Lookup:
             here = np.flatnonzero(self.present.missing(uris)).tolist()
             wanted = [uris[row] for row in here]
             if self.dry:
-                found = self.upstream.have(wanted)
+                found = self.remote.have(wanted)
             else:
-                found = self.upstream.fetch(wanted, [digests[row] for row in here], self.blobs)
+                found = self.remote.fetch(wanted, [digests[row] for row in here], self.blobs)
             self.present.there.update(uri for uri, came in zip(wanted, found, strict=True) if came)
 
     def _unasked(self, instance: Instance, keys: np.ndarray) -> np.ndarray:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from vbuild.check import hint
 from vbuild.config import TAKEN
+from vbuild.decisions.predicate import Predicate, columns_read, ordering_columns
 from vbuild.errors import UsageError
 from vbuild.media.versions import DEINTERLACE
-from vbuild.plan.predicate import Predicate, columns_read, ordering_columns
 from vbuild.stage import PHASES, Frames, Media, Stage, recipe
 from vbuild.stages.dedup import Dedup
 from vbuild.stages.probe import Probe

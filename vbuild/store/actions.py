@@ -14,7 +14,7 @@ from vbuild import digest
 from vbuild.digest import SIZE, Recipe, keys_of
 from vbuild.errors import StageError
 from vbuild.stage import Window
-from vbuild.store import lances, texts
+from vbuild.store import lance_io, texts
 from vbuild.store.blobs import Stored
 from vbuild.store.keyed import by_half, half, repeated, words
 
@@ -226,7 +226,7 @@ def mistaken(results: pa.Table) -> np.ndarray:
 
 def evict(path: Path, dataset: Any, keys: np.ndarray) -> None:
     """Takes results (n,) V16 out of a recipe's folder; a plan can tell them from what never was."""
-    lances.delete_keys(dataset, keys)
+    lance_io.delete_keys(dataset, keys)
     with path.with_suffix(EVICTED).open("ab") as gone:
         gone.write(keys.tobytes())
 
@@ -282,16 +282,16 @@ class Results:
         recipe: Recipe,
         writes: Mapping[str, str],
         *,
-        opened: Callable[[Path], Any | None] = lances.opened,
+        opened: Callable[[Path], Any | None] = lance_io.opened,
     ) -> None:
         self.path, self.recipe, self.schema = path, recipe, schema(writes)
         self._take_over(opened(self.path))
 
     def refresh(self) -> None:
         """Takes the newest version, with what other builds have added."""
-        if self.dataset is not None and lances.is_newest(self.dataset):
+        if self.dataset is not None and lance_io.is_newest(self.dataset):
             return
-        newest = lances.opened(self.path)
+        newest = lance_io.opened(self.path)
         if newest is None or self.dataset is None or newest.version != self.dataset.version:
             self._take_over(newest)
 
@@ -390,7 +390,7 @@ class Results:
             texts.replace(note, self.recipe.to_json())
         rows = table.combine_chunks() if new.all() else table.filter(pa.array(new))  # many chunks are written slowly
         before, known, count = self.dataset, self.sorted, len(self)
-        newest = lances.append(self.path, rows.cast(self.schema), before)
+        newest = lance_io.append(self.path, rows.cast(self.schema), before)
         self._take_over(newest)
         if known is not None and new.all() and before is not None and newest.version == before.version + 1:
             self.sorted = np.insert(known[0], spot, fresh), np.insert(known[1], spot, count + way)
@@ -409,13 +409,13 @@ class Results:
         self.refresh()
         places = self.lookup(keys)
         if self.dataset is not None and (places >= 0).any():
-            lances.delete_keys(self.dataset, keys[places >= 0])
-            self._take_over(lances.opened(self.path))
+            lance_io.delete_keys(self.dataset, keys[places >= 0])
+            self._take_over(lance_io.opened(self.path))
 
     def compact(self) -> None:
         """Joins fragments where there are many; the order of rows stays."""
-        if self.dataset is not None and lances.compact(self.dataset):
-            self._take_over(lances.opened(self.path))
+        if self.dataset is not None and lance_io.compact(self.dataset):
+            self._take_over(lance_io.opened(self.path))
 
 
 def _fixed(f: pa.Field) -> bool:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from vbuild import digest
 from vbuild.digest import SIZE, keys_of
 from vbuild.errors import Kind  # noqa: TC001  `kind` below is a field
-from vbuild.store import lances
+from vbuild.store import lance_io
 from vbuild.store.keyed import by_half, half
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class Failures:
 
     def refresh(self) -> None:
         """Takes what other builds have recorded."""
-        self._take_over(lances.opened(self.path))
+        self._take_over(lance_io.opened(self.path))
 
     def _take_over(self, dataset: Any | None) -> None:
         self.dataset = dataset
@@ -166,7 +166,7 @@ class Failures:
         """Records failures; one more attempt for those that failed before."""
         if not failed:
             return
-        if self.dataset is None or not lances.is_newest(self.dataset):
+        if self.dataset is None or not lance_io.is_newest(self.dataset):
             self.refresh()
         self._widen()
         now, before = datetime.now(UTC), self._attempts(failed)
@@ -176,7 +176,7 @@ class Failures:
         ]
         table = pa.Table.from_pylist(rows, schema=SCHEMA)
         held, dataset = self.held, self.dataset
-        newest = lances.append(self.path, table, dataset)
+        newest = lance_io.append(self.path, table, dataset)
         if dataset is None or newest.version != dataset.version + 1:
             self._take_over(newest)
         else:
@@ -216,12 +216,12 @@ class Failures:
         """Forgets failures of actions that have a result now."""
         gone = keys[self.rows(recipe, keys) >= 0]
         if self.dataset is not None and len(gone):
-            lances.delete_keys(self.dataset, gone, also=f"recipe = '{recipe}'")
+            lance_io.delete_keys(self.dataset, gone, also=f"recipe = '{recipe}'")
             self.refresh()
 
     def compact(self) -> None:
         """Joins fragments where there are many."""
-        if self.dataset is not None and lances.compact(self.dataset):
+        if self.dataset is not None and lance_io.compact(self.dataset):
             self.refresh()
 
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from vbuild import digest
 from vbuild.digest import SIZE, column_of, keys_of
-from vbuild.store import lances
+from vbuild.store import lance_io
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +30,7 @@ class Files:
         `looks` are sizes, mtimes, ctimes and inodes, int64 (n,) each.
         """
         ids = np.zeros(len(uris), "V16")
-        dataset = lances.opened(self.path)
+        dataset = lance_io.opened(self.path)
         if dataset is None or not len(uris):
             return ids, np.zeros(len(uris), bool)
         held = dataset.to_table()
@@ -45,8 +45,8 @@ class Files:
         """Remembers files: how they look, as `lookup` has it, and behind it their video ids (n,) V16."""
         *looks, ids = columns
         names = _names(uris, looks)
-        dataset = lances.append(self.path, pa.table([column_of(names), column_of(ids)], schema=SCHEMA))
-        lances.compact(dataset)
+        dataset = lance_io.append(self.path, pa.table([column_of(names), column_of(ids)], schema=SCHEMA))
+        lance_io.compact(dataset)
 
 
 def _names(uris: Sequence[str], looks: Sequence[np.ndarray]) -> np.ndarray:

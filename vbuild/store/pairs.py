@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from vbuild.digest import SIZE, column_of, keys_of
-from vbuild.store import lances, mend
+from vbuild.store import lance_io, repair
 from vbuild.store.locks import locked
 
 if TYPE_CHECKING:
@@ -47,9 +47,9 @@ class Pairs:
     def _opened(self, name: str) -> Any | None:
         """A dataset of the two. Where pairs were lost to damage, no vector counts as compared any more."""
         compared = self.folder / "compared.lance"
-        if lances.damaged(self.folder / "edges.lance") and compared.is_dir():
-            mend.set_aside(compared)
-        return lances.opened(self.folder / f"{name}.lance")
+        if lance_io.damaged(self.folder / "edges.lance") and compared.is_dir():
+            repair.set_aside(compared)
+        return lance_io.opened(self.folder / f"{name}.lance")
 
     def compared(self, reach: float) -> np.ndarray:
         """The vectors (n,) V16, unique, among which every pair within `reach` is known."""
@@ -82,13 +82,13 @@ class Pairs:
             return
         for name, table in (("edges", edges), ("compared", compared)):
             if len(table):
-                lances.compact(lances.append(self.folder / f"{name}.lance", table))
+                lance_io.compact(lance_io.append(self.folder / f"{name}.lance", table))
 
     def forget(self, vectors: np.ndarray) -> None:
         """Takes vectors (n,) V16 out of those that were compared."""
         dataset = None if self.dry or not len(vectors) else self._opened("compared")
         if dataset is not None:
-            lances.delete_keys(dataset, vectors, column="vector")
+            lance_io.delete_keys(dataset, vectors, column="vector")
 
 
 def pairs(store: Path, recipe: str) -> Pairs:

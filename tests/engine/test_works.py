@@ -1,0 +1,58 @@
+"""A long video is cut into passes where that costs little, and the passes change no result."""
+
+import pytest
+from footage import video
+from made import Tone
+from project import Project
+
+from vbuild.engine import session
+
+
+@pytest.fixture
+def passes(monkeypatch):
+    """The spans of each pass, by their seconds, while works go by; they are done as ever."""
+    seen: list[list[float]] = []
+
+    def works(*args):
+        for work in session_works(*args):
+            if work.jobs[0].stage.title().endswith("Tone"):
+                seen.append([span.start for span in work.spans])
+            yield work
+
+    session_works = session.works
+    monkeypatch.setattr(session, "works", works)
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("name", "gop", "codec", "lengths"),
+    [
+        ("a.mp4", 20, "libx264", [60, 60, 10]),
+        ("a.mp4", 150, "libx264", [87, 43]),
+        ("a.mp4", 1300, "libx264", [130]),
+        ("a.mpg", 12, "mpeg2video", [130]),
+    ],
+)
+def test_a_long_video_is_cut_into_passes(tmp_path, passes, name, gop, codec, lengths):
+    """Of a minute, of six keyframes' distances where these are far apart, and whole where it cannot be sought."""
+    fps = 25 if codec == "mpeg2video" else 10
+    project = Project(tmp_path, {"tone": Tone()})
+    project.put(name, video(tmp_path / name, seconds=130, fps=fps, size=(32, 32), gop=gop, codec=codec))
+    project.build()
+    assert [len(spans) for spans in passes] == lengths
+    assert sorted(s for spans in passes for s in spans) == [s for spans in passes for s in spans]
+
+
+def test_how_a_video_is_cut_changes_no_result(tmp_path, monkeypatch):
+    """One pass and thirty leave equal rows."""
+    path = video(tmp_path / "a.mp4", seconds=30, fps=10, size=(64, 48), gop=7)
+    found = []
+    for seconds in (60.0, 0.5):
+        monkeypatch.setattr("vbuild.engine.tasks.SECONDS_A_PASS", seconds)
+        monkeypatch.setattr("vbuild.engine.tasks.GOPS_A_PASS", 0)
+        project = Project(tmp_path / str(seconds), {"tone": Tone()})
+        project.put("a.mp4", path)
+        project.build()
+        found.append({row["start_s"]: row["tone_mean"] for row in project.rows().values()})
+    assert len(found[0]) == 30
+    assert found[0] == found[1]

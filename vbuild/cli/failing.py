@@ -1,0 +1,69 @@
+"""The verb `failures`: what failed of a dataset, on which footage, why, and where in the code."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vbuild.cli.arguments import dataset_parser, output_of, parsed
+from vbuild.cli.show import drawn
+from vbuild.dataset import query
+from vbuild.errors import DatasetError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+HEADS = ("stage", "file", "span", "attempts", "error", "message", "when")
+
+
+def failures(arguments: Sequence[str]) -> str:
+    """What `vbuild failures` prints: a line an action or file that failed, newest last. Raises DatasetError."""
+    parser = dataset_parser("failures", "What failed of a dataset, on which footage, and why.")
+    parser.add_argument("name", help="the dataset")
+    parser.add_argument("--trace", action="store_true", help="each with its traceback, and the versions of what ran")
+    parser.add_argument("--json", action="store_true", help="for programs")
+    found = parsed(parser, arguments)
+    rows = failed(query.open(found.name, output=output_of(found)))
+    if found.json:
+        return json.dumps(rows, indent=1, default=str) + "\n"
+    if not rows:
+        return f"nothing failed in {found.name}\n"
+    if found.trace:
+        return "\n".join(map(_traced, rows))
+    return drawn(list(HEADS), [[_brief(head, row) for head in HEADS] for row in rows])
+
+
+def failed(dataset: query.Dataset) -> list[dict[str, Any]]:
+    """The failures of a dataset's last build: a row each, with the file and, for a clip, its span in seconds."""
+    if "failures" not in dataset.build["tables"]:
+        raise DatasetError(f"{dataset.name}: its last build told no failures; build it again")
+    rows = dataset.table("failures").search().limit(None).to_list()
+    rows.sort(key=lambda row: (row["created"] is not None, row["created"], row["failure_id"]))
+    hidden = ("failure_id", "row_digest", "_rowid")
+    return [
+        {name: value for name, value in row.items() if name not in hidden}
+        | {"versions": json.loads(row["versions"] or "{}")}
+        for row in rows
+    ]
+
+
+def _traced(row: dict[str, Any]) -> str:
+    where = f"{row['uri']} {_brief('span', row)}".rstrip()
+    program = ", the program's own fault" if row["kind"] == "program" else ""
+    ran = ", ".join(f"{name} {version}" for name, version in row["versions"].items() if name != "code")
+    told = [f"{row['stage']}: {where} (attempts {row['attempts'] or 1}{program})", f"  {ran}" if ran else ""]
+    body = row["trace"] or row["message"]
+    return "\n".join([line for line in told if line] + [f"  {line}" for line in body.rstrip().splitlines()]) + "\n"
+
+
+def _brief(head: str, row: dict[str, Any]) -> str:
+    if head == "span":
+        return "" if row["start_s"] is None else f"{row['start_s']:.3f}-{row['end_s']:.3f}"
+    if head == "when":
+        return "" if row["created"] is None else f"{row['created']:%Y-%m-%d %H:%M}"
+    if head == "message":
+        return str(row["message"]).removeprefix(f"{row['error']}: ")
+    if head == "attempts":
+        return str(row["attempts"] or "")
+    return Path(row["uri"]).name if head == "file" else str(row[head])

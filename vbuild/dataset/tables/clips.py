@@ -1,0 +1,145 @@
+"""The table `clips`: where each comes from, what the stages wrote, and what was decided."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from vbuild import digest
+from vbuild.dataset.tables.columns import columns_of, written
+from vbuild.dataset.target import Group, Index, Target
+from vbuild.decisions.predicate import Predicate
+from vbuild.plan.items import BASE_SCHEMA, NOBODY, State, base_columns, hexed
+from vbuild.plan.order import BASE, owner
+
+if TYPE_CHECKING:
+    from vbuild.dataset.tables.columns import Everything
+    from vbuild.engine.session import Session
+    from vbuild.plan.items import Items
+    from vbuild.plan.order import Instance
+
+
+def clips_of(clips: Everything) -> Target:
+    """The table `clips`."""
+    session = clips.session
+    ids = clips.column(lambda c: c.ids, "V16")
+    groups = [_base(clips), *(_instance(clips, i) for i in session.order.clip_stages), _decisions(clips)]
+    return Target("clips", "clip_id", hexed(ids).combine_chunks(), tuple(groups), _clip_indexes(session))
+
+
+def _clip_indexes(session: Session) -> dict[str, Index]:
+    """Text, vector and scalar indexes: on captions, on embeddings, and on what `where` uses."""
+    kinds: dict[str, Index] = {"caption": "text", "vector": "vector"}
+    indexes: dict[str, Index] = {
+        name: "scalar"
+        for d in session.order.decisions
+        if isinstance(d, Predicate)
+        for name in d.reads
+        if name in BASE or owner(name, session.order.clip_stages)
+    }
+    for instance in session.order.clip_stages:
+        for name, (_, kind) in instance.columns.items():
+            if kind.partition("[")[0] in kinds:
+                indexes[name] = kinds[kind.partition("[")[0]]
+    return {"clip_id": "scalar", "kept": "scalar", **indexes}
+
+
+def _base(clips: Everything) -> Group:
+    """The columns that every clip has. Times follow from the clip's id; path and shape from its video."""
+    shelf = clips.session.shelf
+    probed = ("width", "height", "fps")
+
+    def digests(c: Items) -> np.ndarray:
+        assert c.parent is not None
+        path = np.array([np.void(digest.of("uri", uri)) for uri in c.parent.uris], "V16")
+        return digest.inputs(("base", *probed), [c.ids, path[c.place], *shelf.digests(c, "probe", probed)])
+
+    schema = pa.schema([f for f in BASE_SCHEMA if f.name != "clip_id"])
+    return Group(
+        "base",
+        schema,
+        clips.column(digests, "V16"),
+        lambda rows: clips.gather(rows, schema, lambda c, r: base_columns(c, shelf, r).select(schema.names)),
+    )
+
+
+def _instance(clips: Everything, instance: Instance) -> Group:
+    """What one stage wrote."""
+    shelf = clips.session.shelf
+    writes = instance.stage.writes
+    schema = pa.schema(columns_of(instance))
+
+    def digests(c: Items) -> np.ndarray:
+        found = digest.inputs(tuple(writes), shelf.digests(c, instance.name, writes)).copy()
+        found[c.states(instance.name) != State.DONE] = NOBODY[0]
+        return found
+
+    def values(c: Items, rows: np.ndarray) -> pa.Table:
+        return written(clips.session, c, instance, rows)
+
+    return Group(instance.name, schema, clips.column(digests, "V16"), lambda rows: clips.gather(rows, schema, values))
+
+
+DECISIONS = pa.schema(
+    [
+        pa.field("kept", pa.bool_()),
+        pa.field("dropped_by", pa.string()),
+        pa.field("duplicate_of", pa.string()),
+        pa.field("error", pa.string()),
+        pa.field("warning", pa.string()),
+    ]
+)
+"""What was decided of a clip, what failed on it, and what of it was lost in decoding."""
+
+
+def _decisions(clips: Everything) -> Group:
+    dropped = clips.column(lambda c: c.dropped_by, object)
+    keeper = clips.column(lambda c: c.duplicate_of, "V16")
+    errors, warnings = _remarks(clips)
+    blank = digest.of("nothing")
+    said = np.full(len(dropped), np.void(blank), "V16")
+    for row in errors.keys() | warnings.keys():
+        said[row] = np.void(digest.of("said", errors.get(row), warnings.get(row)))
+    by = {name: np.void(digest.of("dropped", name)) for name in set(dropped.tolist())}
+    why = np.array([by[name] for name in dropped.tolist()], "V16") if len(dropped) else np.empty(0, "V16")
+    kept = clips.column(lambda c: c.kept, bool)
+
+    def values(rows: np.ndarray) -> pa.Table:
+        other = keeper[rows]
+        names = hexed(other).combine_chunks().to_pylist()
+        return pa.table(
+            {
+                "kept": pa.array(kept[rows]),
+                "dropped_by": pa.array(dropped[rows].tolist(), pa.string()),
+                "duplicate_of": pa.array(
+                    [None if k else n for k, n in zip((other == NOBODY[0]).tolist(), names, strict=True)], pa.string()
+                ),
+                "error": pa.array([errors.get(r) for r in rows.tolist()], pa.string()),
+                "warning": pa.array([warnings.get(r) for r in rows.tolist()], pa.string()),
+            },
+            schema=DECISIONS,
+        )
+
+    return Group("decisions", DECISIONS, digest.inputs(("dropped", "keeper", "said"), [why, keeper, said]), values)
+
+
+def _remarks(clips: Everything) -> tuple[dict[int, str], dict[int, str]]:
+    """Per row, what failed (`instance: message`), and what the passes lost of the clip."""
+    session = clips.session
+    errors: dict[int, list[str]] = {}
+    warnings: dict[int, str] = {}
+    for start, c in zip(clips.starts.tolist(), clips.shards, strict=False):
+        for instance in session.order.clip_stages:
+            found = c.found[instance.name]
+            failed = np.flatnonzero((found.state == State.FAILED) & (found.keys != NOBODY[0]))
+            known = session.failures.lookup(instance.recipe.id, found.keys[failed]) if len(failed) else {}
+            for row in failed.tolist():
+                if (failure := known.get(bytes(found.keys[row].item()))) is not None:
+                    errors.setdefault(start + row, []).append(f"{instance.name}: {failure.message}")
+            if instance.stage.asks() is not None:
+                said = session.shelf.take(c, instance.name, ["warning"])["warning"]
+                for row in np.flatnonzero(said.is_valid().to_numpy()).tolist():
+                    warnings.setdefault(start + row, said[row].as_py())
+    return {row: "; ".join(said) for row, said in errors.items()}, warnings

@@ -1,0 +1,1 @@
+"""What chooses among clips, by what stages measured; in no key."""
