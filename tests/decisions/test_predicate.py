@@ -6,7 +6,7 @@ import pytest
 
 from vbuild.decisions.predicate import Predicate, columns_read, ordering_columns, ranks, verdicts
 from vbuild.errors import UsageError
-from vbuild.plan import predicate
+from vbuild.decisions import predicate
 
 TYPES = {
     "clip_id": "string",

@@ -341,7 +341,7 @@ def _masking(show: Callable[[], None], arguments: Sequence[str]) -> None:
     from vbuild.compose import load
 
     with suppress(VbuildError):
-        load([argument for argument in arguments if not argument.startswith("-")])
+        load([argument for argument in arguments if "=" in argument or argument.startswith("~")])
     said = io.StringIO()
     try:
         with redirect_stdout(said):
