@@ -4,9 +4,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from vbuild.decisions import predicate
 from vbuild.decisions.predicate import Predicate, columns_read, ordering_columns, ranks, verdicts
 from vbuild.errors import UsageError
-from vbuild.decisions import predicate
 
 TYPES = {
     "clip_id": "string",

@@ -7,7 +7,7 @@ from processes import running, until
 
 from vbuild.config import Limits
 from vbuild.executor.local import Processes
-from vbuild.executor.work import Work
+from vbuild.executor.work import Task
 from vbuild.store.blobs import Blobs
 
 
@@ -15,10 +15,10 @@ def test_workers_end_without_a_word_though_works_wait(tmp_path):
     """Works that were handed over a moment before do not trip the threads that look after the workers."""
     for _ in range(4):
         processes = Processes(1, Blobs(tmp_path), "b", Limits())
-        processes.submit(0, Work("u", 0, (), ()))
+        processes.submit(0, Task("u", 0, (), ()))
         assert processes.next()[0] == 0
         for ticket in (1, 2):
-            processes.submit(ticket, Work("u", 0, (), ()))
+            processes.submit(ticket, Task("u", 0, (), ()))
         processes.close()
 
 
@@ -27,10 +27,10 @@ import os, sys, time
 from pathlib import Path
 from vbuild.config import Limits
 from vbuild.executor.local import Processes
-from vbuild.executor.work import Work
+from vbuild.executor.work import Task
 from vbuild.store.blobs import Blobs
 processes = Processes(2, Blobs(Path(sys.argv[1])), "b", Limits())
-processes.submit(0, Work("u", 0, (), ()))
+processes.submit(0, Task("u", 0, (), ()))
 processes.next()
 print(*Path(f"/proc/self/task/{os.getpid()}/children").read_text().split(), flush=True)
 time.sleep(100)

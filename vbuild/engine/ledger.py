@@ -34,7 +34,7 @@ class Ledger:
         self.since = time.monotonic()
 
     def take(self, done: Done) -> None:
-        """Holds what a work left, and commits when there is enough."""
+        """Holds what a task left, and commits when there is enough."""
         if not self.rows and not self.failed:
             self.since = time.monotonic()
         for recipe, table in done.tables:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from vbuild.config import Failures
     from vbuild.engine.ledger import Ledger
     from vbuild.executor.local import Executor
-    from vbuild.executor.work import Action, Work
+    from vbuild.executor.work import Action, Task
     from vbuild.store.failures import Failed
 
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 class Step:
     """What a shard needs to be done before it goes on."""
 
-    works: Sequence[Work]
+    tasks: Sequence[Task]
     awaits: frozenset[Action] = frozenset()
     """Actions that other shards asked for before."""
 
@@ -41,33 +41,33 @@ Steps = Generator[Step, None, None]
 
 
 @dataclass(frozen=True)
-class Task:
-    """A work on its way."""
+class Queued:
+    """A task on its way."""
 
     shard: int
-    work: Work
+    task: Task
     attempt: int = 1
     due: float = 0.0
     """On the monotonic clock; an action whose failure may pass is tried again after a while."""
 
 
 @dataclass
-class Drive:
-    """Feeds one executor with the works of shards."""
+class Scheduler:
+    """Feeds one executor with the tasks of shards."""
 
     workers: Executor
     ledger: Ledger
     policy: Failures
     note: Callable[[Done], None]
-    """Called with what each work left."""
-    queue: deque[Task] = field(default_factory=deque)
+    """Called with what each task left."""
+    queue: deque[Queued] = field(default_factory=deque)
     left: dict[int, int] = field(default_factory=dict)
-    """Shard → its works that are not done."""
+    """Shard → its tasks that are not done."""
     awaits: dict[int, frozenset[Action]] = field(default_factory=dict)
     """Shard → what others do for it."""
     open: set[Action] = field(default_factory=set)
     """Actions that were asked for and are not done."""
-    flying: dict[int, Task] = field(default_factory=dict)
+    flying: dict[int, Queued] = field(default_factory=dict)
     tickets: Iterator[int] = field(default_factory=count)
     undone: Undone = field(default_factory=Undone)
     ran: int = 0
@@ -83,8 +83,8 @@ class Drive:
             if self.flying:
                 self._collect()
             elif self.queue:
-                time.sleep(max(0.0, min(task.due for task in self.queue) - time.monotonic()))
-            for shard in [n for n, works in self.left.items() if not works and self.awaits[n].isdisjoint(self.open)]:
+                time.sleep(max(0.0, min(queued.due for queued in self.queue) - time.monotonic()))
+            for shard in [n for n, tasks in self.left.items() if not tasks and self.awaits[n].isdisjoint(self.open)]:
                 del self.left[shard]
                 self.ledger.commit()
                 self._advance(shard, shards[shard])
@@ -92,10 +92,10 @@ class Drive:
     def _advance(self, number: int, shard: Steps) -> None:
         """Takes a shard to its next step, or to its end."""
         for step in shard:
-            self.open |= {action for work in step.works for action in work.actions()}
-            if step.works or not step.awaits.isdisjoint(self.open):
-                self.left[number], self.awaits[number] = len(step.works), step.awaits
-                self.queue.extend(Task(number, work) for work in step.works)
+            self.open |= {action for task in step.tasks for action in task.actions()}
+            if step.tasks or not step.awaits.isdisjoint(self.open):
+                self.left[number], self.awaits[number] = len(step.tasks), step.awaits
+                self.queue.extend(Queued(number, task) for task in step.tasks)
                 return
 
     def _submit(self) -> None:
@@ -103,51 +103,51 @@ class Drive:
         for _ in range(len(self.queue)):
             if len(self.flying) >= self.workers.ahead:
                 return
-            task = self._unstopped(self.queue.popleft())
-            if task is None:
+            queued = self._unstopped(self.queue.popleft())
+            if queued is None:
                 continue
-            if task.due > time.monotonic():
-                self.queue.append(task)
+            if queued.due > time.monotonic():
+                self.queue.append(queued)
                 continue
-            if not self.workers.fits(task.work):
-                self.queue.appendleft(task)
+            if not self.workers.fits(queued.task):
+                self.queue.appendleft(queued)
                 return
             ticket = next(self.tickets)
-            self.flying[ticket] = task
-            self.workers.submit(ticket, task.work)
+            self.flying[ticket] = queued
+            self.workers.submit(ticket, queued.task)
 
-    def _unstopped(self, task: Task) -> Task | None:
-        """What is left of a task without the stages that have stopped; None for nothing."""
-        stopped = [job for job in task.work.jobs if job.recipe in self.undone.stages]
+    def _unstopped(self, queued: Queued) -> Queued | None:
+        """What is left of a queued without the stages that have stopped; None for nothing."""
+        stopped = [job for job in queued.task.jobs if job.recipe in self.undone.stages]
         if not stopped:
-            return task
+            return queued
         for job in stopped:
             for key in job.keys:
                 self.undone.take(replace(self.undone.stages[job.recipe], key=key))
         gone = {(job.recipe, key) for job in stopped for key in job.keys}
         self.open -= gone
-        rest = task.work.only(task.work.actions() - gone)
+        rest = queued.task.only(queued.task.actions() - gone)
         if rest.jobs:
-            return replace(task, work=rest)
-        self.left[task.shard] -= 1
+            return replace(queued, task=rest)
+        self.left[queued.shard] -= 1
         return None
 
     def _collect(self) -> None:
-        """Waits for a work and holds what it left."""
+        """Waits for a task and holds what it left."""
         ticket, done = self.workers.next()
-        task = self.flying.pop(ticket)
-        stale = task.work.stale()
+        queued = self.flying.pop(ticket)
+        stale = queued.task.stale()
         if stale:  # what came of it would stand under another file's key
-            done = Done(failures=task.work.failed(Failure("SourceError", f"{task.work.uri}: {CHANGED}", "source")))
-        again = {(f.recipe, f.key) for f in done.failures if task.attempt < self._tries(f) and not stale}
+            done = Done(failures=queued.task.failed(Failure("SourceError", f"{queued.task.uri}: {CHANGED}", "source")))
+        again = {(f.recipe, f.key) for f in done.failures if queued.attempt < self._tries(f) and not stale}
         if again:
-            due = time.monotonic() + self.policy.backoff * 2 ** (task.attempt - 1)
-            self.queue.append(Task(task.shard, task.work.only(again), task.attempt + 1, due))
+            due = time.monotonic() + self.policy.backoff * 2 ** (queued.attempt - 1)
+            self.queue.append(Queued(queued.shard, queued.task.only(again), queued.attempt + 1, due))
         else:
-            self.left[task.shard] -= 1
-        self.open -= task.work.actions() - again
+            self.left[queued.shard] -= 1
+        self.open -= queued.task.actions() - again
         final = [
-            replace(f, attempts=task.attempt, message=masked(f.message), trace=masked(f.trace))
+            replace(f, attempts=queued.attempt, message=masked(f.message), trace=masked(f.trace))
             for f in done.failures
             if (f.recipe, f.key) not in again
         ]

@@ -18,8 +18,8 @@ from vbuild.dataset.tables.videos import kinds, listed
 from vbuild.decisions.dedup import decide
 from vbuild.decisions.predicate import Predicate, verdicts
 from vbuild.engine.ledger import Ledger
-from vbuild.engine.schedule import Drive, Step, Steps
-from vbuild.engine.tasks import works
+from vbuild.engine.schedule import Scheduler, Step, Steps
+from vbuild.engine.tasks import tasks
 from vbuild.errors import StageError
 from vbuild.executor.local import Executor, executor
 from vbuild.plan.items import Items, Shelf, State
@@ -220,7 +220,7 @@ class Session:
             return
         own = {name: rows[items.found[name].own[rows]] for name, rows in missing.items()}
         self.wanted.update({name: len(rows) for name, rows in own.items()})
-        yield Step(list(works(items, own, wave, self.shelf)), self._awaited(items, wave, missing))
+        yield Step(list(tasks(items, own, wave, self.shelf)), self._awaited(items, wave, missing))
         for instance in wave:
             self.lookup.settle(items, instance)
 
@@ -236,17 +236,17 @@ class Session:
         )
 
     def _drive(self, steps: Sequence[Steps], workers: Executor | None, ledger: Ledger, watch: Watch) -> None:
-        """Moves all shards along; in a plan they never have works."""
+        """Moves all shards along; in a plan they never have tasks."""
         if workers is None:
             for shard in steps:
                 for _ in shard:
                     raise AssertionError("a plan runs nothing")
         else:
             note, undone = (lambda done: self._note(done, watch)), self.lookup.undone
-            Drive(workers, ledger, self.config.failures, note, undone=undone).run(steps)
+            Scheduler(workers, ledger, self.config.failures, note, undone=undone).run(steps)
 
     def _note(self, done: Done, watch: Watch) -> None:
-        """Counts what a work left, and says how far its stages are."""
+        """Counts what a task left, and says how far its stages are."""
         told: set[str] = set()
         for recipe, table in done.tables:
             askers = self.lookup.askers(recipe, table["key"].to_pylist())

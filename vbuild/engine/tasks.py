@@ -1,4 +1,4 @@
-"""Turns the actions of a wave that have to run into works: a pass for each video, or handfuls of rows."""
+"""Turns the actions of a wave that have to run into tasks: a pass for each video, or handfuls of rows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from av.video.format import VideoFormat
 
 from vbuild.executor.memory import need
-from vbuild.executor.work import Job, Span, Work
+from vbuild.executor.work import Job, Span, Task
 from vbuild.media.reader import sought
 from vbuild.plan.items import NOBODY
 
@@ -28,12 +28,12 @@ GOPS_A_PASS = 6
 PICTURE = ("stream", "bitrate", "pixel_format", "coded_width", "coded_height", "fps", "jumps")
 """What a pass takes from the probe of its video."""
 
-ROWS_A_WORK = 512
+ROWS_A_TASK = 512
 """Actions without footage that travel together."""
 
 
-def works(items: Items, missing: Mapping[str, np.ndarray], wave: Sequence[Instance], shelf: Shelf) -> Iterator[Work]:
-    """The works of a wave. `missing` holds, by instance, the rows of `items` whose actions have to run, each once."""
+def tasks(items: Items, missing: Mapping[str, np.ndarray], wave: Sequence[Instance], shelf: Shelf) -> Iterator[Task]:
+    """The tasks of a wave. `missing` holds, by instance, the rows of `items` whose actions have to run, each once."""
     footage = [i for i in wave if i.stage.asks() is not None]
     for instance in wave:
         if instance.stage.asks() is None:
@@ -48,7 +48,7 @@ def works(items: Items, missing: Mapping[str, np.ndarray], wave: Sequence[Instan
                 jobs.append(_job(items, instance, part[own], own, shelf))
         spans = _spans(items, part, shelf)
         bits = VideoFormat(probed["pixel_format"]).padded_bits_per_pixel
-        yield Work(
+        yield Task(
             uri,
             probed["stream"],
             spans,
@@ -100,15 +100,15 @@ def _ticks_a_pass(items: Items, row: np.ndarray, shelf: Shelf) -> int | None:
     return max(1, ticks)
 
 
-def _columns(items: Items, instance: Instance, rows: np.ndarray, shelf: Shelf) -> Iterator[Work]:
-    """Works that ask nothing of the footage; a stage that opens the file itself gets one video a work."""
-    size = ROWS_A_WORK if instance.ports else 1
+def _columns(items: Items, instance: Instance, rows: np.ndarray, shelf: Shelf) -> Iterator[Task]:
+    """Tasks that ask nothing of the footage; a stage that opens the file itself gets one video a task."""
+    size = ROWS_A_TASK if instance.ports else 1
     for start in range(0, len(rows), size):
         part = rows[start : start + size]
         uri = items.uris[part[0]] if not instance.ports else instance.name
         spans = tuple(Span(0, 0, 0.0) for _ in part)
         seen = None if instance.ports else _seen(items, part[0])
-        yield Work(uri, 0, spans, (_job(items, instance, part, np.arange(len(part)), shelf),), seen=seen)
+        yield Task(uri, 0, spans, (_job(items, instance, part, np.arange(len(part)), shelf),), seen=seen)
 
 
 def _job(items: Items, instance: Instance, rows: np.ndarray, spans: np.ndarray, shelf: Shelf) -> Job:

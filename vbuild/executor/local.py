@@ -1,4 +1,4 @@
-"""Runs works on this machine: in processes that joblib's loky starts, or in the build's own process."""
+"""Runs tasks on this machine: in processes that joblib's loky starts, or in the build's own process."""
 
 from __future__ import annotations
 
@@ -34,60 +34,60 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from vbuild.config import Limits, Local
-    from vbuild.executor.work import Job, Work
+    from vbuild.executor.work import Job, Task
     from vbuild.store.blobs import Blobs
     from vbuild.store.failures import Failed
 
 
 class Executor(Protocol):
-    """Takes works and gives back, in any order, what each left."""
+    """Takes tasks and gives back, in any order, what each left."""
 
     ahead: int
-    """How many works it likes to hold, so that no worker waits."""
+    """How many tasks it likes to hold, so that no worker waits."""
 
-    def fits(self, work: Work) -> bool:
-        """Whether there is memory for a work beside those that fly; there is always for one."""
+    def fits(self, task: Task) -> bool:
+        """Whether there is memory for a task beside those that fly; there is always for one."""
 
-    def submit(self, ticket: int, work: Work) -> None:
-        """Takes one work under a ticket."""
+    def submit(self, ticket: int, task: Task) -> None:
+        """Takes one task under a ticket."""
 
     def next(self) -> tuple[int, Done]:
-        """Waits for any work to be done."""
+        """Waits for any task to be done."""
 
     def close(self) -> None:
         """Ends the workers."""
 
 
 class Inline:
-    """Runs each work in this process, when its result is asked for. Limits are for processes of their own."""
+    """Runs each task in this process, when its result is asked for. Limits are for processes of their own."""
 
     ahead = 1
 
     def __init__(self, blobs: Blobs, build: str) -> None:
         self.blobs, self.build = blobs, build
-        self.queue: deque[tuple[int, Work]] = deque()
+        self.queue: deque[tuple[int, Task]] = deque()
 
-    def fits(self, work: Work) -> bool:  # noqa: ARG002
+    def fits(self, task: Task) -> bool:  # noqa: ARG002
         """One runs at a time."""
         return True
 
-    def submit(self, ticket: int, work: Work) -> None:
-        """Takes one work under a ticket."""
-        self.queue.append((ticket, work))
+    def submit(self, ticket: int, task: Task) -> None:
+        """Takes one task under a ticket."""
+        self.queue.append((ticket, task))
 
     def next(self) -> tuple[int, Done]:
-        """Does the oldest work."""
-        ticket, work = self.queue.popleft()
-        return ticket, perform(work, self.blobs, self.build)
+        """Does the oldest task."""
+        ticket, task = self.queue.popleft()
+        return ticket, perform(task, self.blobs, self.build)
 
     def close(self) -> None:
         """Nothing is left behind."""
 
 
 class Processes:
-    """Runs works in processes, one work at a time each, started afresh and never forked.
+    """Runs tasks in processes, one task at a time each, started afresh and never forked.
 
-    A process that dies, by a crash, a kill or a limit, takes its pool with it: the works that were in flight are then
+    A process that dies, by a crash, a kill or a limit, takes its pool with it: the tasks that were in flight are then
     done again one by one, and the one that kills its worker clip by clip, then stage by stage, so that only what is to
     blame fails, by name.
     """
@@ -98,7 +98,7 @@ class Processes:
         self.ahead = workers * 2
         self.notes = Path(mkdtemp(prefix="vbuild-"))
         self.pool = self._pool(workers)
-        self.flying: dict[Future[Done], tuple[int, Work]] = {}
+        self.flying: dict[Future[Done], tuple[int, Task]] = {}
         self.ready: deque[tuple[int, Done]] = deque()
 
     def _pool(self, workers: int) -> ProcessPoolExecutor:
@@ -107,31 +107,31 @@ class Processes:
         begin = (os.getpid(), self.limits.memory, str(self.notes))
         return ProcessPoolExecutor(max_workers=workers, initializer=_begin, initargs=begin)
 
-    def fits(self, work: Work) -> bool:
+    def fits(self, task: Task) -> bool:
         """Whether the memory is enough for it beside those that fly, whichever of them run together; or none flies."""
         flying = [w.memory for _, w in self.flying.values()]
-        together = nlargest(self.workers, [*flying, work.memory])
+        together = nlargest(self.workers, [*flying, task.memory])
         return not flying or sum(WORKER + memory for memory in together) <= self.memory
 
-    def submit(self, ticket: int, work: Work) -> None:
-        """Takes one work under a ticket."""
+    def submit(self, ticket: int, task: Task) -> None:
+        """Takes one task under a ticket."""
         try:
-            future = self._submit(self.pool, work)
+            future = self._submit(self.pool, task)
         except BrokenProcessPool:
             self._recover()
-            future = self._submit(self.pool, work)
-        self.flying[future] = ticket, work
+            future = self._submit(self.pool, task)
+        self.flying[future] = ticket, task
 
-    def _submit(self, pool: ProcessPoolExecutor, work: Work) -> Future[Done]:
-        future: Future[Done] = pool.submit(_limited, work, self.blobs, self.build, self._seconds(work))
+    def _submit(self, pool: ProcessPoolExecutor, task: Task) -> Future[Done]:
+        future: Future[Done] = pool.submit(_limited, task, self.blobs, self.build, self._seconds(task))
         return future
 
-    def _seconds(self, work: Work) -> float | None:
-        """How long a work may take."""
-        return None if self.limits.seconds is None else self.limits.seconds * max(len(work.spans), 1)
+    def _seconds(self, task: Task) -> float | None:
+        """How long a task may take."""
+        return None if self.limits.seconds is None else self.limits.seconds * max(len(task.spans), 1)
 
     def next(self) -> tuple[int, Done]:
-        """Waits for any work to be done."""
+        """Waits for any task to be done."""
         while not self.ready:
             done, _ = wait(self.flying, return_when=FIRST_COMPLETED)
             for future in done:
@@ -148,19 +148,19 @@ class Processes:
         self.flying.clear()
         self.pool.shutdown(wait=True, kill_workers=True)
         alone = self._pool(1)
-        for ticket, work in suspects:
-            done, alone = self._alone(work, alone)
+        for ticket, task in suspects:
+            done, alone = self._alone(task, alone)
             self.ready.append((ticket, done))
         alone.shutdown(wait=True, kill_workers=True)
         self.pool = self._pool(self.workers)
 
-    def _alone(self, work: Work, pool: ProcessPoolExecutor) -> tuple[Done, ProcessPoolExecutor]:
-        """Does a work in a pool of one; if that dies, its parts one by one, and what cannot be parted is to blame.
+    def _alone(self, task: Task, pool: ProcessPoolExecutor) -> tuple[Done, ProcessPoolExecutor]:
+        """Does a task in a pool of one; if that dies, its parts one by one, and what cannot be parted is to blame.
 
         Returns the pool too, a new one where it died.
         """
-        failed, pool = self._loaded(work, pool)
-        rest = work.only(work.actions() - {(f.recipe, f.key) for f in failed})
+        failed, pool = self._loaded(task, pool)
+        rest = task.only(task.actions() - {(f.recipe, f.key) for f in failed})
         try:
             return together([Done(failures=failed), self._submit(pool, rest).result()]), pool
         except BrokenProcessPool as error:
@@ -174,13 +174,13 @@ class Processes:
             dones.append(done)
         return together(dones), pool
 
-    def _loaded(self, work: Work, pool: ProcessPoolExecutor) -> tuple[list[Failed], ProcessPoolExecutor]:
+    def _loaded(self, task: Task, pool: ProcessPoolExecutor) -> tuple[list[Failed], ProcessPoolExecutor]:
         """Has a worker load what stages need, which has no limit of time; the actions of those of which it dies twice.
 
         No clip is to blame for that.
         """
         failed: list[Failed] = []
-        for job in work.jobs:
+        for job in task.jobs:
             for last in (False, True):
                 try:
                     pool.submit(_load, job).result()
@@ -190,7 +190,7 @@ class Processes:
                 if last:
                     why = replace(self._blame(codes), kind="place")
                     why = replace(why, message=f"a worker process died twice while it loaded ({codes})")
-                    failed += work.failed(why, {(job.recipe, key) for key in job.keys})
+                    failed += task.failed(why, {(job.recipe, key) for key in job.keys})
         return failed, pool
 
     def _renewed(self, pool: ProcessPoolExecutor) -> ProcessPoolExecutor:
@@ -208,7 +208,7 @@ class Processes:
 
     def close(self) -> None:
         """Ends the workers."""
-        # Told to kill, loky's own thread stumbles over works that it has not taken up; it takes up as many as fly.
+        # Told to kill, loky's own thread stumbles over tasks that it has not taken up; it takes up as many as fly.
         while not all(future.running() or future.done() for future in self.flying):
             time.sleep(0.001)
         self.pool.shutdown(wait=True, kill_workers=True)
@@ -241,13 +241,13 @@ def _follow(build: int) -> None:
 
 
 def _load(job: Job) -> None:
-    """Loads what a stage needs; what it raises, it raises again when a work is done."""
+    """Loads what a stage needs; what it raises, it raises again when a task is done."""
     attempt(partial(model, job), loads=True)
 
 
-def _limited(work: Work, blobs: Blobs, build: str, seconds: float | None) -> Done:
-    """Does a work in a worker, which ends itself when the time is over, even where the interpreter is stuck in C."""
-    return perform(work, blobs, build, partial(_within, seconds))
+def _limited(task: Task, blobs: Blobs, build: str, seconds: float | None) -> Done:
+    """Does a task in a worker, which ends itself when the time is over, even where the interpreter is stuck in C."""
+    return perform(task, blobs, build, partial(_within, seconds))
 
 
 @contextmanager

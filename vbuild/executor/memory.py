@@ -1,4 +1,4 @@
-"""How much memory workers may take together, and how much a work takes: of those that take much, fewer run at once."""
+"""How much memory workers may take together, and how much a task takes: of those that take much, fewer run at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A worker's side: does a work, and keeps each stage's faults from all others."""
+"""A worker's side: does a task, and keeps each stage's faults from all others."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
-    from vbuild.executor.work import Job, Work
+    from vbuild.executor.work import Job, Task
     from vbuild.store.blobs import Blobs
     from vbuild.store.failures import Failed
 
@@ -41,18 +41,18 @@ def model(job: Job) -> Any:
 
 
 def perform(
-    work: Work, blobs: Blobs, build: str, limit: Callable[[], AbstractContextManager[object]] = nullcontext
+    task: Task, blobs: Blobs, build: str, limit: Callable[[], AbstractContextManager[object]] = nullcontext
 ) -> Done:
-    """Does a work. What a stage raises fails its own action; all others go on.
+    """Does a task. What a stage raises fails its own action; all others go on.
 
     `limit` ends the process where it takes too long; what stages load is no part of that.
     """
     failed: list[Failed] = []
-    for job in work.jobs:
+    for job in task.jobs:
         why = attempt(partial(model, job), loads=True)
         if isinstance(why, Failure):
-            failed += work.failed(why, {(job.recipe, key) for key in job.keys})
-    rest = work.only(work.actions() - {(f.recipe, f.key) for f in failed}) if failed else work
+            failed += task.failed(why, {(job.recipe, key) for key in job.keys})
+    rest = task.only(task.actions() - {(f.recipe, f.key) for f in failed}) if failed else task
     with limit():
         done = _done(rest, blobs, build)
         crowded = [f for f in done.failures if f.crowded]
@@ -63,17 +63,17 @@ def perform(
     return done
 
 
-def _done(work: Work, blobs: Blobs, build: str) -> Done:
-    """Does all of a work at once."""
+def _done(task: Task, blobs: Blobs, build: str) -> Done:
+    """Does all of a task at once."""
     began = time.perf_counter()
     with blobs.scratch() as scratch:
-        runners = [_Runner(work, job, blobs, scratch, build) for job in work.jobs]
+        runners = [_Runner(task, job, blobs, scratch, build) for job in task.jobs]
         decoding = [runner for runner in runners if runner.request is not None]
         for runner in runners:
             if runner.request is None:
                 runner.read_only()
         if decoding:
-            _decode(work, decoding)
+            _decode(task, decoding)
         done = Done()
         for runner in runners:
             runner.finish(done)
@@ -81,7 +81,7 @@ def _done(work: Work, blobs: Blobs, build: str) -> Done:
     return done
 
 
-def _decode(work: Work, runners: Sequence[_Runner]) -> None:
+def _decode(task: Task, runners: Sequence[_Runner]) -> None:
     """One pass over the video, which serves every runner."""
     cuts = [
         Cut(
@@ -94,7 +94,7 @@ def _decode(work: Work, runners: Sequence[_Runner]) -> None:
                 if r.request and r.wants(row) and r.job.stage.sink
             },
         )
-        for row, span in enumerate(work.spans)
+        for row, span in enumerate(task.spans)
     ]
 
     def apart(index: int, name: str, call: Callable[[], object]) -> bool:
@@ -104,7 +104,7 @@ def _decode(work: Work, runners: Sequence[_Runner]) -> None:
         return not isinstance(why, Failure)
 
     began = time.perf_counter()
-    stream = iter(footage(work.uri, work.stream, cuts, work.decode, apart, through=work.through))
+    stream = iter(footage(task.uri, task.stream, cuts, task.decode, apart, through=task.through))
     left = set(range(len(cuts)))
     while True:
         taken = attempt(lambda: next(stream, None), reads=True)
@@ -145,8 +145,8 @@ def _put(value: Any, blobs: Blobs) -> Any:
 class _Runner:
     """Does the actions of one job and gathers their rows."""
 
-    def __init__(self, work: Work, job: Job, blobs: Blobs, scratch: Path, build: str) -> None:
-        self.work, self.job, self.blobs, self.scratch, self.build = work, job, blobs, scratch, build
+    def __init__(self, task: Task, job: Job, blobs: Blobs, scratch: Path, build: str) -> None:
+        self.task, self.job, self.blobs, self.scratch, self.build = task, job, blobs, scratch, build
         self.request: Request | None = job.stage.asks()
         self.reads = self.request is None and not any(job.columns)
         """Whether the stage opens the file itself."""
@@ -159,7 +159,7 @@ class _Runner:
         self.share = 0.0
 
     def wants(self, row: int) -> bool:
-        """Whether the job is for a span of the work."""
+        """Whether the job is for a span of the task."""
         return row in self.places
 
     def waits(self, row: int) -> bool:
@@ -169,16 +169,16 @@ class _Runner:
     def clip(self, row: int, found: Sampled | Moved | np.ndarray | None = None) -> Clip:
         """What the stage is given of a span."""
         return Clip(
-            duration=self.work.spans[row].duration,
-            start=self.work.spans[row].start,
-            bitrate=self.work.bitrate,
-            fps=self.work.fps,
+            duration=self.task.spans[row].duration,
+            start=self.task.spans[row].start,
+            bitrate=self.task.bitrate,
+            fps=self.task.fps,
             frames=found if isinstance(found, Sampled) else None,
             vectors=found if isinstance(found, Moved) else None,
             sound=None if isinstance(found, Sampled | Moved) else found,
             columns=self.job.columns[self.places[row]],
             scratch=self.scratch,
-            uri=self.work.uri if self.job.stage.scope == "video" else None,
+            uri=self.task.uri if self.job.stage.scope == "video" else None,
         )
 
     def sink(self, row: int) -> Sink:
@@ -242,7 +242,7 @@ class _Runner:
         self.rows[row] = result if isinstance(result, Failure) else attempt(lambda: _put_away(result, self.blobs))
 
     def finish(self, done: Done) -> None:
-        """Adds the job's rows and failures to what the work left."""
+        """Adds the job's rows and failures to what the task left."""
         if self.waiting:
             self._flush()
         stage = self.job.stage

@@ -39,12 +39,12 @@ class Span:
 
 @dataclass(frozen=True)
 class Job:
-    """One instance's actions in a work."""
+    """One instance's actions in a task."""
 
     recipe: str
     stage: Stage
     spans: tuple[int, ...]
-    """The rows of `Work.spans` that it is for."""
+    """The rows of `Task.spans` that it is for."""
     keys: tuple[bytes, ...]
     """The key of each action."""
     items: tuple[bytes, ...]
@@ -54,7 +54,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Work:
+class Task:
     """One item for a worker: a pass over (a part of) one video, or a number of actions that read columns only."""
 
     uri: str
@@ -62,7 +62,7 @@ class Work:
     spans: tuple[Span, ...]
     jobs: tuple[Job, ...]
     seen: Seen | None = None
-    """What the file looked like when its bytes were digested; None for a work that opens none."""
+    """What the file looked like when its bytes were digested; None for a task that opens none."""
     bitrate: int | None = None
     """Bits a second of the video's picture."""
     fps: float | None = None
@@ -81,7 +81,7 @@ class Work:
         """What it does, by recipe and key."""
         return {(job.recipe, key) for job in self.jobs for key in job.keys}
 
-    def only(self, actions: Set[Action]) -> Work:
+    def only(self, actions: Set[Action]) -> Task:
         """The part of it that is some actions, by recipe and key."""
         jobs = []
         for job in self.jobs:
@@ -95,8 +95,8 @@ class Work:
         jobs = [replace(job, spans=tuple(place[row] for row in job.spans)) for job in jobs]
         return replace(self, spans=tuple(self.spans[row] for row in rows), jobs=tuple(jobs))
 
-    def parts(self) -> list[Work]:
-        """The same, a work for each span; of one span, a work for each stage. One that cannot be parted is alone."""
+    def parts(self) -> list[Task]:
+        """The same, a task for each span; of one span, a task for each stage. One that cannot be parted is alone."""
         if len(self.spans) > 1:
             parts = [
                 {(j.recipe, k) for j in self.jobs for r, k in zip(j.spans, j.keys, strict=True) if r == row}
@@ -118,7 +118,7 @@ class Work:
 
 @dataclass
 class Done:
-    """What a work left."""
+    """What a task left."""
 
     tables: list[tuple[str, pa.Table]] = field(default_factory=list)
     """Recipe id → results."""
@@ -127,7 +127,7 @@ class Done:
 
 
 def together(parts: Sequence[Done]) -> Done:
-    """What several works left, as one."""
+    """What several tasks left, as one."""
     return Done(
         tables=[table for part in parts for table in part.tables],
         failures=[failed for part in parts for failed in part.failures],

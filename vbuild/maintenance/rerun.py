@@ -14,7 +14,7 @@ import pyarrow as pa
 from vbuild.config import Config, checked
 from vbuild.dataset.commit import last_build
 from vbuild.engine.session import Session
-from vbuild.engine.tasks import works
+from vbuild.engine.tasks import tasks
 from vbuild.errors import VbuildError
 from vbuild.executor.perform import perform
 from vbuild.plan.items import State
@@ -102,8 +102,8 @@ def _compared(session: Session, items: Items, instance: Instance, row: int, blob
     key = items.found[instance.name].keys[row : row + 1]
     head = (session.config.name, instance.name)
     lines: list[Rerun] = []
-    for work in works(items, {instance.name: np.array([row])}, [instance], session.shelf):
-        done = perform(work, blobs, "verify")
+    for task in tasks(items, {instance.name: np.array([row])}, [instance], session.shelf):
+        done = perform(task, blobs, "verify")
         lines += [Rerun(*head, "", f.key.hex(), False, f"it fails now: {f.message}") for f in done.failures]
         for _, table in done.tables:
             results = session.shelf.results(instance.name)

@@ -13,14 +13,14 @@ def passes(monkeypatch):
     """The spans of each pass, by their seconds, while works go by; they are done as ever."""
     seen: list[list[float]] = []
 
-    def works(*args):
-        for work in session_works(*args):
-            if work.jobs[0].stage.title().endswith("Tone"):
-                seen.append([span.start for span in work.spans])
-            yield work
+    def noted(*args):
+        for task in made(*args):
+            if task.jobs[0].stage.title().endswith("Tone"):
+                seen.append([span.start for span in task.spans])
+            yield task
 
-    session_works = session.works
-    monkeypatch.setattr(session, "works", works)
+    made = session.tasks
+    monkeypatch.setattr(session, "tasks", noted)
     return seen
 
 
