@@ -19,7 +19,7 @@ import numpy as np
 
 from vbuild.errors import UsageError
 from vbuild.split.fixed_stride import FixedStride
-from vbuild.stage import Blob, Clip, Frames, Phase, Row, Stage, Window, knob
+from vbuild.stage import Blob, Clip, Frames, Phase, Row, Sampled, Stage, Window, knob
 
 CALLS: Counter[str] = Counter()
 """Clips that a stage was given in this process, by the name of its class."""
@@ -381,3 +381,172 @@ class Unpack(Stage):
             blob = clip.columns["file"][""]
             with blob.open() as stream:
                 yield {"first": stream.read(1)[0], "size": len(blob.bytes())}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gaze(Stage):
+    """How bright a clip is, by a model that is hosted; with dark clips it does what `how` says."""
+
+    version: ClassVar[int] = 1
+    phase: ClassVar[Phase] = "embed"
+    dear: ClassVar[bool] = True
+    hosted: ClassVar[bool] = True
+    writes: ClassVar[Mapping[str, str]] = {"": "float64"}
+
+    side: int = 8
+    how: str = "see"
+    log: str = knob("")
+    """A file that tells, a line a batch, how many clips it was; a line `load` for each load."""
+
+    def asks(self) -> Frames:
+        """Two small pictures."""
+        return Frames(count=2, size=(self.side, self.side))
+
+    def _note(self, what: object) -> None:
+        if self.log:
+            with Path(self.log).open("a") as file:
+                file.write(f"{what} {os.getpid()}\n")
+
+    def load(self) -> float:
+        """What its brightness is multiplied by."""
+        self._note("load")
+        if self.how == "unloadable":
+            raise RuntimeError("no weights anywhere")
+        if self.how == "deadly to load":
+            os._exit(3)
+        if self.how == "slow to load":
+            time.sleep(4)
+        return 2.0
+
+    def run(self, clips: Sequence[Clip], model: float) -> Iterable[Row]:
+        """Twice the mean of the pictures."""
+        self._note(len(clips))
+        if self.how == "narrow" and len(clips) > 3:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
+        means = [float(clip.frames.pixels.mean()) for clip in clips]
+        if min(means) < 60:
+            if self.how == "bad":
+                raise ValueError("too dark")
+            if self.how == "deadly":
+                os._exit(3)
+            if self.how == "endless":
+                time.sleep(100)
+        return [{"": mean * model} for mean in means]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Glance(Stage):
+    """The brightness of each frame of a clip, by a hosted model that sees three of them at a time."""
+
+    version: ClassVar[int] = 1
+    phase: ClassVar[Phase] = "measure"
+    hosted: ClassVar[bool] = True
+    sink: ClassVar[bool] = True
+    writes: ClassVar[Mapping[str, str]] = {"times": "list[float64]", "means": "list[float64]"}
+
+    limit: float = -1.0
+    """It fails on frames that are darker."""
+
+    def asks(self) -> Frames:
+        """Every frame, small."""
+        return Frames(every=True, size=(8, 8))
+
+    def open(self, clip: Clip, model: object) -> Glancing:
+        """Cuts threes."""
+        return Glancing(model)
+
+    def run(self, clips: Sequence[Clip], model: None) -> Iterable[Row]:
+        """The means of three frames."""
+        for clip in clips:
+            means = clip.frames.pixels.mean(axis=(1, 2, 3))
+            if means.min() < self.limit:
+                raise ValueError(f"a frame of {means.min():.0f} is too dark")
+            yield {"means": means.tolist()}
+
+    def join(self, left: Row, parts: Sequence[Row]) -> Row:
+        """All of them in order."""
+        return {"times": left["times"], "means": [mean for part in parts for mean in part["means"]]}
+
+
+class Glancing:
+    """Holds the frames of the three that wait."""
+
+    def __init__(self, send: object) -> None:
+        self.send, self.times, self.frames = send, [], []
+
+    def frame(self, frame: np.ndarray, time: float) -> None:
+        """One."""
+        self.times.append(time)
+        self.frames.append(frame)
+        if len(self.frames) == 3:
+            self._cut()
+
+    def _cut(self) -> None:
+        frames, self.frames = self.frames, []
+        self.send(Sampled(np.stack(frames), np.array(self.times[-len(frames) :])))
+
+    def close(self) -> Row:
+        """The rest, and when each was."""
+        if self.frames:
+            self._cut()
+        return {"times": self.times}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Killing(Stage):
+    """Kills its worker once, in the middle of a pass."""
+
+    version: ClassVar[int] = 1
+    phase: ClassVar[Phase] = "embed"
+    dear: ClassVar[bool] = True
+    sink: ClassVar[bool] = True
+    writes: ClassVar[Mapping[str, str]] = {"": "int64"}
+
+    marker: str = knob("")
+
+    def asks(self) -> Frames:
+        """Every frame, small."""
+        return Frames(every=True, size=(8, 8))
+
+    def open(self, clip: Clip, model: None) -> Killed:
+        """Counts frames."""
+        return Killed(self.marker, clip.start)
+
+
+class Killed:
+    """Counts the frames of a clip that its process survives."""
+
+    def __init__(self, marker: str, start: float) -> None:
+        self.marker, self.start, self.count = Path(marker), start, 0
+
+    def frame(self, frame: np.ndarray, time: float) -> None:
+        """One."""
+        self.count += 1
+        if self.start >= 4 and not self.marker.exists():
+            self.marker.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def close(self) -> Row:
+        """How many there were."""
+        return {"": self.count}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slow(Stage):
+    """Takes its time for every clip, and tells of all of them at the end of a pass."""
+
+    version: ClassVar[int] = 1
+    phase: ClassVar[Phase] = "embed"
+    dear: ClassVar[bool] = True
+    writes: ClassVar[Mapping[str, str]] = {"": "int64"}
+
+    batch: int = knob(1)
+
+    def asks(self) -> Frames:
+        """One small picture."""
+        return Frames(count=1, size=(8, 8))
+
+    def run(self, clips: Sequence[Clip], model: None) -> Iterable[Row]:
+        """A tenth of a second."""
+        time.sleep(0.1 * len(clips))
+        return [{"": 1} for _ in clips]

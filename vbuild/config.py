@@ -60,7 +60,12 @@ class Local:
     """Videos that move through the waves together."""
     memory: float | None = knob(None)
     """GiB that all workers may take together; three quarters of what the machine or the container has by default. Of
-    passes over large pictures, fewer run at once, and always one."""
+    passes over large pictures, fewer run at once, and always one. An eighth of it, 1 GiB at most, is for what passes
+    hand over to models."""
+    devices: Literal["auto"] | tuple[int, ...] = knob("auto")
+    """The GPUs that models run on, one process each, by number; `auto`: all that there are."""
+    hosts: int = knob(1)
+    """Processes for models where there is no GPU; the cores are parted among them."""
 
     def __post_init__(self) -> None:
         """Refuses less than nothing."""
@@ -68,6 +73,8 @@ class Local:
             raise UsageError(f"workers={self.workers}: must be 0 (none) or more processes, or null for one a core")
         if self.shard < 1:
             raise UsageError(f"shard={self.shard}: must be 1 or more videos")
+        if self.hosts < 1:
+            raise UsageError(f"hosts={self.hosts}: must be 1 or more processes")
         if self.memory is not None and not self.memory > 0:
             raise UsageError(f"memory={self.memory}: must be more than 0 GiB, or null for a share of what there is")
 
@@ -139,6 +146,10 @@ class Limits:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise UsageError(f"{name}={value}: must be more than 0, or null for no limit")
+
+    def over(self, clips: int) -> float | None:
+        """Seconds that so many clips together may take."""
+        return None if self.seconds is None else self.seconds * max(clips, 1)
 
 
 @dataclass(frozen=True, kw_only=True)

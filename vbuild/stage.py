@@ -287,6 +287,9 @@ class Stage:
     """A model, a GPU or an encoder: worth a decode of its own to see only the clips that are left."""
     sink: ClassVar[bool] = False
     """The stage takes its footage through `open`."""
+    hosted: ClassVar[bool] = False
+    """`load` and `run` are for a process that holds the model, apart from those that decode: one a device, to which
+    passes hand what they found, and in which clips of all videos make up a batch."""
     uses: ClassVar[Mapping[str, int]] = {}
     """Code outside the stage that shapes its output, with its version (`{"passes": passes.VERSION}`)."""
 
@@ -298,6 +301,8 @@ class Stage:
     """Another phase than the stage's own, for this dataset."""
     batch: int = knob(16)
     """Clips given to `run` at once."""
+    batch_bytes: int = knob(256 << 20)
+    """Bytes of them, at most, where the stage is hosted."""
 
     def asks(self) -> Request | None:
         """What it wants of the footage; None for a stage that reads columns only."""
@@ -338,7 +343,25 @@ class Stage:
         raise NotImplementedError
 
     def open(self, clip: Clip, model: Any) -> Sink:
-        """A sink for one clip, which is fed while the pass decodes."""
+        """A sink for one clip, which is fed while the pass decodes.
+
+        That of a hosted stage is given, in place of the model, a function to which it gives parts of the clip, as
+        `Sampled`, each as soon as it has it. `run` answers with a row for each part; what `close` returns need not be a
+        row of the stage: it is what `join` wants beside the answers.
+        """
+        raise NotImplementedError
+
+    def prepare(self, clip: Clip) -> Clip:
+        """Of a hosted stage: what `run` is to see of a clip, made where it was decoded."""
+        return clip
+
+    def shape(self, clip: Clip) -> tuple[object, ...]:
+        """Of a hosted stage: what clips that go through the model together must have in common."""
+        pixels = () if clip.frames is None else (clip.frames.pixels.dtype.str, *clip.frames.pixels.shape)
+        return pixels if clip.sound is None else (*pixels, *clip.sound.shape)
+
+    def join(self, left: Row, parts: Sequence[Row]) -> Row:
+        """Of a hosted stage with a sink: a clip's row, of what the sink's `close` left and the answers, in order."""
         raise NotImplementedError
 
     @classmethod

@@ -5,7 +5,7 @@ import sys
 
 from processes import running, until
 
-from vbuild.config import Limits
+from vbuild.config import Limits, Local
 from vbuild.executor.local import Processes
 from vbuild.executor.work import Task
 from vbuild.store.blobs import Blobs
@@ -14,7 +14,7 @@ from vbuild.store.blobs import Blobs
 def test_workers_end_without_a_word_though_works_wait(tmp_path):
     """Works that were handed over a moment before do not trip the threads that look after the workers."""
     for _ in range(4):
-        processes = Processes(1, Blobs(tmp_path), "b", Limits())
+        processes = Processes(Local(workers=1), Blobs(tmp_path), "b", Limits())
         processes.submit(0, Task("u", 0, (), ()))
         assert processes.next()[0] == 0
         for ticket in (1, 2):
@@ -25,11 +25,11 @@ def test_workers_end_without_a_word_though_works_wait(tmp_path):
 CODE = """
 import os, sys, time
 from pathlib import Path
-from vbuild.config import Limits
+from vbuild.config import Limits, Local
 from vbuild.executor.local import Processes
 from vbuild.executor.work import Task
 from vbuild.store.blobs import Blobs
-processes = Processes(2, Blobs(Path(sys.argv[1])), "b", Limits())
+processes = Processes(Local(workers=2), Blobs(Path(sys.argv[1])), "b", Limits())
 processes.submit(0, Task("u", 0, (), ()))
 processes.next()
 print(*Path(f"/proc/self/task/{os.getpid()}/children").read_text().split(), flush=True)

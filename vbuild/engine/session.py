@@ -21,7 +21,7 @@ from vbuild.engine.ledger import Ledger
 from vbuild.engine.schedule import Scheduler, Step, Steps
 from vbuild.engine.tasks import tasks
 from vbuild.errors import StageError
-from vbuild.executor.local import Executor, executor
+from vbuild.executor.local import executor
 from vbuild.plan.items import Items, Shelf, State
 from vbuild.plan.lookup import Lookup
 from vbuild.plan.order import Deduplication, Order, Wave, arrange, owner
@@ -36,6 +36,7 @@ from vbuild.store.remote_cache import remote_cache
 
 if TYPE_CHECKING:
     from vbuild.config import Config
+    from vbuild.executor.protocol import Executor
     from vbuild.executor.work import Done
     from vbuild.plan.order import Instance
 
@@ -243,7 +244,8 @@ class Session:
                     raise AssertionError("a plan runs nothing")
         else:
             note, undone = (lambda done: self._note(done, watch)), self.lookup.undone
-            Scheduler(workers, ledger, self.config.failures, note, undone=undone).run(steps)
+            assert self.build is not None
+            Scheduler(workers, ledger, self.config.failures, note, self.blobs, self.build, undone).run(steps)
 
     def _note(self, done: Done, watch: Watch) -> None:
         """Counts what a task left, and says how far its stages are."""

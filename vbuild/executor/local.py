@@ -2,277 +2,286 @@
 
 from __future__ import annotations
 
-import faulthandler
 import os
-import resource
 import shutil
-import signal
-import sys
-import time
 import warnings
 from collections import deque
-from concurrent.futures import FIRST_COMPLETED, wait
-from contextlib import contextmanager
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass
 from heapq import nlargest
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from tempfile import mkdtemp
-from threading import Thread
-from typing import IO, TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any
 
-from joblib.externals.loky import ProcessPoolExecutor
 from joblib.externals.loky.process_executor import BrokenProcessPool
 
-from vbuild.executor.faults import Failure, attempt
-from vbuild.executor.memory import WORKER, budget
-from vbuild.executor.perform import model, perform
-from vbuild.executor.work import Done, together
+from vbuild.executor import host, pool
+from vbuild.executor.hosts import Host, Run, devices
+from vbuild.executor.memory import WORKER, budget, parcels
+from vbuild.executor.perform import perform
+from vbuild.executor.spool import Parcel, Spool, read
+from vbuild.executor.work import Batch, Done, Opening, Task, together
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from concurrent.futures import Future
 
+    from joblib.externals.loky import ProcessPoolExecutor
+
     from vbuild.config import Limits, Local
-    from vbuild.executor.work import Job, Task
+    from vbuild.executor.protocol import Executor, Needs
     from vbuild.store.blobs import Blobs
     from vbuild.store.failures import Failed
 
 
-class Executor(Protocol):
-    """Takes tasks and gives back, in any order, what each left."""
-
-    ahead: int
-    """How many tasks it likes to hold, so that no worker waits."""
-
-    def fits(self, task: Task) -> bool:
-        """Whether there is memory for a task beside those that fly; there is always for one."""
-
-    def submit(self, ticket: int, task: Task) -> None:
-        """Takes one task under a ticket."""
-
-    def next(self) -> tuple[int, Done]:
-        """Waits for any task to be done."""
-
-    def close(self) -> None:
-        """Ends the workers."""
-
-
 class Inline:
-    """Runs each task in this process, when its result is asked for. Limits are for processes of their own."""
-
-    ahead = 1
+    """Runs each task in this process, when its result is asked for, and models too. Limits are for other processes."""
 
     def __init__(self, blobs: Blobs, build: str) -> None:
         self.blobs, self.build = blobs, build
-        self.queue: deque[tuple[int, Task]] = deque()
+        self.queue: deque[tuple[int, Task | Opening]] = deque()
 
-    def fits(self, task: Task) -> bool:  # noqa: ARG002
+    def room(self, needs: Needs) -> int:  # noqa: ARG002
         """One runs at a time."""
-        return True
+        return 0 if self.queue else 1
 
-    def submit(self, ticket: int, task: Task) -> None:
+    def submit(self, ticket: int, task: Task | Batch | Opening) -> None:
         """Takes one task under a ticket."""
+        assert not isinstance(task, Batch)
         self.queue.append((ticket, task))
 
-    def next(self) -> tuple[int, Done]:
+    def next(self, within: float | None = None) -> tuple[int, Done] | None:  # noqa: ARG002
         """Does the oldest task."""
         ticket, task = self.queue.popleft()
-        return ticket, perform(task, self.blobs, self.build)
+        return ticket, host.load(task.recipe, task.stage) if isinstance(task, Opening) else self._done(task)
+
+    def _done(self, task: Task) -> Done:
+        return perform(task, self.blobs, self.build)
+
+    def pressed(self) -> bool:
+        """Nothing is handed over."""
+        return False
+
+    def value(self, parcel: Parcel) -> Any:
+        """There is none."""
+
+    def drop(self, parcel: Parcel) -> None:
+        """There is none."""
 
     def close(self) -> None:
         """Nothing is left behind."""
 
 
+@dataclass(frozen=True)
+class _Ready:
+    """What a task left, told once everything that it handed over was."""
+
+    ticket: int
+    done: Done
+
+
 class Processes:
-    """Runs tasks in processes, one task at a time each, started afresh and never forked.
+    """Runs passes in processes, one at a time each, and models in others, all started afresh and never forked.
 
     A process that dies, by a crash, a kill or a limit, takes its pool with it: the tasks that were in flight are then
     done again one by one, and the one that kills its worker clip by clip, then stage by stage, so that only what is to
     blame fails, by name.
     """
 
-    def __init__(self, workers: int, blobs: Blobs, build: str, limits: Limits, memory: float | None = None) -> None:
-        self.workers, self.blobs, self.build, self.limits = workers, blobs, build, limits
-        self.memory = budget(memory)
-        self.ahead = workers * 2
+    def __init__(self, local: Local, blobs: Blobs, build: str, limits: Limits) -> None:
+        # loky says so of a worker that ended while others work, as one does whose build is over
+        warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
+        self.workers = local.workers or os.cpu_count() or 1
+        self.local, self.blobs, self.build, self.limits = local, blobs, build, limits
+        self.memory = budget(local.memory)
         self.notes = Path(mkdtemp(prefix="vbuild-"))
-        self.pool = self._pool(workers)
+        self.events: SimpleQueue[Future[Done] | Parcel | _Ready] = SimpleQueue()
+        self.pool = self._pool(self.workers)
         self.flying: dict[Future[Done], tuple[int, Task]] = {}
+        self.spool: Spool | None = None
+        self.hosts: list[Host] = []
         self.ready: deque[tuple[int, Done]] = deque()
 
     def _pool(self, workers: int) -> ProcessPoolExecutor:
-        # loky replaces a worker that has grown by 300 MB, as one does that decodes large frames; nobody need know.
-        warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
-        begin = (os.getpid(), self.limits.memory, str(self.notes))
-        return ProcessPoolExecutor(max_workers=workers, initializer=_begin, initargs=begin)
+        return pool.pool(workers, self.notes, 1, self.limits.memory, {})
 
-    def fits(self, task: Task) -> bool:
-        """Whether the memory is enough for it beside those that fly, whichever of them run together; or none flies."""
-        flying = [w.memory for _, w in self.flying.values()]
-        together = nlargest(self.workers, [*flying, task.memory])
-        return not flying or sum(WORKER + memory for memory in together) <= self.memory
+    def room(self, needs: Needs) -> int:
+        """Batches: two a host. Passes: two a worker, if the memory is enough, whichever run together; and always one.
 
-    def submit(self, ticket: int, task: Task) -> None:
+        What passes may hand over takes of that memory too.
+        """
+        if needs.hosted:
+            return max((each.room for each in self.hosts), default=0)
+        flying = [task.memory for _, task in self.flying.values()]
+        most = nlargest(self.workers, [*flying, needs.memory])
+        lent = 0 if self.spool is None else self.spool.budget
+        if flying and sum(WORKER + memory for memory in most) + lent > self.memory:
+            return 0
+        return max(0, self.workers * 2 - len(flying))
+
+    def submit(self, ticket: int, task: Task | Batch | Opening) -> None:
         """Takes one task under a ticket."""
+        if isinstance(task, Opening) and not self.hosts:
+            self._start()
+        if isinstance(task, Opening):
+            first, *others = self.hosts
+            first.submit(ticket, task)
+            for each in others:
+                each.warm(task)
+        elif task.needs.hosted:
+            max(self.hosts, key=lambda each: each.room).submit(ticket, task)
+        else:
+            assert isinstance(task, Task)
+            self._fly(ticket, task)
+
+    def _start(self) -> None:
+        """Starts the processes for models, and makes the place where parcels lie."""
+        self.spool = Spool(parcels(self.memory))
+        self.spool.follow(self.events.put)
+        run = Run(self.blobs, self.build, self.limits, self.notes, self.spool.folder, self.events.put)
+        places = devices(self.local)
+        threads = max(1, (os.cpu_count() or 1) // len(places))
+        self.hosts = [Host(run, number, env, threads) for number, env in enumerate(places)]
+
+    def _fly(self, ticket: int, task: Task) -> None:
         try:
-            future = self._submit(self.pool, task)
+            future = self._begun(self.pool, ticket, task)
         except BrokenProcessPool:
             self._recover()
-            future = self._submit(self.pool, task)
+            future = self._begun(self.pool, ticket, task)
         self.flying[future] = ticket, task
+        future.add_done_callback(self.events.put)
 
-    def _submit(self, pool: ProcessPoolExecutor, task: Task) -> Future[Done]:
-        future: Future[Done] = pool.submit(_limited, task, self.blobs, self.build, self._seconds(task))
+    def _begun(self, workers: ProcessPoolExecutor, ticket: int, task: Task) -> Future[Done]:
+        spool = None if self.spool is None else (self.spool.folder, self.spool.budget, ticket)
+        seconds = self.limits.over(len(task.spans))
+        future: Future[Done] = workers.submit(pool.do, task, self.blobs, self.build, seconds, spool)
         return future
 
-    def _seconds(self, task: Task) -> float | None:
-        """How long a task may take."""
-        return None if self.limits.seconds is None else self.limits.seconds * max(len(task.spans), 1)
-
-    def next(self) -> tuple[int, Done]:
-        """Waits for any task to be done."""
+    def next(self, within: float | None = None) -> tuple[int, Done] | None:
+        """Waits for what any task left, or a part of it."""
         while not self.ready:
-            done, _ = wait(self.flying, return_when=FIRST_COMPLETED)
-            for future in done:
-                if isinstance(future.exception(), BrokenProcessPool):
-                    self._recover()
-                    break
-                self.ready.append((self.flying.pop(future)[0], future.result()))
+            try:
+                event = self.events.get(timeout=within)
+            except Empty:
+                return None
+            self._take(event)
         return self.ready.popleft()
+
+    def _take(self, event: Future[Done] | Parcel | _Ready) -> None:
+        if isinstance(event, Parcel):
+            self.ready.append((event.ticket, Done(parcels=[event], finished=False)))
+        elif isinstance(event, _Ready):
+            self.ready.append((event.ticket, event.done))
+        elif event in self.flying:
+            if isinstance(event.exception(), BrokenProcessPool):
+                self._recover()
+            else:
+                self._tell(self.flying.pop(event)[0], event.result())
+        else:
+            for each in self.hosts:
+                if event in each.flying:
+                    self.ready.extend(each.taken(event))
+
+    def _tell(self, ticket: int, done: Done) -> None:
+        """A task is over; what it handed over is told first."""
+        if self.spool is not None:
+            self.spool.sync()
+        self.events.put(_Ready(ticket, done))
 
     def _recover(self) -> None:
         """A worker died: what was in flight is done again, one by one, and the pool made new."""
-        suspects = [task for future, task in self.flying.items() if not _finished(future)]
-        self.ready.extend((self.flying[f][0], f.result()) for f in self.flying if _finished(f))
+        suspects = [task for future, task in self.flying.items() if not pool.finished(future)]
+        for future, (ticket, _) in self.flying.items():
+            if pool.finished(future):
+                self._tell(ticket, future.result())
         self.flying.clear()
         self.pool.shutdown(wait=True, kill_workers=True)
+        if self.spool is not None:
+            self.spool.sync()
+            self.spool.settle()
         alone = self._pool(1)
         for ticket, task in suspects:
-            done, alone = self._alone(task, alone)
-            self.ready.append((ticket, done))
+            done, alone = self._alone(ticket, self._left(ticket, task), alone)
+            self._tell(ticket, done)
         alone.shutdown(wait=True, kill_workers=True)
         self.pool = self._pool(self.workers)
 
-    def _alone(self, task: Task, pool: ProcessPoolExecutor) -> tuple[Done, ProcessPoolExecutor]:
+    def _left(self, ticket: int, task: Task) -> Task:
+        """What is left of a task besides what it has handed over."""
+        return task if self.spool is None else task.only(task.actions() - self.spool.whole.get(ticket, set()))
+
+    def _alone(self, ticket: int, task: Task, alone: ProcessPoolExecutor) -> tuple[Done, ProcessPoolExecutor]:
         """Does a task in a pool of one; if that dies, its parts one by one, and what cannot be parted is to blame.
 
         Returns the pool too, a new one where it died.
         """
-        failed, pool = self._loaded(task, pool)
+        failed, alone = self._loaded(task, alone)
         rest = task.only(task.actions() - {(f.recipe, f.key) for f in failed})
         try:
-            return together([Done(failures=failed), self._submit(pool, rest).result()]), pool
+            return together([Done(failures=failed), self._begun(alone, ticket, rest).result()]), alone
         except BrokenProcessPool as error:
-            codes, pool = _codes(error), self._renewed(pool)
+            why, alone = pool.blamed(self.notes, error, self.limits), self._renewed(alone)
         dones = [Done(failures=failed)]
+        rest = self._left(ticket, rest)
         parts = rest.parts()
         if len(parts) == 1:
-            dones.append(Done(failures=rest.failed(self._blame(codes))))
+            dones.append(Done(failures=rest.failed(why)))
         for part in parts if len(parts) > 1 else ():
-            done, pool = self._alone(part, pool)
+            done, alone = self._alone(ticket, part, alone)
             dones.append(done)
-        return together(dones), pool
+        return together(dones), alone
 
-    def _loaded(self, task: Task, pool: ProcessPoolExecutor) -> tuple[list[Failed], ProcessPoolExecutor]:
+    def _loaded(self, task: Task, alone: ProcessPoolExecutor) -> tuple[list[Failed], ProcessPoolExecutor]:
         """Has a worker load what stages need, which has no limit of time; the actions of those of which it dies twice.
 
         No clip is to blame for that.
         """
         failed: list[Failed] = []
         for job in task.jobs:
+            if job.stage.hosted:
+                continue
             for last in (False, True):
                 try:
-                    pool.submit(_load, job).result()
+                    alone.submit(host.load, job.recipe, job.stage).result()
                     break
                 except BrokenProcessPool as error:
-                    codes, pool = _codes(error), self._renewed(pool)
+                    why, alone = pool.unloadable(self.notes, error, self.limits), self._renewed(alone)
                 if last:
-                    why = replace(self._blame(codes), kind="place")
-                    why = replace(why, message=f"a worker process died twice while it loaded ({codes})")
                     failed += task.failed(why, {(job.recipe, key) for key in job.keys})
-        return failed, pool
+        return failed, alone
 
-    def _renewed(self, pool: ProcessPoolExecutor) -> ProcessPoolExecutor:
-        pool.shutdown(wait=True, kill_workers=True)
+    def _renewed(self, alone: ProcessPoolExecutor) -> ProcessPoolExecutor:
+        alone.shutdown(wait=True, kill_workers=True)
+        if self.spool is not None:
+            self.spool.sync()
+            self.spool.settle()
         return self._pool(1)
 
-    def _blame(self, codes: str) -> Failure:
-        """Of what the last worker died that had one action alone."""
-        note = max(self.notes.iterdir(), key=lambda path: path.stat().st_mtime_ns, default=None)
-        trace = "" if note is None else note.read_text(errors="replace")
-        if trace.startswith(OVER):
-            why = f"it took longer than limits.seconds={self.limits.seconds:g}"
-            return Failure("OutOfTime", why, "item", trace, passing=True)
-        return Failure("WorkerDied", f"its worker process died of it ({codes})", "program", trace, passing=True)
+    def pressed(self) -> bool:
+        """Whether passes wait because there is no room for what they hand over."""
+        return self.spool is not None and self.spool.pressed()
+
+    def value(self, parcel: Parcel) -> Any:
+        """What a parcel holds, and what was lost of its footage."""
+        assert self.spool is not None
+        return read(self.spool.folder / parcel.name)
+
+    def drop(self, parcel: Parcel) -> None:
+        """A parcel is of no use any more."""
+        if self.spool is not None:
+            self.spool.drop(parcel)
 
     def close(self) -> None:
-        """Ends the workers."""
-        # Told to kill, loky's own thread stumbles over tasks that it has not taken up; it takes up as many as fly.
-        while not all(future.running() or future.done() for future in self.flying):
-            time.sleep(0.001)
+        """Ends the workers, and takes away what they left behind."""
+        pool.settled(self.flying)
         self.pool.shutdown(wait=True, kill_workers=True)
+        for each in self.hosts:
+            each.close()
+        if self.spool is not None:
+            self.spool.close()
         shutil.rmtree(self.notes, ignore_errors=True)
-
-
-OVER = "Timeout ("
-"""How the note of a worker begins whose time was over."""
-
-NOTE: list[IO[str]] = []
-"""Where a worker that dies leaves what it was at."""
-
-
-def _begin(build: int, memory: float | None, notes: str) -> None:
-    """A worker leaves Ctrl-C to the build's process, and keeps to its memory: what asks for more gets a MemoryError."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    NOTE.append(Path(notes, str(os.getpid())).open("w"))  # noqa: SIM115  for as long as the worker lives
-    faulthandler.enable(NOTE[0], all_threads=False)
-    Thread(target=_follow, args=(build,), daemon=True).start()
-    if memory is not None and sys.platform == "linux":
-        size = round(memory * (1 << 30))
-        resource.setrlimit(resource.RLIMIT_DATA, (size, resource.getrlimit(resource.RLIMIT_DATA)[1]))
-
-
-def _follow(build: int) -> None:
-    """Ends a worker whose build's process is gone: it holds both ends of its queue, and would wait for ever."""
-    while os.getppid() == build:
-        time.sleep(1.0)
-    os._exit(1)
-
-
-def _load(job: Job) -> None:
-    """Loads what a stage needs; what it raises, it raises again when a task is done."""
-    attempt(partial(model, job), loads=True)
-
-
-def _limited(task: Task, blobs: Blobs, build: str, seconds: float | None) -> Done:
-    """Does a task in a worker, which ends itself when the time is over, even where the interpreter is stuck in C."""
-    return perform(task, blobs, build, partial(_within, seconds))
-
-
-@contextmanager
-def _within(seconds: float | None) -> Iterator[None]:
-    if seconds is None:
-        yield
-        return
-    faulthandler.dump_traceback_later(seconds, exit=True, file=NOTE[0])
-    try:
-        yield
-    finally:
-        faulthandler.cancel_dump_traceback_later()
-
-
-def _codes(error: BrokenProcessPool) -> str:
-    """How the workers of a pool ended."""
-    cause = str(error)
-    return cause[cause.rfind("{") + 1 : cause.rfind("}")] if "{" in cause else "no exit code"
-
-
-def _finished(future: Future[Done]) -> bool:
-    return future.done() and not future.cancelled() and future.exception() is None
 
 
 def executor(local: Local, blobs: Blobs, build: str, limits: Limits) -> Executor:
     """The executor for a number of workers: one a core if None, this process if 0."""
-    count = os.cpu_count() or 1 if local.workers is None else local.workers
-    return Processes(count, blobs, build, limits, local.memory) if count else Inline(blobs, build)
+    return Inline(blobs, build) if local.workers == 0 else Processes(local, blobs, build, limits)

@@ -32,6 +32,11 @@ def budget(gib: float | None) -> int:
     return round(gib * (1 << 30)) if gib is not None else round(SHARE * available())
 
 
+def parcels(memory: int) -> int:
+    """Bytes of a budget that may lie between passes and models."""
+    return min(1 << 30, memory // 8)
+
+
 def available(root: Path = Path("/")) -> int:
     """Bytes of memory that this process may use: what the machine has, or less where a control group says so."""
     return min([os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), *_limits(root)])

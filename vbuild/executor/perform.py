@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vbuild.errors import StageError, StoreError
 from vbuild.executor.faults import Failure, attempt
+from vbuild.executor.spool import LAST
 from vbuild.executor.work import Done, together
 from vbuild.media.clip import Cut
 from vbuild.media.passes import footage
@@ -23,7 +25,9 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
+    from vbuild.executor.spool import Outbox
     from vbuild.executor.work import Job, Task
+    from vbuild.stage import Stage
     from vbuild.store.blobs import Blobs
     from vbuild.store.failures import Failed
 
@@ -33,41 +37,56 @@ MODELS: dict[str, Any] = {}
 """What `load` made in this process, by recipe."""
 
 
-def model(job: Job) -> Any:
-    """What a job's stage loads, once a process."""
-    if job.recipe not in MODELS:
-        MODELS[job.recipe] = job.stage.load()
-    return MODELS[job.recipe]
+def loaded(recipe: str, stage: Stage) -> Any:
+    """What a stage loads, once a process."""
+    if recipe not in MODELS:
+        MODELS[recipe] = stage.load()
+    return MODELS[recipe]
+
+
+def rows_of(stage: Stage, clips: Sequence[Clip], model: Any) -> list[Row]:
+    """What a stage says of clips, a row each. Raises StageError if it says more or less."""
+    rows = list(stage.run(clips, model))
+    if len(rows) != len(clips):
+        raise StageError(f"{stage.title()}: {len(rows)} rows for {len(clips)} clips; run must give one each")
+    return rows
 
 
 def perform(
-    task: Task, blobs: Blobs, build: str, limit: Callable[[], AbstractContextManager[object]] = nullcontext
+    task: Task,
+    blobs: Blobs,
+    build: str,
+    limit: Callable[[], AbstractContextManager[object]] = nullcontext,
+    outbox: Outbox | None = None,
 ) -> Done:
     """Does a task. What a stage raises fails its own action; all others go on.
 
-    `limit` ends the process where it takes too long; what stages load is no part of that.
+    `limit` ends the process where it takes too long; what stages load is no part of that. What hosted stages are to see
+    goes to the outbox; without one they run here, as all others.
     """
     failed: list[Failed] = []
     for job in task.jobs:
-        why = attempt(partial(model, job), loads=True)
+        if outbox is not None and job.stage.hosted:
+            continue
+        why = attempt(partial(loaded, job.recipe, job.stage), loads=True)
         if isinstance(why, Failure):
             failed += task.failed(why, {(job.recipe, key) for key in job.keys})
     rest = task.only(task.actions() - {(f.recipe, f.key) for f in failed}) if failed else task
     with limit():
-        done = _done(rest, blobs, build)
+        done = _done(rest, blobs, build, outbox)
         crowded = [f for f in done.failures if f.crowded]
         if crowded and len(rest.actions()) > 1:
             done.failures = [f for f in done.failures if not f.crowded]
-            done = together([done, *(_done(rest.only({(f.recipe, f.key)}), blobs, build) for f in crowded)])
+            done = together([done, *(_done(rest.only({(f.recipe, f.key)}), blobs, build, outbox) for f in crowded)])
     done.failures += failed
     return done
 
 
-def _done(task: Task, blobs: Blobs, build: str) -> Done:
+def _done(task: Task, blobs: Blobs, build: str, outbox: Outbox | None) -> Done:
     """Does all of a task at once."""
     began = time.perf_counter()
     with blobs.scratch() as scratch:
-        runners = [_Runner(task, job, blobs, scratch, build) for job in task.jobs]
+        runners = [_Runner(task, job, blobs, scratch, build, outbox if job.stage.hosted else None) for job in task.jobs]
         decoding = [runner for runner in runners if runner.request is not None]
         for runner in runners:
             if runner.request is None:
@@ -119,12 +138,13 @@ def _decode(task: Task, runners: Sequence[_Runner]) -> None:
         for runner in runners:
             if runner.waits(row):
                 runner.fail(row, why)
-    shared = time.perf_counter() - began - sum(runner.spent for runner in runners)
+    waited = sum(box.waited for box in {id(r.outbox): r.outbox for r in runners if r.outbox}.values())
+    shared = time.perf_counter() - began - waited - sum(runner.spent for runner in runners)
     for runner in runners:
         runner.share = max(shared, 0.0) / sum(len(r.job.spans) for r in runners)
 
 
-def _put_away(row: Row, blobs: Blobs) -> Row:
+def put_away(row: Row, blobs: Blobs) -> Row:
     """A row with its blobs in the store."""
     return {f: _put(value, blobs) for f, value in row.items()}
 
@@ -145,13 +165,27 @@ def _put(value: Any, blobs: Blobs) -> Any:
 class _Runner:
     """Does the actions of one job and gathers their rows."""
 
-    def __init__(self, task: Task, job: Job, blobs: Blobs, scratch: Path, build: str) -> None:
-        self.task, self.job, self.blobs, self.scratch, self.build = task, job, blobs, scratch, build
+    def __init__(
+        self, task: Task, job: Job, blobs: Blobs, scratch: Path, build: str, outbox: Outbox | None = None
+    ) -> None:
+        self.task, self.job, self.blobs, self.scratch, self.build, self.outbox = (
+            task,
+            job,
+            blobs,
+            scratch,
+            build,
+            outbox,
+        )
         self.request: Request | None = job.stage.asks()
         self.reads = self.request is None and not any(job.columns)
         """Whether the stage opens the file itself."""
         self.places = {row: n for n, row in enumerate(job.spans)}
         self.rows: dict[int, Row | Failure] = {}
+        self.handed: set[int] = set()
+        """The spans whose rows are made elsewhere."""
+        self.parts: dict[int, int] = {}
+        """How many parts of a span were handed over."""
+        self.answers: dict[int, _Answers] = {}
         self.warnings: dict[int, str | None] = {}
         self.waiting: list[tuple[int, Clip]] = []
         self.sinks: dict[int, _Guarded] = {}
@@ -164,7 +198,7 @@ class _Runner:
 
     def waits(self, row: int) -> bool:
         """Whether it is yet to be given a span that it wants."""
-        return row in self.places and row not in self.rows
+        return row in self.places and row not in self.rows and row not in self.handed
 
     def clip(self, row: int, found: Sampled | Moved | np.ndarray | None = None) -> Clip:
         """What the stage is given of a span."""
@@ -183,8 +217,14 @@ class _Runner:
 
     def sink(self, row: int) -> Sink:
         """The sink of a span; what it raises is kept from the pass."""
-        opened = self.sinks[row] = _Guarded(lambda: self.job.stage.open(self.clip(row), model(self.job)))
+        opened = self.sinks[row] = _Guarded(lambda: self.job.stage.open(self.clip(row), self._for_sink(row)))
         return opened
+
+    def _for_sink(self, row: int) -> Any:
+        """What a sink is opened with: the model, or what sends parts of its clip to where the model is."""
+        if not self.job.stage.hosted:
+            return loaded(self.job.recipe, self.job.stage)
+        return partial(self._send, row) if self.outbox else self.answers.setdefault(row, _Answers(self.job)).send
 
     def take(self, row: int, found: Sampled | Moved | np.ndarray | None, frames: int, warning: str | None) -> None:
         """A span is over: its sink is closed, or its samples wait until there is a batch of them."""
@@ -195,19 +235,55 @@ class _Runner:
             sink = self.sinks.pop(row)
             sink.close()
             began = time.perf_counter()
-            self._keep(row, sink.result)
+            self._closed(row, sink.result)
             self.spent += sink.spent + time.perf_counter() - began
+        elif self.outbox is not None:
+            self._try(row, lambda: self._hand(row, 0, 1, self.job.stage.prepare(self.clip(row, found))))
         else:
-            self.waiting.append((row, self.clip(row, found)))
-            if len(self.waiting) >= self.job.stage.batch:
-                self._flush()
+            self._try(row, lambda: self._wait(row, self.clip(row, found)))
+
+    def _wait(self, row: int, clip: Clip) -> None:
+        """A clip waits for a batch of them."""
+        self.waiting.append((row, self.job.stage.prepare(clip) if self.job.stage.hosted else clip))
+        if len(self.waiting) >= self.job.stage.batch:
+            self._flush()
+
+    def _send(self, row: int, part: Sampled) -> None:
+        """Hands a part of a span over, as its sink cuts it."""
+        count = self.parts[row] = self.parts.get(row, 0) + 1
+        self._hand(row, count - 1, None, self.clip(row, part))
+
+    def _hand(self, row: int, part: int, parts: int | None, value: Clip | Row) -> None:
+        """Hands a span, or a part of it, over to where its model is."""
+        assert self.outbox is not None
+        place = self.places[row]
+        action, item = (self.job.recipe, self.job.keys[place]), self.job.items[place]
+        shape = self.job.stage.shape(value) if isinstance(value, Clip) else ()
+        bare = replace(value, scratch=None) if isinstance(value, Clip) else value
+        self.outbox.send(action, item, part, parts, shape, (bare, self.warnings.get(row)))
+        if parts is not None:
+            self.handed.add(row)
+
+    def _closed(self, row: int, left: Row | Failure) -> None:
+        """A sink is done: it left the row, or, of a hosted stage, what stands beside the parts that it sent."""
+        if isinstance(left, Failure) or not self.job.stage.hosted:
+            self._keep(row, left)
+        elif self.outbox is None:
+            answers = self.answers.pop(row, None) or _Answers(self.job)
+            self._keep(row, attempt(lambda: answers.joined(left)))
+        else:
+            self._try(row, lambda: self._hand(row, LAST, self.parts.pop(row, 0), left))
+
+    def _try(self, row: int, call: Callable[[], None]) -> None:
+        """Does something for a span, which fails if that does."""
+        why = attempt(call)
+        if isinstance(why, Failure):
+            self.fail(row, why)
 
     def read_only(self) -> None:
         """Actions that ask nothing of the footage."""
         for row in self.job.spans:
-            self.waiting.append((row, self.clip(row)))
-            if len(self.waiting) >= self.job.stage.batch:
-                self._flush()
+            self._wait(row, self.clip(row))
 
     def fail(self, row: int, why: Failure) -> None:
         """The action of a span failed."""
@@ -231,15 +307,11 @@ class _Runner:
         self.spent += time.perf_counter() - began
 
     def _run(self, clips: list[Clip]) -> list[Row]:
-        stage = self.job.stage
-        rows = list(stage.run(clips, model(self.job)))
-        if len(rows) != len(clips):
-            raise StageError(f"{stage.title()}: {len(rows)} rows for {len(clips)} clips; run must give one each")
-        return rows
+        return rows_of(self.job.stage, clips, loaded(self.job.recipe, self.job.stage))
 
     def _keep(self, row: int, result: Row | Failure) -> None:
         """Holds a row that can be stored, its blobs put away; else the failure."""
-        self.rows[row] = result if isinstance(result, Failure) else attempt(lambda: _put_away(result, self.blobs))
+        self.rows[row] = result if isinstance(result, Failure) else attempt(lambda: put_away(result, self.blobs))
 
     def finish(self, done: Done) -> None:
         """Adds the job's rows and failures to what the task left."""
@@ -247,7 +319,7 @@ class _Runner:
             self._flush()
         stage = self.job.stage
         seconds = self.spent / max(len(self.rows), 1) + self.share
-        good = [row for row in self.job.spans if not isinstance(self.rows[row], Failure)]
+        good = [row for row in self.job.spans if row not in self.handed and not isinstance(self.rows[row], Failure)]
         table = attempt(lambda: self._table(good, seconds))
         if isinstance(table, Failure):
             for row in good:
@@ -273,6 +345,30 @@ class _Runner:
             seconds=seconds,
             build=self.build,
         )
+
+
+class _Answers:
+    """What a hosted stage says here, in this process, of the parts of one clip that its sink cuts."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.waiting: list[Clip] = []
+        self.rows: list[Row] = []
+
+    def send(self, part: Sampled) -> None:
+        """One part."""
+        self.waiting.append(Clip(duration=0.0, frames=part))
+        if len(self.waiting) >= self.job.stage.batch:
+            self._run()
+
+    def _run(self) -> None:
+        waiting, self.waiting = self.waiting, []
+        self.rows += rows_of(self.job.stage, waiting, loaded(self.job.recipe, self.job.stage)) if waiting else []
+
+    def joined(self, left: Row) -> Row:
+        """The clip's row."""
+        self._run()
+        return self.job.stage.join(left, self.rows)
 
 
 class _Guarded:

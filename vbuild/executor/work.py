@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from vbuild import uris
+from vbuild.executor.protocol import Needs
 from vbuild.stage import Decode, Row, Stage
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from vbuild.executor.faults import Failure
+    from vbuild.executor.spool import Parcel
     from vbuild.store.failures import Failed
     from vbuild.uris import Seen
 
@@ -73,6 +75,11 @@ class Task:
     memory: int = 0
     """Bytes that it takes beside a bare worker."""
 
+    @property
+    def needs(self) -> Needs:
+        """What it takes. One that reads columns only and has a model goes to where the model is."""
+        return Needs(self.memory, any(job.stage.hosted and job.stage.asks() is None for job in self.jobs))
+
     def stale(self) -> bool:
         """Whether the file is not the one any more whose bytes its keys are of."""
         return self.seen is not None and uris.altered(self.uri, self.seen)
@@ -116,14 +123,42 @@ class Task:
         ]
 
 
+@dataclass(frozen=True)
+class Batch:
+    """Parcels of one recipe and shape, which go through a model together."""
+
+    stage: Stage
+    parcels: tuple[Parcel, ...]
+
+    needs: ClassVar[Needs] = Needs(hosted=True)
+
+
+@dataclass(frozen=True)
+class Opening:
+    """A stage whose model will be wanted soon."""
+
+    recipe: str
+    stage: Stage
+
+
 @dataclass
 class Done:
-    """What a task left."""
+    """What a task left, or a part of it."""
 
     tables: list[tuple[str, pa.Table]] = field(default_factory=list)
     """Recipe id → results."""
     failures: list[Failed] = field(default_factory=list)
     seconds: float = 0.0
+    parcels: list[Parcel] = field(default_factory=list)
+    """What it hands over."""
+    answers: list[tuple[Parcel, Row]] = field(default_factory=list)
+    """What a model said of parcels that are a part of an action."""
+    cap: int | None = None
+    """How many parcels of the batch's shape there is memory for, if for fewer than there were."""
+    loads: dict[str, float] = field(default_factory=dict)
+    """Recipe → seconds that its model took to load."""
+    finished: bool = True
+    """Whether that is all."""
 
 
 def together(parts: Sequence[Done]) -> Done:

@@ -1,0 +1,236 @@
+"""Models run in processes of their own, on batches of all videos, and only what is to blame fails."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from footage import video
+from made import Gaze, Glance, Killing, Slow, Tone
+from processes import until
+from project import Project, ran
+
+from vbuild.config import Limits, Local
+from vbuild.executor import spool
+from vbuild.split.fixed_stride import FixedStride
+
+DARK = {2, 5}
+"""Seconds of the first video in which it is dark."""
+
+
+def picture(seed, dark=()):
+    """Noise of a brightness of its own each second."""
+
+    def paint(time):
+        second = int(time + 1e-6)
+        rng = np.random.default_rng(seed * 1000 + round(time * 100))
+        level = 30 if second in dark else 90 + 10 * ((seed + second) % 9)
+        return rng.normal(level, 5, (48, 64, 3)).clip(0, 255).astype(np.uint8)
+
+    return paint
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory):
+    """Three videos of seven clips; two clips of the first are dark."""
+    folder = tmp_path_factory.mktemp("films")
+    return [
+        video(folder / f"{n}.mp4", seconds=7, fps=8, size=(64, 48), picture=picture(n, DARK if n == 0 else ()))
+        for n in range(3)
+    ]
+
+
+def project(root, films, stages, **local):
+    made = Project(root, stages)
+    for path in films:
+        made.put(path.name, path)
+    made.local = Local(workers=2, **local)
+    return made
+
+
+def noted(log):
+    """Loads, and clips of each batch."""
+    lines = [line.split()[0] for line in Path(log).read_text().splitlines()] if Path(log).exists() else []
+    return lines.count("load"), [int(line) for line in lines if line != "load"]
+
+
+def values(project, column="gaze"):
+    return {key: row[column] for key, row in project.rows().items()}
+
+
+def test_the_same_comes_of_any_number_of_processes_and_any_batch(tmp_path, films):
+    """In this process, in one for models or two, alone or four together, whole clips and parts of clips."""
+    found = []
+    for n, (workers, hosts, batch) in enumerate([(0, 1, 16), (1, 1, 1), (2, 2, 4)]):
+        one = project(tmp_path / "films", films, {"gaze": Gaze(batch=batch), "glance": Glance(batch=batch)})
+        one.store = tmp_path / str(n)
+        one.local = Local(workers=workers, hosts=hosts)
+        report = one.build()
+        assert ran(report)["gaze"] == ran(report)["glance"] == 21
+        assert not report.failures
+        found.append(one.tables())
+        assert all(len(row["glance_means"]) == 8 for row in one.rows().values())
+    assert found[0] == found[1] == found[2]
+
+
+def test_batches_are_of_all_videos_and_full(tmp_path, films):
+    """Clips of three videos make one batch, and the model is loaded once."""
+    log = tmp_path / "log"
+    one = project(tmp_path, films, {"gaze": Gaze(log=str(log), batch=21, how="slow to load")})
+    one.build()
+    assert noted(log) == (1, [21])
+
+
+def test_a_bad_clip_fails_alone(tmp_path, films):
+    """Its batch is halved until it is found."""
+    log = tmp_path / "log"
+    one = project(tmp_path, films, {"tone": Tone(), "gaze": Gaze(how="bad", log=str(log))})
+    report = one.build()
+    assert report.failures == 2
+    assert sum(value is not None for value in values(one).values()) == 19
+    assert None not in values(one, "tone_mean").values()
+    assert {row["message"] for row in one.rows("failures").values()} == {"ValueError: too dark"}
+
+
+def test_too_little_memory_halves_and_is_remembered(tmp_path, films):
+    """No clip fails, and after the first batch that is too large there is none."""
+    log = tmp_path / "log"
+    one = project(tmp_path, films, {"gaze": Gaze(how="narrow", log=str(log), batch=7)})
+    report = one.build()
+    assert not report.failures
+    assert None not in values(one).values()
+    _, sizes = noted(log)
+    assert sum(size > 3 for size in sizes) == 1
+
+
+def test_a_clip_that_kills_the_model_fails_alone(tmp_path, films):
+    """All others are done, with no more starts than two for each that kills, and one."""
+    log = tmp_path / "log"
+    one = project(tmp_path, films, {"tone": Tone(), "gaze": Gaze(how="deadly", log=str(log))})
+    report = one.build()
+    assert report.failures == 2
+    assert sum(value is not None for value in values(one).values()) == 19
+    assert None not in values(one, "tone_mean").values()
+    assert {row["error"] for row in one.rows("failures").values()} == {"WorkerDied"}
+    assert noted(log)[0] <= 2 * len(DARK) + 1
+
+
+def test_a_clip_that_takes_too_long_fails_alone_and_loading_has_no_limit(tmp_path, films):
+    """Seconds count while the model runs: not while it is loaded, nor while a batch waits for it."""
+    one = project(tmp_path, films[:1], {"gaze": Gaze(how="slow to load")})
+    assert not one.build(limits=Limits(seconds=2)).failures
+    one.stages["gaze"] = Gaze(how="endless", batch=2)
+    report = one.build(limits=Limits(seconds=2))
+    assert report.failures == 2
+    assert {row["error"] for row in one.rows("failures").values()} == {"OutOfTime"}
+
+
+@pytest.mark.parametrize("how", ["unloadable", "deadly to load"])
+def test_a_model_that_cannot_be_loaded_is_said_once_and_of_no_clip(tmp_path, films, how):
+    """The stage stops, the others go on, and the next build tries again."""
+    log = tmp_path / "log"
+    one = project(tmp_path, films, {"tone": Tone(), "gaze": Gaze(how=how, log=str(log))})
+    report = one.build()
+    assert len(report.wrong) == 1
+    assert report.wrong[0].startswith("gaze stopped, and 21 of its actions wait for the next build: ")
+    assert not one.rows("failures")
+    assert None not in values(one, "tone_mean").values()
+    assert noted(log)[0] <= 4
+    again = one.build()
+    assert again.wrong
+    assert ran(again) == {}
+
+
+def test_a_part_that_fails_fails_its_clip_alone(tmp_path, films):
+    """Of clips in parts."""
+    one = project(tmp_path, films, {"glance": Glance(limit=60)})
+    report = one.build()
+    assert report.failures == 2
+    assert sum(value is not None for value in values(one, "glance_means").values()) == 19
+
+
+def test_what_lies_between_stays_within_its_budget(tmp_path, films, monkeypatch):
+    """However small it is, and of however many shapes, everything is done and nothing is left behind."""
+    budget = 3000
+    monkeypatch.setattr("vbuild.executor.local.parcels", lambda memory: budget)
+    peaks = []
+    close = spool.Spool.close
+
+    def closing(self):
+        peaks.append(self.room.peak)
+        close(self)
+
+    monkeypatch.setattr(spool.Spool, "close", closing)
+    stages = {f"gaze{side}": Gaze(side=side) for side in (8, 9, 10, 11)}
+    one = project(tmp_path, films, stages | {"glance": Glance()})
+    report = one.build()
+    assert not report.failures
+    assert all(None not in values(one, name).values() for name in stages)
+    assert 0 < peaks[0] <= budget
+    assert not spools()
+
+
+def spools():
+    return [path for path in Path("/dev/shm").glob(f"{spool.PREFIX}*") if not alive(path)]
+
+
+def alive(path):
+    """Whether a build holds it that lives, such as another test's."""
+    spool._sweep(path)
+    return path.exists()
+
+
+def test_what_was_handed_over_does_not_run_again_when_a_worker_dies(tmp_path, films):
+    """The pass goes on with what is left."""
+    log = tmp_path / "log"
+    killer = Killing(marker=str(tmp_path / "once"))
+    one = project(tmp_path, films, {"gaze": Gaze(log=str(log), batch=1), "killing": killer})
+    report = one.build()
+    assert not report.failures
+    assert None not in values(one).values()
+    assert sum(noted(log)[1]) == 21
+
+
+CODE = """
+import sys
+from pathlib import Path
+sys.path[:0] = sys.argv[2:]
+from made import Gaze
+from vbuild.config import Local
+from project import Project
+one = Project(Path(sys.argv[1]), {"gaze": Gaze(how="endless")})
+one.local = Local(workers=1)
+one.build()
+"""
+
+
+def test_a_build_that_is_killed_leaves_no_parcels_for_long(tmp_path, films):
+    """The next build of anybody takes them away."""
+    one = project(tmp_path, films, {"gaze": Gaze()})
+    here = Path(__file__).parents[1]
+    build = subprocess.Popen([sys.executable, "-c", CODE, str(tmp_path), str(here), str(here.parent)])
+    before = set(Path("/dev/shm").glob(f"{spool.PREFIX}*"))
+    until(lambda: set(Path("/dev/shm").glob(f"{spool.PREFIX}*")) - before)
+    time.sleep(1)
+    os.kill(build.pid, signal.SIGKILL)
+    build.wait()
+    one.build()
+    assert not spools()
+    assert None not in values(one).values()
+
+
+def test_rows_are_stored_while_a_long_pass_goes_on(tmp_path, monkeypatch):
+    """A model's rows do not wait for the end of the video that they are of."""
+    monkeypatch.setattr("vbuild.engine.ledger.SECONDS", 0.0)
+    path = video(tmp_path / "long.mp4", seconds=40, fps=8, size=(64, 48), picture=picture(1))
+    one = project(tmp_path, [path], {"gaze": Gaze(batch=1), "slow": Slow()})
+    one.split = FixedStride(length=1.0, min=0.5)
+    seen = []
+    one.build(watch=lambda progress: seen.append((progress.stage, progress.done)))
+    first = next(n for n, (stage, _) in enumerate(seen) if stage == "slow")
+    assert Counter(stage for stage, _ in seen[:first])["gaze"] > 3

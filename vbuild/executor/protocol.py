@@ -1,0 +1,45 @@
+"""What an executor is: it runs tasks, and knows nothing of datasets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from vbuild.executor.spool import Parcel
+    from vbuild.executor.work import Batch, Done, Opening, Task
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a task takes, by which executors place it."""
+
+    memory: int = 0
+    """Bytes beside those of a bare worker."""
+    hosted: bool = False
+    """Whether it is for a process that holds models."""
+
+
+class Executor(Protocol):
+    """Takes tasks and gives back, in any order, what each left."""
+
+    def room(self, needs: Needs) -> int:
+        """How many tasks of a kind it would take now, so that nobody waits; 1 at least where none of it runs."""
+
+    def submit(self, ticket: int, task: Task | Batch | Opening) -> None:
+        """Takes one task under a ticket."""
+
+    def next(self, within: float | None = None) -> tuple[int, Done] | None:
+        """Waits for what any task left, or a part of it; None where nothing came within so many seconds."""
+
+    def pressed(self) -> bool:
+        """Whether passes wait because there is no room for what they hand over."""
+
+    def value(self, parcel: Parcel) -> Any:
+        """What a parcel holds, and what was lost of its footage."""
+
+    def drop(self, parcel: Parcel) -> None:
+        """A parcel is of no use any more."""
+
+    def close(self) -> None:
+        """Ends the workers, and takes away what they left behind."""
