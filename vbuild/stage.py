@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
@@ -247,6 +247,10 @@ class Clip:
     """A folder on the store's file system in which a sink may leave files for its `Blob`s."""
     uri: str | None = None
     """Path of the source file, for stages of `scope: video` that ask for the whole file. In no key."""
+
+
+Send = Callable[[Sampled], None]
+"""Hands a part of a clip over to where the model is."""
 
 
 class Sink(Protocol):

@@ -25,10 +25,14 @@ def network():
 
 
 def watch(network, pictures, **params):
-    sink = Shots(**params).open(Clip(duration=1.0), network)
+    stage, sent = Shots(**params), []
+    sink = stage.open(Clip(duration=1.0), sent.append)
     for n, picture in enumerate(pictures):
         sink.frame(picture, n / 24)
-    return sink.close()
+    left = sink.close()
+    clips = [Clip(duration=1.0, frames=part) for part in sent]
+    batches = [clips[n : n + stage.batch] for n in range(0, len(clips), stage.batch)]
+    return stage.join(left, [row for some in batches for row in stage.run(some, network)])
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +48,7 @@ def test_windows_are_those_of_the_package_itself(network, pictures):
     row = watch(network, pictures)
     assert len(row["times"]) == len(row["probability"]) == FRAMES
     assert row["probability"] == pytest.approx(whole.tolist(), abs=1e-5)
-    assert watch(network, pictures, windows=2)["probability"] == pytest.approx(row["probability"], abs=1e-5)
+    assert watch(network, pictures, batch=2)["probability"] == pytest.approx(row["probability"], abs=1e-5)
 
 
 def test_cuts_are_seen(network, pictures):
@@ -85,7 +89,7 @@ def test_torch_and_all_else_are_left_as_found():
 def test_the_weights_are_part_of_the_recipe():
     """The digest of the weights stands in the recipe, and neither the device nor the number of windows does."""
     assert recipe(Shots()).models == {"weights": transnetv2.identity()}
-    assert recipe(Shots(device="cuda", windows=4)).id == recipe(Shots()).id
+    assert recipe(Shots(device="cuda", batch=4)).id == recipe(Shots()).id
 
 
 def test_weights_that_are_gone_are_one_line_and_what_to_do(tmp_path, monkeypatch):

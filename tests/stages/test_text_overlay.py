@@ -108,7 +108,8 @@ def test_the_build_process_measures_what_workers_measure(project, tmp_path):
 
 def test_a_clip_without_frames_has_no_measures():
     """Nothing seen is null."""
-    assert TextOverlay().open(Clip(duration=1.0), None).close() == dict.fromkeys(TextOverlay.writes)
+    left = TextOverlay().open(Clip(duration=1.0), None).close()
+    assert TextOverlay().join(left, []) == dict.fromkeys(TextOverlay.writes)
 
 
 A, B = (0.1, 0.1, 0.5, 0.2), (0.1, 0.7, 0.5, 0.8)

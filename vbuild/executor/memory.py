@@ -72,7 +72,7 @@ def need(jobs: Sequence[Job], spans: Sequence[Span], width: int, height: int, bi
     for job in jobs:
         total += at_once * job.stage.holds(width, height)
         if not job.stage.sink:
-            waiting = min(len(job.spans), job.stage.batch + at_once)
+            waiting = min(len(job.spans), at_once + (0 if job.stage.hosted else job.stage.batch))
             total += waiting * max(_sampled(job, spans[row].duration, (width, height), fps) for row in job.spans)
     return round(total)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -42,7 +43,7 @@ def weights() -> Path:
 
 
 class Detector:
-    """Finds where text is, on one thread of the processor: there is a worker a core, and sums keep their order."""
+    """Finds where text is, on the processor, with as many threads as its process may have."""
 
     def __init__(self, *, long_side: int, threshold: float, box_threshold: float) -> None:
         from rapidocr import RapidOCR
@@ -66,7 +67,7 @@ class Detector:
                 "Det.max_candidates": MOST,
                 "Det.use_dilation": True,
                 "Det.score_mode": "fast",
-                f"{runtime}.intra_op_num_threads": 1,
+                f"{runtime}.intra_op_num_threads": int(os.environ.get("OMP_NUM_THREADS", "1")),
                 f"{runtime}.inter_op_num_threads": 1,
                 f"{runtime}.use_cuda": False,
             }

@@ -66,7 +66,7 @@ class Network:
         """Of windows, uint8 (n, 100, 27, 48, 3) in RGB, the probabilities of their middles: float32 (n, 50)."""
         import torch
 
-        with torch.inference_mode(), _one_thread():
+        with torch.inference_mode():
             logits, _ = self.module(torch.from_numpy(windows).to(self.device))
             found = torch.sigmoid(logits[:, EDGE : EDGE + STRIDE, 0])
         answer: np.ndarray = found.float().cpu().numpy()
@@ -95,16 +95,3 @@ def _as_found() -> Iterator[None]:
         os.environ.pop("PYTORCH_ENABLE_MPS_FALLBACK", None)
         if fallback is not None:
             os.environ["PYTORCH_ENABLE_MPS_FALLBACK"] = fallback
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Keeps torch to one thread, for there is a worker a core."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

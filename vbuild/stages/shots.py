@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from vbuild.errors import UsageError
 from vbuild.media.versions import PASSES
 from vbuild.models import transnetv2
-from vbuild.stage import Clip, Frames, Phase, Row, Sink, Stage, knob
+from vbuild.stage import Clip, Frames, Phase, Row, Sampled, Send, Sink, Stage, knob
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,19 +28,13 @@ class Shots(Stage):
     phase: ClassVar[Phase] = "measure"
     scope: ClassVar = "video"
     sink: ClassVar[bool] = True
+    hosted: ClassVar[bool] = True
     writes: ClassVar[Mapping[str, str]] = {"times": "list[float64]", "probability": "list[float32]"}
     uses: ClassVar[Mapping[str, int]] = {"passes": PASSES, "transnetv2": transnetv2.VERSION}
     dear: ClassVar[bool] = True
 
     device: str = knob("auto")
     """`cpu`, `cuda`, or `auto`: cuda where there is one."""
-    windows: int = knob(1)
-    """Windows that go through the network together."""
-
-    def __post_init__(self) -> None:
-        """Refuses windows of nothing."""
-        if self.windows < 1:
-            raise UsageError(f"windows={self.windows}: must be 1 or more")
 
     def asks(self) -> Frames:
         """Every frame at the network's size."""
@@ -55,20 +48,33 @@ class Shots(Stage):
         """The network."""
         return transnetv2.Network(self.device)
 
-    def open(self, clip: Clip, model: transnetv2.Network) -> Sink:  # noqa: ARG002
-        """Runs the network over a video's windows as they come."""
-        return Passing(model, self.windows)
+    def open(self, clip: Clip, model: Send) -> Sink:  # noqa: ARG002
+        """Cuts a video into the network's windows."""
+        return Cutting(model)
+
+    def run(self, clips: Sequence[Clip], model: transnetv2.Network) -> Iterable[Row]:
+        """The probabilities of the middles of windows."""
+        import numpy as np
+
+        windows = np.stack([clip.frames.pixels for clip in clips if clip.frames is not None])
+        return [{"probability": row} for row in model.probabilities(windows)]
+
+    def join(self, left: Row, parts: Sequence[Row]) -> Row:
+        """The probabilities of all frames."""
+        times = left["times"]
+        found = [value for part in parts for value in part["probability"].tolist()]
+        return {"times": times, "probability": found[: len(times)]}
 
 
-class Passing:
-    """Holds the frames of the windows that wait, and the probabilities of those that are done."""
+class Cutting:
+    """Holds the frames of the window that is not full."""
 
-    def __init__(self, network: transnetv2.Network, together: int) -> None:
-        self.network, self.together = network, together
+    def __init__(self, send: Send) -> None:
+        self.send = send
         self.times: list[float] = []
         self.frames: list[np.ndarray] = []
-        self.waiting: list[np.ndarray] = []
-        self.done: list[float] = []
+        self.cut = 0
+        """Frames whose probability the windows that were sent tell."""
 
     def frame(self, frame: Any, time: float) -> None:
         """One frame, uint8 (27, 48, 3); the first stands for those before it."""
@@ -83,25 +89,16 @@ class Passing:
         """A window is full: the next begins in its middle."""
         import numpy as np
 
-        self.waiting.append(np.stack(self.frames))
+        self.send(Sampled(np.stack(self.frames), np.array(self.times[self.cut : self.cut + transnetv2.STRIDE])))
         self.frames = self.frames[transnetv2.STRIDE :]
-        if len(self.waiting) >= self.together:
-            self._flush()
-
-    def _flush(self) -> None:
-        import numpy as np
-
-        if self.waiting:
-            self.done += self.network.probabilities(np.stack(self.waiting)).ravel().tolist()
-            self.waiting = []
+        self.cut += transnetv2.STRIDE
 
     def packet(self, packet: Any) -> None:
         """Sound is of no interest."""
 
     def close(self) -> Row:
-        """The whole video's probabilities; the last frame stands for those behind it."""
-        while len(self.done) + len(self.waiting) * transnetv2.STRIDE < len(self.times):
+        """When each frame was; the last stands for those behind it."""
+        while self.cut < len(self.times):
             self.frames += [self.frames[-1]] * (transnetv2.WINDOW - len(self.frames))
             self._window()
-        self._flush()
-        return {"times": self.times, "probability": self.done[: len(self.times)]}
+        return {"times": self.times}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from vbuild.errors import UsageError
 from vbuild.media.versions import PASSES
 from vbuild.models import ppocr
-from vbuild.stage import Clip, Frames, Phase, Row, Sink, Stage
+from vbuild.stage import Clip, Frames, Phase, Row, Sampled, Send, Sink, Stage
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,6 +33,7 @@ class TextOverlay(Stage):
     version: ClassVar[int] = 1
     phase: ClassVar[Phase] = "measure"
     sink: ClassVar[bool] = True
+    hosted: ClassVar[bool] = True
     dear: ClassVar[bool] = True
     writes: ClassVar[Mapping[str, str]] = dict.fromkeys(("track", "inner_track", "corner", "share", "area"), "float32")
     uses: ClassVar[Mapping[str, int]] = {"passes": PASSES, "ppocr": ppocr.VERSION}
@@ -73,56 +74,68 @@ class TextOverlay(Stage):
         """The detector."""
         return ppocr.Detector(long_side=self.long_side, threshold=self.threshold, box_threshold=self.box_threshold)
 
-    def open(self, clip: Clip, model: ppocr.Detector) -> Sink:  # noqa: ARG002
-        """Looks at a clip's frames as they come."""
-        return Looking(self, model)
+    def open(self, clip: Clip, model: Send) -> Sink:  # noqa: ARG002
+        """Hands a clip's frames over, one by one."""
+        return Handing(model)
+
+    def run(self, clips: Sequence[Clip], model: ppocr.Detector) -> Iterable[Row]:
+        """Of each frame the boxes of its texts, float32 (n, 4) of left, top, right, bottom in 0..1, and their area."""
+        return [seen(model, clip.frames.pixels[0]) for clip in clips if clip.frames is not None]
+
+    def join(self, left: Row, parts: Sequence[Row]) -> Row:
+        """The whole clip's measures."""
+        times = left["times"]
+        if not times:
+            return dict.fromkeys(self.writes)
+        sights = [part["boxes"] for part in parts]
+        # half a step more, for the frame nearest to a moment may lie beside it
+        gap = (self.gap + 0.5) / self.fps
+        cornered = [in_corner(boxes, self.zone) for boxes in sights]
+        inner = [boxes[~corner] for boxes, corner in zip(sights, cornered, strict=True)]
+        texts = sum(len(boxes) > 0 for boxes in sights)
+        return {
+            "track": longest(times, sights, self.overlap, gap),
+            "inner_track": longest(times, inner, self.overlap, gap),
+            "corner": sum(bool(corner.any()) for corner in cornered) / texts if texts else 0.0,
+            "share": texts / len(times),
+            "area": sum(part["area"] for part in parts) / len(times),
+        }
 
 
-class Looking:
-    """Holds where text was seen, of each frame so far."""
+class Handing:
+    """Hands frames over."""
 
-    def __init__(self, stage: TextOverlay, detector: ppocr.Detector) -> None:
-        self.stage, self.detector = stage, detector
+    def __init__(self, send: Send) -> None:
+        self.send = send
         self.times: list[float] = []
-        self.sights: list[np.ndarray] = []
-        self.areas: list[float] = []
 
     def frame(self, frame: Any, time: float) -> None:
         """One frame, uint8 (h, w, 3) in RGB."""
-        import cv2
         import numpy as np
 
-        cv2.setNumThreads(1)
-        height, width = frame.shape[:2]
-        corners = self.detector.boxes(frame)
-        covered = np.zeros((height, width), np.uint8)
-        for box in corners:
-            cv2.fillConvexPoly(covered, box.astype(np.int32), 1)
-        corners = corners / (width, height)
         self.times.append(time)
-        self.sights.append(np.concatenate([corners.min(1), corners.max(1)], axis=1))
-        self.areas.append(float(covered.mean()))
+        self.send(Sampled(frame[None], np.array([time])))
 
     def packet(self, packet: object) -> None:
         """Sound is of no interest."""
 
     def close(self) -> Row:
-        """The whole clip's measures."""
-        stage, times = self.stage, self.times
-        if not times:
-            return dict.fromkeys(stage.writes)
-        # half a step more, for the frame nearest to a moment may lie beside it
-        gap = (stage.gap + 0.5) / stage.fps
-        cornered = [in_corner(boxes, stage.zone) for boxes in self.sights]
-        inner = [boxes[~corner] for boxes, corner in zip(self.sights, cornered, strict=True)]
-        texts = sum(len(boxes) > 0 for boxes in self.sights)
-        return {
-            "track": longest(times, self.sights, stage.overlap, gap),
-            "inner_track": longest(times, inner, stage.overlap, gap),
-            "corner": sum(bool(corner.any()) for corner in cornered) / texts if texts else 0.0,
-            "share": texts / len(times),
-            "area": sum(self.areas) / len(times),
-        }
+        """When each was."""
+        return {"times": self.times}
+
+
+def seen(detector: ppocr.Detector, frame: np.ndarray) -> Row:
+    """The texts of a frame, uint8 (h, w, 3) in RGB."""
+    import cv2
+    import numpy as np
+
+    height, width = frame.shape[:2]
+    corners = detector.boxes(frame)
+    covered = np.zeros((height, width), np.uint8)
+    for box in corners:
+        cv2.fillConvexPoly(covered, box.astype(np.int32), 1)
+    corners = corners / (width, height)
+    return {"boxes": np.concatenate([corners.min(1), corners.max(1)], axis=1), "area": float(covered.mean())}
 
 
 def in_corner(boxes: np.ndarray, zone: float) -> np.ndarray:
