@@ -9,7 +9,7 @@ import pytest
 from vbuild import digest
 from vbuild.config import Source
 from vbuild.errors import SourceError
-from vbuild.source import identify, listing, shown
+from vbuild.source import grown, identify, listing, shown
 from vbuild.store.files import Files
 
 
@@ -158,6 +158,23 @@ def test_a_young_file_is_not_trusted(folder, tmp_path):
     assert (second.read, second.settled) == (1, False)
     os.utime(folder / "b.mp4", (10**9, 10**9))
     assert identify(listing(source(folder)), memo).settled
+
+
+def test_a_file_that_was_young_is_known_once_it_is_not(tmp_path):
+    """At the end of a build it is read once more, and the next need not; one that changed meanwhile is not known."""
+    for name in ("same", "other"):
+        (tmp_path / f"{name}.mp4").write_bytes(name.encode())
+    memo, files = Files(tmp_path / "store"), listing(source(tmp_path))
+    found = identify(files, memo)
+    assert not grown(files, found, memo).settled
+    time.sleep(2.1)
+    look = (tmp_path / "other.mp4").stat()
+    (tmp_path / "other.mp4").write_bytes(b"OTHER")
+    os.utime(tmp_path / "other.mp4", ns=(look.st_atime_ns, look.st_mtime_ns))
+    after = grown(files, found, memo)
+    assert [files.uris[row].rpartition("/")[2] for row in after.young] == ["other.mp4"]
+    assert identify(listing(source(tmp_path)), memo).read == 1
+
 
 
 def test_a_file_that_cannot_be_read_has_a_reason(folder, tmp_path):

@@ -65,7 +65,7 @@ def _built(config: Config, watch: Callable[[Progress], None], began: float) -> R
             "what was done is kept"
         ) from error
     report.notes += notes
-    if run.session.settled and not run.undone and not code:  # changed code is to be said by the next build too
+    if run.session.settled() and not run.undone and not code:  # changed code is to be said by the next build too
         stamp = {"state": _state(config, run.session.files), "code": _code(config), **_counts(report)}
         stamps.write(config.store, config.name, stamp | {"under": _under(config) if report.failures else ""})
     return report

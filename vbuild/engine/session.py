@@ -22,6 +22,7 @@ from vbuild.engine.schedule import Scheduler, Step, Steps
 from vbuild.engine.tasks import tasks
 from vbuild.errors import StageError
 from vbuild.executor.local import executor
+from vbuild.executor.protocol import Needs
 from vbuild.plan.items import Items, Shelf, State
 from vbuild.plan.lookup import Lookup
 from vbuild.plan.order import Deduplication, Order, Wave, arrange, owner
@@ -74,6 +75,8 @@ class Session:
     wanted: Counter[str] = field(default_factory=Counter)
     """Instance → actions that had to run, as far as is known."""
     failed: Counter[str] = field(default_factory=Counter)
+    lanes: int = 1
+    """How many passes can run at once."""
 
     def __post_init__(self) -> None:
         root = self.config.store
@@ -113,9 +116,10 @@ class Session:
         _ = self.identified  # which puts those that are out of reach behind the others
         return listed(self.files, self.config.stages)
 
-    @property
     def settled(self) -> bool:
-        """Whether the next build may go by how the files look."""
+        """Whether the next build may go by how the files look; those that were young are looked at again."""
+        if self.identified.readable and self.identified.young:
+            self.identified = source.grown(self.files, self.identified, Files(self.config.store))
         return self.identified.settled
 
     def changed_code(self) -> list[str]:
@@ -132,6 +136,7 @@ class Session:
         workers = (
             None if self.build is None else executor(self.config.executor, self.blobs, self.build, self.config.limits)
         )
+        self.lanes = 1 if workers is None else -(-workers.room(Needs()) // 2)
         ledger = Ledger(results, self.failures, retried=self.lookup.retry != "never")
         try:
             segments = list(_segments(self.order.waves))
@@ -221,7 +226,7 @@ class Session:
             return
         own = {name: rows[items.found[name].own[rows]] for name, rows in missing.items()}
         self.wanted.update({name: len(rows) for name, rows in own.items()})
-        yield Step(list(tasks(items, own, wave, self.shelf)), self._awaited(items, wave, missing))
+        yield Step(list(tasks(items, own, wave, self.shelf, self.lanes)), self._awaited(items, wave, missing))
         for instance in wave:
             self.lookup.settle(items, instance)
 

@@ -32,14 +32,19 @@ ROWS_A_TASK = 512
 """Actions without footage that travel together."""
 
 
-def tasks(items: Items, missing: Mapping[str, np.ndarray], wave: Sequence[Instance], shelf: Shelf) -> Iterator[Task]:
-    """The tasks of a wave. `missing` holds, by instance, the rows of `items` whose actions have to run, each once."""
+def tasks(
+    items: Items, missing: Mapping[str, np.ndarray], wave: Sequence[Instance], shelf: Shelf, lanes: int = 1
+) -> Iterator[Task]:
+    """The tasks of a wave. `missing` holds, by instance, the rows of `items` whose actions have to run, each once.
+
+    Of fewer videos than `lanes`, how many passes can run at once, each is parted, so that nobody idles.
+    """
     footage = [i for i in wave if i.stage.asks() is not None]
     for instance in wave:
         if instance.stage.asks() is None:
             yield from _columns(items, instance, missing[instance.name], shelf)
     rows = _union([missing[i.name] for i in footage])
-    for part in _passes(items, rows, shelf):
+    for part in _passes(items, rows, shelf, lanes):
         uri, probed = _video(items, part[:1], shelf)
         jobs = []
         for instance in footage:
@@ -73,7 +78,7 @@ def _union(columns: Sequence[np.ndarray]) -> np.ndarray:
     return np.unique(np.concatenate([np.empty(0, np.int64), *columns])).astype(np.int64)
 
 
-def _passes(items: Items, rows: np.ndarray, shelf: Shelf) -> Iterator[np.ndarray]:
+def _passes(items: Items, rows: np.ndarray, shelf: Shelf, lanes: int) -> Iterator[np.ndarray]:
     """Rows in groups of one video each, in order of time, each of as much footage as a pass is worth."""
     if not len(rows):
         return
@@ -83,20 +88,27 @@ def _passes(items: Items, rows: np.ndarray, shelf: Shelf) -> Iterator[np.ndarray
     order = np.lexsort((items.end_pts[rows], items.start_pts[rows], items.place[rows]))
     rows = rows[order]
     borders = np.flatnonzero(np.diff(items.place[rows])) + 1
-    for group in np.split(rows, borders):
+    groups = np.split(rows, borders)
+    for group in groups:
         starts = items.start_pts[group]
-        ticks = _ticks_a_pass(items, group[:1], shelf)
+        ticks = _ticks_a_pass(items, group, shelf, -(-lanes // len(groups)))
         yield from np.split(group, np.flatnonzero(np.diff((starts - starts[0]) // ticks)) + 1) if ticks else [group]
 
 
-def _ticks_a_pass(items: Items, row: np.ndarray, shelf: Shelf) -> int | None:
-    """How long a pass over a row's video is, in ticks; None for one that is read through, wherever a pass begins."""
+def _ticks_a_pass(items: Items, group: np.ndarray, shelf: Shelf, parts: int) -> int | None:
+    """How long a pass over the rows of one video is, in ticks; None if it is read through, wherever a pass begins.
+
+    A minute, or six distances of keyframes, or less if so many parts are wanted; but one distance at least.
+    """
     fields = ["container", "codec", "pixel_format", "jumps", "keyframes", "duration", "time_base_num", "time_base_den"]
-    (probed,) = shelf.take(items, "probe", fields, row).to_pylist()
+    (probed,) = shelf.take(items, "probe", fields, group[:1]).to_pylist()
     if probed["jumps"] or not sought(probed["container"], probed["codec"], probed["pixel_format"]):
         return None
-    seconds = max(SECONDS_A_PASS, GOPS_A_PASS * probed["duration"] / max(probed["keyframes"], 1))
-    ticks: int = round(seconds * probed["time_base_den"] / probed["time_base_num"])
+    a_second = probed["time_base_den"] / probed["time_base_num"]
+    gop = probed["duration"] / max(probed["keyframes"], 1) * a_second
+    most = max(SECONDS_A_PASS * a_second, GOPS_A_PASS * gop)
+    span = int(items.end_pts[group].max() - items.start_pts[group].min())
+    ticks: int = round(max(min(most, span / parts), gop) if parts > 1 else most)
     return max(1, ticks)
 
 

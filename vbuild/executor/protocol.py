@@ -24,7 +24,10 @@ class Executor(Protocol):
     """Takes tasks and gives back, in any order, what each left."""
 
     def room(self, needs: Needs) -> int:
-        """How many tasks of a kind it would take now, so that nobody waits; 1 at least where none of it runs."""
+        """How many tasks of a kind it would take now: two for each that can run, so that nobody waits for the next.
+
+        It is 1 at least where none of the kind runs.
+        """
 
     def submit(self, ticket: int, task: Task | Batch | Opening) -> None:
         """Takes one task under a ticket."""

@@ -1,8 +1,8 @@
 """Where videos come from: a source listed, the files of a listing digested, and what is out of reach remembered."""
 
-from vbuild.source.identity import Identified, identify
+from vbuild.source.identity import Identified, grown, identify
 from vbuild.source.lists import shown
 from vbuild.source.recall import recall
 from vbuild.source.walk import Listing, listing, survey
 
-__all__ = ["Identified", "Listing", "identify", "listing", "recall", "shown", "survey"]
+__all__ = ["Identified", "Listing", "grown", "identify", "listing", "recall", "shown", "survey"]

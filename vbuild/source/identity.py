@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from vbuild import digest, uris
@@ -34,10 +34,17 @@ class Identified:
     """Row → why the file could not be read."""
     read: int
     """Files that had to be read; the others were known by size, times and inode."""
-    settled: bool
-    """Whether each file that is there could be read, and is not so young that it may change and look the same."""
+    readable: bool
+    """Whether each file that is there could be read."""
+    young: tuple[int, ...] = ()
+    """Rows of files that were read when they were so young that they may change and look the same."""
     away: dict[int, str] = field(default_factory=dict)
     """Row → why a file is out of reach whose content is known from the last build."""
+
+    @property
+    def settled(self) -> bool:
+        """Whether the next build may go by how the files look."""
+        return self.readable and not self.young
 
 
 def identify(files: Listing, memo: Files, *, dry: bool = False, threads: int = 4) -> Identified:
@@ -56,6 +63,7 @@ def identify(files: Listing, memo: Files, *, dry: bool = False, threads: int = 4
     fresh = np.flatnonzero(~known)
     errors: dict[int, str] = {}
     old: list[int] = []
+    young: list[int] = []
     with ThreadPoolExecutor(threads) as pool:
         for row, found in zip(fresh.tolist(), pool.map(_digest_file, (files.uris[r] for r in fresh)), strict=True):
             if isinstance(found, str):
@@ -63,12 +71,35 @@ def identify(files: Listing, memo: Files, *, dry: bool = False, threads: int = 4
             else:
                 ids[row] = np.void(found.digest)
                 files.saw(row, found.seen)
-                old += [row] if not found.young else []
-    keep = np.array(old, np.int64)
-    if len(keep) and not dry:
-        memo.add([files.uris[row] for row in old], *columns(keep), ids[keep])
+                (young if found.young else old).append(row)
+    if old and not dry:
+        memo.add([files.uris[row] for row in old], *columns(np.array(old, np.int64)), ids[old])
     lasting = sum(1 for row, why in errors.items() if why == UNNAMED or files.sizes[row] < 0)
-    return Identified(ids, errors, len(fresh), settled=len(old) + lasting == len(fresh))
+    readable = len(old) + len(young) + lasting == len(fresh)
+    return Identified(ids, errors, len(fresh), readable, tuple(young))
+
+
+def grown(files: Listing, found: Identified, memo: Files) -> Identified:
+    """The same at the end of a build, when files that were young are not any more: they are read once more.
+
+    One that holds what it held, and looks as it did, is known from now on.
+    """
+    import numpy as np
+
+    again = {row: _digest_file(files.uris[row]) for row in found.young}
+    old = [
+        row
+        for row, read in again.items()
+        if isinstance(read, _Read)
+        and not read.young
+        and read.seen.same(files.seen(row))
+        and read.digest == found.ids[row].tobytes()
+    ]
+    if old:
+        rows = np.array(old, np.int64)
+        held = (files.sizes, files.mtimes, files.ctimes, files.inodes)
+        memo.add([files.uris[row] for row in old], *(np.array(c, np.int64)[rows] for c in held), found.ids[rows])
+    return replace(found, young=tuple(row for row in found.young if row not in old))
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ def recall(source: Source, files: Listing, found: Identified, known: Mapping[str
     for row in away:
         ids[row] = np.void(known[names[row]][0])
     errors = {row: why for row, why in found.errors.items() if row not in away}
-    return replace(found, ids=ids, errors=errors, away=away, settled=found.settled and not away)
+    return replace(found, ids=ids, errors=errors, away=away, readable=found.readable and not away)
 
 
 def _beyond(source: Source, files: Listing, missing: list[str]) -> Iterator[tuple[str, str]]:
