@@ -6,7 +6,7 @@ from project import Project, ran
 
 from vbuild.config import Local
 from vbuild.digest import keys_of
-from vbuild.stage import recipe
+from vbuild.stage import outputs, recipe
 from vbuild.stages.dedup import Dedup
 from vbuild.store.actions import Actions
 
@@ -15,7 +15,7 @@ STAGES = {"tone": made.Tone(), "point": made.Point(), "dedup": Dedup(of="point",
 
 def vectors(project):
     """The stored results of the embedding."""
-    return Actions(project.store).results(recipe(made.Point()), made.Point.writes)
+    return Actions(project.store).results(recipe(made.Point()), outputs(made.Point()))
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from vbuild.decisions.predicate import ranks
 from vbuild.digest import keys_of
 from vbuild.errors import StageError
 from vbuild.plan.items import NOBODY, hexed
-from vbuild.store.actions import digest_column, value_column
 from vbuild.store.pairs import pairs as stored_pairs
+from vbuild.values import digest_column, value_column
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -28,11 +28,12 @@ from vbuild.plan.order import Deduplication, Order, Wave, arrange, owner
 from vbuild.report import Decided, Progress
 from vbuild.source.lists import ENDINGS
 from vbuild.stops import undisturbed
-from vbuild.store.actions import Actions, value_column
+from vbuild.store.actions import Actions
 from vbuild.store.blobs import Blobs
 from vbuild.store.failures import Failures
 from vbuild.store.files import Files
 from vbuild.store.remote_cache import remote_cache
+from vbuild.values import value_column
 
 if TYPE_CHECKING:
     from vbuild.config import Config

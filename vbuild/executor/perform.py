@@ -148,7 +148,7 @@ class _Runner:
     def __init__(self, work: Work, job: Job, blobs: Blobs, scratch: Path, build: str) -> None:
         self.work, self.job, self.blobs, self.scratch, self.build = work, job, blobs, scratch, build
         self.request: Request | None = job.stage.asks()
-        self.reads = self.request is None and not any(job.columns)
+        self.reads = self.request is None and not job.columns
         """Whether the stage opens the file itself."""
         self.places = {row: n for n, row in enumerate(job.spans)}
         self.rows: dict[int, Row | Failure] = {}
@@ -176,7 +176,7 @@ class _Runner:
             frames=found if isinstance(found, Sampled) else None,
             vectors=found if isinstance(found, Moved) else None,
             sound=None if isinstance(found, Sampled | Moved) else found,
-            columns=self.job.columns[self.places[row]],
+            columns={port: read[self.places[row]] for port, read in self.job.columns.items()},
             scratch=self.scratch,
             uri=self.work.uri if self.job.stage.scope == "video" else None,
         )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from vbuild import uris
-from vbuild.stage import Decode, Row, Stage
+from vbuild.stage import Decode, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence, Set
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from vbuild.executor.faults import Failure
+    from vbuild.rows import Rows
     from vbuild.store.failures import Failed
     from vbuild.uris import Seen
 
@@ -49,8 +50,8 @@ class Job:
     """The key of each action."""
     items: tuple[bytes, ...]
     """The id of the clip or video that each action is for, which a failure names."""
-    columns: tuple[Mapping[str, Row], ...]
-    """What each action reads, by port."""
+    columns: Mapping[str, Rows]
+    """What the actions read, by port."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ class Work:
             kept = [n for n, key in enumerate(job.keys) if (job.recipe, key) in actions]
             if kept:
                 spans, keys, items = (tuple(of[n] for n in kept) for of in (job.spans, job.keys, job.items))
-                columns = tuple(job.columns[n] for n in kept)
+                columns = {port: read.take(kept) for port, read in job.columns.items()}
                 jobs.append(Job(job.recipe, job.stage, spans, keys, items, columns))  # type: ignore[arg-type]
         rows = sorted({row for job in jobs for row in job.spans})
         place = {row: n for n, row in enumerate(rows)}

@@ -11,8 +11,9 @@ from vbuild.check import hint
 from vbuild.config import TAKEN
 from vbuild.decisions.predicate import Predicate, columns_read, ordering_columns
 from vbuild.errors import UsageError
+from vbuild.fields import Scalar, Vector
 from vbuild.media.versions import DEINTERLACE
-from vbuild.stage import PHASES, Frames, Media, Stage, recipe
+from vbuild.stage import PHASES, Frames, Media, Stage, outputs, recipe
 from vbuild.stages.dedup import Dedup
 from vbuild.stages.probe import Probe
 
@@ -21,46 +22,34 @@ if TYPE_CHECKING:
 
     from vbuild.config import Config
     from vbuild.digest import Recipe
+    from vbuild.fields import Kind
 
-NOTHING: Mapping[str, str] = MappingProxyType({})
+NOTHING: Mapping[str, Kind] = MappingProxyType({})
 
 PROBE = "probe"
 SPLIT = "split"
 SOURCE = "source"
 
-GIVEN: Mapping[str, Mapping[str, str]] = {PROBE: Probe.writes, SOURCE: {"uri": "string"}}
+TEXT, INTEGER, REAL = Scalar("string"), Scalar("int64"), Scalar("float64")
+
+PROBE_WRITES = outputs(Probe())
+
+GIVEN: Mapping[str, Mapping[str, Kind]] = {PROBE: PROBE_WRITES, SOURCE: {"uri": TEXT}}
 """What every stage may read by a port of that name: what the probe found, and where the video was found."""
 
-BASE: Mapping[str, str] = {
-    "clip_id": "string",
-    "video_id": "string",
-    "uri": "string",
-    "start_s": "float64",
-    "end_s": "float64",
-    "duration_s": "float64",
-    "start_pts": "int64",
-    "end_pts": "int64",
-    "source_w": "int64",
-    "source_h": "int64",
-    "source_fps": "float64",
+BASE: Mapping[str, Kind] = {
+    **dict.fromkeys(("clip_id", "video_id", "uri"), TEXT),
+    **dict.fromkeys(("start_s", "end_s", "duration_s"), REAL),
+    **dict.fromkeys(("start_pts", "end_pts", "source_w", "source_h"), INTEGER),
+    "source_fps": REAL,
 }
 """The columns of every clip, whatever its stages; predicates may read them."""
 
 VIDEO: Mapping[str, str] = {"w": "width", "h": "height"} | {
-    name: name for name in Probe.writes if name not in ("width", "height")
+    name: name for name in PROBE_WRITES if name not in ("width", "height")
 }
 """Column of `videos` → the field of the probe that it is; predicates may read them, where no column of clips has the
 name."""
-
-BLOB_PARTS: Mapping[str, str] = {"_uri": "string", "_bytes": "int64", "_digest": "string"}
-"""What is added to the name of a blob, with the types of the columns that this makes."""
-
-
-def parts(kind: str) -> Mapping[str, str]:
-    """What is added to a field's name for its columns in the dataset, with their types."""
-    if kind == "blobs":
-        return {part: f"list[{of}]" for part, of in BLOB_PARTS.items()}
-    return BLOB_PARTS if kind == "blob" else {"": kind}
 
 
 @dataclass(frozen=True)
@@ -92,10 +81,15 @@ class Instance:
             return replace(made, uses={**made.uses, "deinterlace": DEINTERLACE})
         return made
 
+    @cached_property
+    def writes(self) -> dict[str, Kind]:
+        """Field → type."""
+        return outputs(self.stage)
+
     @property
-    def columns(self) -> dict[str, tuple[str, str]]:
+    def columns(self) -> dict[str, tuple[str, Kind]]:
         """Column of the dataset → (field, type) of the stage."""
-        return {column(self.name, f): (f, kind) for f, kind in self.stage.writes.items()}
+        return {column(self.name, f): (f, kind) for f, kind in self.writes.items()}
 
 
 @dataclass(frozen=True)
@@ -155,7 +149,7 @@ def column(instance: str, f: str) -> str:
     return f"{instance}_{f}" if f else instance
 
 
-def arrange(config: Config, listed: Mapping[str, str] = NOTHING) -> Order:
+def arrange(config: Config, listed: Mapping[str, Kind] = NOTHING) -> Order:
     """The order of a dataset's stages and decisions. `listed` are the columns of the source's lists, with their types.
 
     By what reads what, then by phase, then as written. A predicate stands directly behind the last stage whose columns
@@ -165,13 +159,13 @@ def arrange(config: Config, listed: Mapping[str, str] = NOTHING) -> Order:
     probe = Instance(PROBE, Probe())
     dedups = {name: stage for name, stage in stages.items() if isinstance(stage, Dedup)}
     plain = {name: stage for name, stage in stages.items() if name not in dedups}
-    known = {**GIVEN, **{name: stage.writes for name, stage in plain.items()}}
+    known = {**GIVEN, **{name: outputs(stage) for name, stage in plain.items()}}
     instances = {name: _wire(f"stages.{name}", stage, known) for name, stage in plain.items()}
     instances = {n: replace(i, deinterlace=config.decode.deinterlace) for n, i in instances.items()}
     split = _wire(SPLIT, config.split, known)
     clips = {name: i for name, i in instances.items() if i.stage.scope == "clip"}
     video = {name: i for name, i in instances.items() if i.stage.scope == "video"}
-    types = {**listed, **{name: Probe.writes[f] for name, f in VIDEO.items()}, **_types(clips.values())}
+    types = {**listed, **{name: PROBE_WRITES[f] for name, f in VIDEO.items()}, **_types(clips.values())}
     predicates = [Predicate(name, sql, columns_read(name, sql, types)) for name, sql in config.where.items()]
     deduplications = {name: _deduplication(name, rule, clips, types) for name, rule in dedups.items()}
     sequence = _sequence(clips, deduplications, list(stages))
@@ -185,7 +179,7 @@ def arrange(config: Config, listed: Mapping[str, str] = NOTHING) -> Order:
     )
 
 
-def _wire(path: str, stage: Stage, known: Mapping[str, Mapping[str, str]]) -> Instance:
+def _wire(path: str, stage: Stage, known: Mapping[str, Mapping[str, Kind]]) -> Instance:
     """An instance with each port of its stage led to the instance that `of` names.
 
     A port that may stay unwired takes, where `of` names none, the instance of its own name, if there is one that fits.
@@ -222,12 +216,13 @@ def _wire(path: str, stage: Stage, known: Mapping[str, Mapping[str, str]]) -> In
     return Instance(name, stage, tuple(wired))
 
 
-def _types(instances: Iterable[Instance]) -> dict[str, str]:
+def _types(instances: Iterable[Instance]) -> dict[str, Kind]:
     """Every column that a predicate or an order may name, with its type. Raises UsageError for one of two writers."""
-    types, writers = dict(BASE), dict.fromkeys([*BASE, *TAKEN], "every dataset")
+    types: dict[str, Kind] = dict(BASE)
+    writers = dict.fromkeys([*BASE, *TAKEN], "every dataset")
     for instance in instances:
         for name, (_, kind) in instance.columns.items():
-            for part, t in parts(kind).items():
+            for part, t in kind.columns().items():
                 other = writers.setdefault((name + part).lower(), instance.name)
                 if other != instance.name:
                     raise UsageError(
@@ -241,16 +236,16 @@ def owner(name: str, instances: Iterable[Instance]) -> Instance | None:
     """The instance that writes a column; None for a column that every clip has."""
     for instance in instances:
         for written, (_, kind) in instance.columns.items():
-            if name in {written + part for part in parts(kind)}:
+            if name in {written + part for part in kind.columns()}:
                 return instance
     return None
 
 
-def _deduplication(name: str, rule: Dedup, clips: Mapping[str, Instance], types: Mapping[str, str]) -> Deduplication:
+def _deduplication(name: str, rule: Dedup, clips: Mapping[str, Instance], types: Mapping[str, Kind]) -> Deduplication:
     of = rule.of if isinstance(rule.of, str) else None
     if of is None or of not in clips:
         raise UsageError(f"stages.{name}.of={rule.of}: there is no such stage{hint(str(rule.of), clips)}")
-    if not clips[of].stage.writes.get("", "").startswith("vector["):
+    if not isinstance(clips[of].writes.get(""), Vector):
         raise UsageError(f"stages.{name}.of={of}: {of} writes no vector; name an embedding stage")
     return Deduplication(name, rule, of, ordering_columns(name, rule.keep, types))
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from vbuild.errors import UsageError
+from vbuild.fields import Kind
 from vbuild.stage import Phase, Stage, wiring
 
 
@@ -19,7 +20,7 @@ class Dedup(Stage):
 
     version: ClassVar[int] = 1
     phase: ClassVar[Phase] = "dedup"
-    writes: ClassVar[Mapping[str, str]] = {}
+    writes: ClassVar[Mapping[str, Kind]] = {}
     reads: ClassVar[Mapping[str, Sequence[str]]] = {"": ("",)}
 
     eps: float = wiring(0.02)
