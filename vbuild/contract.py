@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeVar
 
 from vbuild.check import hint, near
+from vbuild.decisions.decision import Decision
 from vbuild.errors import UsageError, VbuildError
 from vbuild.executor.boundary import guarded
 from vbuild.fields import of
@@ -32,8 +33,11 @@ class _CodeError(UsageError):
     """A user's code that failed, told with its key."""
 
 
-def stage_class(target: str, path: str) -> type[Stage]:
-    """The class that `_target_` names. Raises UsageError, of that key, for what is no stage or breaks the contract."""
+def member_class(target: str, path: str) -> type[Stage | Decision]:
+    """The class that `_target_` names: a stage, or a decision of vbuild's own.
+
+    Raises UsageError, of that key, for what is neither or breaks the contract.
+    """
     key = f"{path}._target_={target}"
     module, _, name = target.rpartition(".")
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
@@ -92,13 +96,15 @@ def of_code(cls: type[Stage], path: str, call: Callable[[], T], what: str) -> T:
     return guarded(call, told)
 
 
-def is_own(cls: type[Stage]) -> bool:
-    """Whether a stage is one of vbuild's own."""
+def is_own(cls: type) -> bool:
+    """Whether a class is one of vbuild's own."""
     return cls.__module__.partition(".")[0] == "vbuild"
 
 
 def _is(value: Any) -> bool:
-    return isinstance(value, type) and issubclass(value, Stage) and value is not Stage
+    if not isinstance(value, type) or value in (Stage, Decision):
+        return False
+    return issubclass(value, Stage) or (issubclass(value, Decision) and is_own(value))
 
 
 def _key(cls: type[Stage], path: str) -> str:

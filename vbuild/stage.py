@@ -310,9 +310,11 @@ class Stage:
 
     @classmethod
     def title(cls) -> str:
-        """The stage's name in recipes and in the store: its module here, its full path in another package."""
+        """The stage's name in recipes and in the store: its full path; of one of vbuild's that its module is named
+        after, the module's."""
         package, _, module = cls.__module__.rpartition(".")
-        return module if package.startswith("vbuild.") else f"{cls.__module__}.{cls.__qualname__}"
+        named = package.startswith("vbuild.") and cls.__qualname__.lower() == module.replace("_", "")
+        return module if named else f"{cls.__module__}.{cls.__qualname__}"
 
 
 def outputs(stage: Stage) -> dict[str, Kind]:

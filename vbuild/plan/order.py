@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 from vbuild.check import hint
 from vbuild.config import TAKEN
+from vbuild.decisions.dedup import Dedup
 from vbuild.decisions.predicate import Predicate, columns_read, ordering_columns
 from vbuild.errors import UsageError
 from vbuild.fields import Scalar, Vector
 from vbuild.media.versions import DEINTERLACE
 from vbuild.stage import PHASES, Frames, Media, Stage, outputs, recipe
-from vbuild.stages.dedup import Dedup
 from vbuild.stages.probe import Probe
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class Deduplication:
     """The columns that its order of keeping names."""
 
 
-Decision = Predicate | Deduplication
+Deciding = Predicate | Deduplication
 
 Member = TypeVar("Member", Instance, "Instance | Deduplication")
 
@@ -114,7 +114,7 @@ class Wave:
     """Stages that run together on the same clips, and the decisions taken behind them."""
 
     stages: tuple[Instance, ...]
-    decisions: tuple[Decision, ...]
+    decisions: tuple[Deciding, ...]
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class Order:
         return [instance for wave in self.waves for instance in wave.stages]
 
     @property
-    def decisions(self) -> list[Decision]:
+    def decisions(self) -> list[Deciding]:
         """All decisions, in order."""
         return [decision for wave in self.waves for decision in wave.decisions]
 
@@ -155,28 +155,37 @@ def arrange(config: Config, listed: Mapping[str, Kind] = NOTHING) -> Order:
     By what reads what, then by phase, then as written. A predicate stands directly behind the last stage whose columns
     it reads. Raises UsageError for wiring that leads nowhere, a column that no stage writes, and circles.
     """
-    stages = dict(config.stages)
     probe = Instance(PROBE, Probe())
-    dedups = {name: stage for name, stage in stages.items() if isinstance(stage, Dedup)}
-    plain = {name: stage for name, stage in stages.items() if name not in dedups}
-    known = {**GIVEN, **{name: outputs(stage) for name, stage in plain.items()}}
-    instances = {name: _wire(f"stages.{name}", stage, known) for name, stage in plain.items()}
+    stages, dedups, written = config.under(Stage), config.under(Dedup), list(config.stages)
+    known = {**GIVEN, **{name: outputs(stage) for name, stage in stages.items()}}
+    instances = {name: _wire(f"stages.{name}", stage, known) for name, stage in stages.items()}
     instances = {n: replace(i, deinterlace=config.decode.deinterlace) for n, i in instances.items()}
     split = _wire(SPLIT, config.split, known)
+    _entitled({PROBE: probe.stage, **config.by_path()})
     clips = {name: i for name, i in instances.items() if i.stage.scope == "clip"}
     video = {name: i for name, i in instances.items() if i.stage.scope == "video"}
     types = {**listed, **{name: PROBE_WRITES[f] for name, f in VIDEO.items()}, **_types(clips.values())}
     predicates = [Predicate(name, sql, columns_read(name, sql, types)) for name, sql in config.where.items()]
     deduplications = {name: _deduplication(name, rule, clips, types) for name, rule in dedups.items()}
-    sequence = _sequence(clips, deduplications, list(stages))
+    sequence = _sequence(clips, deduplications, written)
     return Order(
         probe=probe,
-        video=tuple(
-            _waves(_sorted(video, {name: _sources(i) & set(video) for name, i in video.items()}, list(stages)))
-        ),
+        video=tuple(_waves(_sorted(video, {name: _sources(i) & set(video) for name, i in video.items()}, written))),
         split=split,
         waves=tuple(_waves(_place(sequence, predicates))),
     )
+
+
+def _entitled(stages: Mapping[str, Stage]) -> None:
+    """Raises UsageError for two classes of one title: their results would be taken for each other's."""
+    found: dict[str, tuple[str, type[Stage]]] = {}
+    for path, stage in stages.items():
+        first, cls = found.setdefault(stage.title(), (path, type(stage)))
+        if cls is not type(stage):
+            raise UsageError(
+                f"{path}: its class {type(stage).__qualname__} and that of {first}, {cls.__qualname__}, are "
+                f"both called {stage.title()!r} in the store; rename one class, or what its title() gives"
+            )
 
 
 def _wire(path: str, stage: Stage, known: Mapping[str, Mapping[str, Kind]]) -> Instance:
@@ -242,9 +251,9 @@ def owner(name: str, instances: Iterable[Instance]) -> Instance | None:
 
 
 def _deduplication(name: str, rule: Dedup, clips: Mapping[str, Instance], types: Mapping[str, Kind]) -> Deduplication:
-    of = rule.of if isinstance(rule.of, str) else None
+    of = rule.of
     if of is None or of not in clips:
-        raise UsageError(f"stages.{name}.of={rule.of}: there is no such stage{hint(str(rule.of), clips)}")
+        raise UsageError(f"stages.{name}.of={of}: there is no such stage{hint(str(of), clips)}")
     if not isinstance(clips[of].writes.get(""), Vector):
         raise UsageError(f"stages.{name}.of={of}: {of} writes no vector; name an embedding stage")
     return Deduplication(name, rule, of, ordering_columns(name, rule.keep, types))
@@ -309,7 +318,7 @@ def _waves(placed: Sequence[Instance | Deduplication | Predicate]) -> list[Wave]
     """
     waves: list[Wave] = []
     stages: list[Instance] = []
-    decisions: list[Decision] = []
+    decisions: list[Deciding] = []
 
     def close() -> None:
         if stages or decisions:
