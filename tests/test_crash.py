@@ -18,9 +18,9 @@ from processes import running, until
 from project import Project, ran
 
 from vbuild.dataset import commit
+from vbuild.decisions.dedup import Dedup
 from vbuild.engine import finish
 from vbuild.errors import StoreError
-from vbuild.stages.dedup import Dedup
 from vbuild.store import actions as actions_of_store
 from vbuild.store import failures
 

@@ -209,7 +209,7 @@ def _config(stages, **more):
 
 
 def _ids(config):
-    return {name: recipe(stage).id for name, stage in {**config.stages, "/split": config.split}.items()}
+    return {name: recipe(stage).id for name, stage in config.by_path().items()}
 
 
 OVERRIDES = (

@@ -10,10 +10,10 @@ from footage import video
 from project import Project, ran
 
 from vbuild.config import Source
+from vbuild.decisions.dedup import Dedup
 from vbuild.engine import build, plan
 from vbuild.errors import SourceError, UsageError
 from vbuild.source import listing
-from vbuild.stages.dedup import Dedup
 
 
 def columns(path, data):

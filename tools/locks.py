@@ -6,17 +6,20 @@ import ast
 import importlib
 import inspect
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import vbuild
 from vbuild import digest
+from vbuild.fields import of
 from vbuild.media.versions import COVERS
-from vbuild.stage import Stage, defaults
+from vbuild.stage import Stage, defaults, outputs
 
 ROOT = Path(vbuild.__file__).parent
 LOCK = Path(__file__).resolve().parents[1] / "tests" / "stages.lock.json"
 
-PLUMBING = {"vbuild", "vbuild.stage", "vbuild.digest", "vbuild.errors", "vbuild.check", "vbuild.uris"}
+PLUMBING = {"vbuild", "vbuild.stage", "vbuild.digest", "vbuild.errors", "vbuild.check", "vbuild.uris",
+            "vbuild.fields", "vbuild.values", "vbuild.windows"}  # fmt: skip
 """Modules that shape no value; also every `versions`."""
 
 VALUES = ("defaults", "writes")
@@ -167,11 +170,17 @@ def now() -> dict[str, dict[str, object]]:
         own = reached({cls.__module__}, under) - under
         default = {name: digest.of("default", v).hex() for name, v in defaults(cls).items() if _is_plain(v)}
         found[f"{cls.title()}.{cls.__name__}"] = {
-            "version": cls.version, "source": source(own), "defaults": default, "writes": dict(cls.writes),
+            "version": cls.version, "source": source(own), "defaults": default, "writes": _written(cls),
         }  # fmt: skip
     for name, version in numbers.items():
         found[f"uses {name}"] = {"version": version, "source": source(covered(name))}
     return found
+
+
+def _written(cls: type[Stage]) -> dict[str, str]:
+    """What a stage writes; one whose parameters say so, with their defaults."""
+    written = cls.writes if isinstance(cls.writes, Mapping) else outputs(cls())
+    return {name: str(of(kind)) for name, kind in written.items()}
 
 
 def _is_plain(value: object) -> bool:

@@ -3,31 +3,81 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vbuild import fields
+    from vbuild.compose import load
+    from vbuild.dataset.query import Dataset, open  # noqa: A004
+    from vbuild.errors import MediaError, PlaceError, StageError, UsageError, VbuildError
+    from vbuild.stage import (
+        Clip,
+        Frames,
+        Media,
+        Moved,
+        Packets,
+        Phase,
+        Request,
+        Row,
+        Sampled,
+        Sink,
+        Sound,
+        Stage,
+        Vectors,
+        knob,
+        wiring,
+    )
+    from vbuild.values import Blob, StoredBlob
+    from vbuild.windows import Window, Windows
 
 __version__ = "0.1.0"
 
+__all__ = [
+    "Blob",
+    "Clip",
+    "Dataset",
+    "Frames",
+    "Media",
+    "MediaError",
+    "Moved",
+    "Packets",
+    "Phase",
+    "PlaceError",
+    "Request",
+    "Row",
+    "Sampled",
+    "Sink",
+    "Sound",
+    "Stage",
+    "StageError",
+    "StoredBlob",
+    "UsageError",
+    "VbuildError",
+    "Vectors",
+    "Window",
+    "Windows",
+    "fields",
+    "knob",
+    "load",
+    "open",
+    "wiring",
+]
+
 _HOMES = {
-    "Blob": "vbuild.stage",
-    "Clip": "vbuild.stage",
-    "Dataset": "vbuild.dataset.query",
-    "Frames": "vbuild.stage",
-    "Media": "vbuild.stage",
-    "Sound": "vbuild.stage",
-    "Stage": "vbuild.stage",
-    "StoredBlob": "vbuild.stage",
-    "VbuildError": "vbuild.errors",
-    "Vectors": "vbuild.stage",
-    "Window": "vbuild.stage",
-    "knob": "vbuild.stage",
-    "load": "vbuild.compose",
-    "open": "vbuild.dataset.query",
-    "wiring": "vbuild.stage",
+    "vbuild.compose": ("load",),
+    "vbuild.dataset.query": ("Dataset", "open"),
+    "vbuild.errors": ("MediaError", "PlaceError", "StageError", "UsageError", "VbuildError"),
+    "vbuild.values": ("Blob", "StoredBlob"),
+    "vbuild.windows": ("Window", "Windows"),
 }
+"""Where names are; all others are in `vbuild.stage`."""
 
 
 def __getattr__(name: str) -> Any:
     """A public name, imported when it is first asked for, so that `import vbuild` costs nothing."""
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "fields":
+        return import_module("vbuild.fields")
+    home = next((module for module, names in _HOMES.items() if name in names), "vbuild.stage")
+    return getattr(import_module(home), name)

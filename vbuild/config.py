@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from vbuild import places, uris
 from vbuild.check import hint, into, join
 from vbuild.contents import content
-from vbuild.contract import is_own, obeyed, of_code, stage_class
+from vbuild.contract import is_own, member_class, obeyed, of_code
+from vbuild.decisions.decision import Decision
 from vbuild.errors import UsageError
 from vbuild.stage import Decode, Stage, Windows, knob
 
@@ -161,7 +162,8 @@ class Config:
     """The file in `conf/dataset/` that declared it."""
     source: Source
     split: Stage
-    stages: Mapping[str, Stage]
+    stages: Mapping[str, Stage | Decision]
+    """In the order in which they are written."""
     where: Mapping[str, str] = field(default_factory=dict)
     windows: Windows = Windows()
     executor: Local = Local()
@@ -176,12 +178,18 @@ class Config:
     locked: bool = knob(False)
     """Whether models, encoders and videos must be those that the dataset's lock holds."""
 
+    def under(self, kind: type[T]) -> dict[str, T]:
+        """What stands under `stages` and is a stage, or a decision, or a dedup."""
+        return {name: one for name, one in self.stages.items() if isinstance(one, kind)}
+
     def by_path(self) -> dict[str, Stage]:
         """The splitter and every stage, by the path of its keys."""
-        return {"split": self.split, **{f"stages.{name}": stage for name, stage in self.stages.items()}}
+        return {"split": self.split, **{f"stages.{name}": stage for name, stage in self.under(Stage).items()}}
 
 
 NONE: Mapping[str, Any] = MappingProxyType({})
+
+T = TypeVar("T")
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 """What a stage or a predicate may be called: it becomes a column, or a value of `dropped_by`."""
@@ -208,14 +216,14 @@ def checked(data: Mapping[str, Any], *, declared: str) -> Config:
         "declared": declared,
         "name": _name(declared if data.get("name") is None else data["name"]),
         "stages": {
-            name: _stage(value, f"stages.{name}", stages, windows)
+            name: _member(value, f"stages.{name}", stages, windows)
             for name, value in stages.items()
             if value is not None
         },
         "where": {
             name: _sql(value, f"where.{name}") for name, value in _group(data, "where").items() if value is not None
         },
-        "split": _stage(data.get("split"), "split"),
+        "split": _split(data.get("split")),
         **{key: uris.folder(data[key], key) for key in ("store", "output") if isinstance(data.get(key), str)},
     }
     for kind in ("stages", "where"):
@@ -265,7 +273,7 @@ def _identifier(kind: str, name: str, others: Mapping[str, Any]) -> None:
         raise UsageError(f"{path}: a name starts with a small letter and goes on with small letters, digits and _")
     if name in TAKEN:
         raise UsageError(f"{path}: the name {name!r} is taken; call it otherwise")
-    if name in others and others[name].phase == "dedup":
+    if isinstance(others.get(name), Decision):
         raise UsageError(f"{path}: a dedup is called so too, and `dropped_by` could not tell them apart; rename one")
 
 
@@ -277,8 +285,21 @@ def _sql(value: Any, path: str) -> str:
     return value
 
 
-def _stage(value: Any, path: str, others: Mapping[str, Any] = NONE, windows: Mapping[str, Any] = NONE) -> Stage:
-    """A stage from its keys; `_target_` is the path of its class.
+MOVED: Mapping[str, str] = {"vbuild.stages.dedup.Dedup": "vbuild.decisions.dedup.Dedup"}
+"""Where classes were that datasets and former builds name, and are; then a dedup had `clips`, which meant nothing."""
+
+
+def _split(value: Any) -> Stage:
+    split = _member(value, "split")
+    if not isinstance(split, Stage):
+        raise UsageError(f"split={type(split).__name__}: it is a decision; name a splitter, such as fixed_stride")
+    return split
+
+
+def _member(
+    value: Any, path: str, others: Mapping[str, Any] = NONE, windows: Mapping[str, Any] = NONE
+) -> Stage | Decision:
+    """A stage or a decision from its keys; `_target_` is the path of its class.
 
     Of the section `windows`, a stage's own field of that type takes what it does not say itself.
     """
@@ -288,10 +309,12 @@ def _stage(value: Any, path: str, others: Mapping[str, Any] = NONE, windows: Map
         raise UsageError(f"{path}: there is no such stage{hint(name, known)}; stage@{path}=KIND adds one")
     if not isinstance(value, Mapping) or not isinstance(value.get("_target_"), str):
         raise UsageError(f"{path}={value!r}: a stage is expected: a group of keys with _target_: the path of its class")
-    cls = stage_class(value["_target_"], path)
+    cls = member_class(MOVED.get(value["_target_"], value["_target_"]), path)
     if "on" in value and "on" not in cls.__dataclass_fields__:
         raise _renamed(path, value["on"])
     keys = {key: item for key, item in value.items() if key != "_target_"}
+    if issubclass(cls, Decision):
+        return into(cls, {k: v for k, v in keys.items() if k != "clips" or value["_target_"] not in MOVED}, path)
     for name, kind in typing.get_type_hints(cls).items():
         own = keys.get(name)
         if kind is Windows and windows and (own is None or isinstance(own, Mapping)):

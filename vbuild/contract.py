@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import inspect
-import re
 import sys
 import traceback
 import types
@@ -16,17 +15,13 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeVar
 
 from vbuild.check import hint, near
+from vbuild.decisions.decision import Decision
 from vbuild.errors import UsageError, VbuildError
 from vbuild.executor.boundary import guarded
-from vbuild.stage import PHASES, Request, Stage, is_param, recipe
+from vbuild.fields import of
+from vbuild.stage import PHASES, Request, Stage, by_parameters, is_param, recipe, written
 
 T = TypeVar("T")
-
-PLAIN = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64",
-         "string")  # fmt: skip
-"""Names that Arrow has for values, of which there are more."""
-
-KINDS = re.compile(rf"caption|blobs?|vector\[[1-9]\d*\]|(?:{'|'.join(PLAIN)})|list\[(?:{'|'.join(PLAIN)})\]")
 
 DECLARED = ("version", "phase", "writes", "reads", "scope", "dear", "sink", "uses")
 """What a stage says of itself beside its parameters."""
@@ -38,8 +33,11 @@ class _CodeError(UsageError):
     """A user's code that failed, told with its key."""
 
 
-def stage_class(target: str, path: str) -> type[Stage]:
-    """The class that `_target_` names. Raises UsageError, of that key, for what is no stage or breaks the contract."""
+def member_class(target: str, path: str) -> type[Stage | Decision]:
+    """The class that `_target_` names: a stage, or a decision of vbuild's own.
+
+    Raises UsageError, of that key, for what is neither or breaks the contract.
+    """
     key = f"{path}._target_={target}"
     module, _, name = target.rpartition(".")
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
@@ -65,6 +63,10 @@ def obeyed(stage: Stage, path: str) -> None:
             f"Sound, Media, Packets, Vectors or None ({_place(type(stage))})"
         )
     called(stage, "models", path)
+    if by_parameters(type(stage)):
+        writes = of_code(type(stage), path, lambda: written(stage), "writes")
+        for fault in _written(writes):
+            raise UsageError(f"{_key(type(stage), path)}: {fault} ({_place(type(stage))})")
     _named(path, lambda: of_code(type(stage), path, lambda: recipe(stage), "what its key is made of"))
 
 
@@ -94,13 +96,15 @@ def of_code(cls: type[Stage], path: str, call: Callable[[], T], what: str) -> T:
     return guarded(call, told)
 
 
-def is_own(cls: type[Stage]) -> bool:
-    """Whether a stage is one of vbuild's own."""
+def is_own(cls: type) -> bool:
+    """Whether a class is one of vbuild's own."""
     return cls.__module__.partition(".")[0] == "vbuild"
 
 
 def _is(value: Any) -> bool:
-    return isinstance(value, type) and issubclass(value, Stage) and value is not Stage
+    if not isinstance(value, type) or value in (Stage, Decision):
+        return False
+    return issubclass(value, Stage) or (issubclass(value, Decision) and is_own(value))
 
 
 def _key(cls: type[Stage], path: str) -> str:
@@ -157,7 +161,8 @@ def _faults(cls: Any) -> Iterator[str]:
         if not f.kw_only:
             yield f"{f.name} is given by place; write @dataclass(frozen=True, kw_only=True) over the class"
     yield from _undeclared(cls)
-    yield from _written(cls)
+    if not by_parameters(cls):
+        yield from _written(cls.writes)
     yield from _untyped(cls)
     yield from _mistyped(cls)
     method = "open" if cls.sink is True else "run"
@@ -170,7 +175,7 @@ def _undeclared(cls: Any) -> Iterator[str]:
     """What is wrong with what a class says of itself, but for `writes`."""
     own = [name for c in cls.__mro__ if c not in Stage.__mro__ for name in vars(c) if not name.startswith("_")]
     for name, example in (("version", "1"), ("phase", '"measure"'), ("writes", '{"": "float32"}')):
-        if not hasattr(cls, name):
+        if getattr(cls, name, None) is getattr(Stage, name, None):
             like = near(name, [n for n in own if n not in DECLARED])
             yield f"it has no {name}; {f'rename {like}' if like else f'write {name} = {example}'}"
     if not isinstance(cls.version, int) or isinstance(cls.version, bool):
@@ -179,7 +184,7 @@ def _undeclared(cls: Any) -> Iterator[str]:
         value = getattr(cls, name)
         if value not in known:
             yield f"{name}={value!r}: it must be one of {', '.join(map(str, known))}"
-    for name in ("reads", "uses", "writes"):
+    for name in ("reads", "uses"):
         if not isinstance(getattr(cls, name), Mapping):
             yield f"{name}={getattr(cls, name)!r}: a mapping is expected"
     for port, fields in cls.reads.items():
@@ -187,27 +192,18 @@ def _undeclared(cls: Any) -> Iterator[str]:
             yield f"reads={cls.reads!r}: a list of fields for each port is expected"
 
 
-def _written(cls: Any) -> Iterator[str]:
-    """What is wrong with what a class writes."""
-    for name, kind in cls.writes.items():
+def _written(writes: Any) -> Iterator[str]:
+    """What is wrong with what a class, or a stage, says it writes."""
+    if not isinstance(writes, Mapping):
+        yield f"writes={writes!r}: a mapping is expected"
+        return
+    for name, kind in writes.items():
         if not isinstance(name, str) or not (name.isidentifier() or not name):
             yield f"writes {name!r}: a field's name becomes a column; use letters, digits and _"
-        if not isinstance(kind, str) or not (KINDS.fullmatch(kind) or _is_arrow(kind)):
-            yield (
-                f"writes {name!r} as {kind!r}: there is no such type; use {', '.join(PLAIN)}, list[…] of these, "
-                "vector[n], caption, blob or blobs"
-            )
-
-
-def _is_arrow(kind: str) -> bool:
-    """Whether Arrow has a type of a name that is none of the plain ones."""
-    import pyarrow as pa
-
-    try:
-        pa.type_for_alias(kind[5:-1] if kind.startswith("list[") else kind)
-    except ValueError:
-        return False
-    return True
+        try:
+            of(kind)
+        except UsageError as error:
+            yield f"writes {name!r} as {error}"
 
 
 def _untyped(cls: Any) -> Iterator[str]:

@@ -6,19 +6,25 @@ import dataclasses
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Literal, Protocol, Self, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, get_args
 
 from vbuild.code import source
 from vbuild.contents import content
 from vbuild.digest import Recipe, canonical
 from vbuild.errors import UsageError
+from vbuild.fields import Kind, of
+from vbuild.values import Blob as Blob
+from vbuild.values import StoredBlob as StoredBlob
+from vbuild.windows import Window as Window
+from vbuild.windows import Windows as Windows
 
 if TYPE_CHECKING:
     import av
     import numpy as np
+    import pyarrow as pa
 
 Phase = Literal["measure", "embed", "dedup", "annotate", "produce"]
 """Where a stage stands by default: what is cheap and drops much comes first."""
@@ -39,6 +45,11 @@ def wiring(default: Any) -> Any:
     return field(default=default, metadata={"wiring": True})
 
 
+Fit = Literal["squash", "crop", "pad"]
+Kernel = Literal["area", "bilinear", "bicubic"]
+Rounding = Literal["round", "floor"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Frames:
     """Sampled frames of each clip, chosen by presentation time: one of `fps`, `count` or `every`.
@@ -52,9 +63,13 @@ class Frames:
     count: int | None = None
     every: bool = False
     size: tuple[int, int] | None = None
-    """Width and height in pixels; the shape of the picture is not kept."""
+    """Width and height in pixels."""
+    fit: Fit = "squash"
+    """How a picture of another shape comes to `size`: its shape is not kept; or it is kept, and what is over is cut off
+    at both ends; or all of it lies in the middle, on black. Smaller pictures are enlarged."""
     short_side: int | None = None
-    """The shorter side in pixels, the shape kept; smaller pictures are not enlarged."""
+    """The shorter side in pixels, the shape kept; smaller pictures are not enlarged. With `fit="crop"` the shorter side
+    before the cut, where more than `size` needs is cut off."""
     long_side: int | None = None
     """The longer side in pixels, the shape kept; smaller pictures are not enlarged."""
     height: int | None = None
@@ -62,6 +77,28 @@ class Frames:
     pairs: bool = False
     """With each frame the one right behind it."""
     format: Literal["rgb24", "gray"] = "rgb24"
+    kernel: Kernel = "area"
+    """How pixels are made of others: `area` costs least; the others, in exact colours, come within 53 dB of Pillow's,
+    with which most models were trained."""
+    rounding: Rounding = "round"
+    """How a side that follows from the picture's shape is made whole; models know it as round() or int()."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for frames that cannot be chosen or made."""
+        chosen = [
+            n for n in ("fps", "count", "every") if getattr(self, n) is not None and getattr(self, n) is not False
+        ]
+        if len(chosen) != 1:
+            raise ValueError(f"Frames({', '.join(chosen)}): one of fps, count and every is needed")
+        if not (self.every or (self.count or self.fps or 0) > 0):
+            raise ValueError(f"{chosen[0]}={getattr(self, chosen[0])}: must be more than 0")
+        for name, known in (("fit", Fit), ("kernel", Kernel), ("rounding", Rounding)):
+            if getattr(self, name) not in get_args(known):
+                raise ValueError(f"{name}={getattr(self, name)!r}: it must be one of {', '.join(get_args(known))}")
+        if self.fit != "squash" and self.size is None:
+            raise ValueError(f"fit={self.fit!r}: it needs a size")
+        if self.fit == "crop" and self.short_side is not None and self.short_side < max(self.size or ()):
+            raise ValueError(f"short_side={self.short_side}: it must be as long as both sides of size={self.size}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,82 +186,6 @@ class Moved:
     """FFmpeg's name for it."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Windows:
-    """How a clip is cut into windows, each of which gets a preview, a caption and answers of its own; in frames.
-
-    The rule is NeMo Curator's: none for a clip shorter than `min`, one for a clip up to `frames`, else as many full
-    ones as there are; what is left is a window of its own from `remainder` on, and else belongs to the last. A stage
-    that has a field of this type takes the dataset's section `windows` by default.
-    """
-
-    frames: int | None = 256
-    """None: one window, however long the clip."""
-    remainder: int = 128
-    min: int = 4
-
-    def __post_init__(self) -> None:
-        """Refuses windows of nothing."""
-        for name in ("frames", "remainder", "min"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise UsageError(f"{name}={value}: a number of frames, 1 or more, is needed")
-
-    def effective(self) -> Windows:
-        """The windows with a remainder that nothing can be as long as written in one way."""
-        if self.frames is None:
-            return replace(self, remainder=Windows.remainder)
-        return replace(self, remainder=max(self.frames, Windows.remainder)) if self.remainder >= self.frames else self
-
-    def spans(self, count: int) -> list[tuple[int, int]]:
-        """The windows of a clip of so many frames: the first frame of each and the one behind its last."""
-        if count < self.min:
-            return []
-        full = max(1, count // self.frames) if self.frames else 1
-        starts = [n * (self.frames or 0) for n in range(full)]
-        if self.frames and full * self.frames < count and count - full * self.frames >= self.remainder:
-            starts.append(full * self.frames)
-        return list(zip(starts, [*starts[1:], count], strict=True))
-
-
-@dataclass(frozen=True)
-class Window:
-    """One caption: what was said of a stretch of a clip. The whole clip if start and end are None (seconds)."""
-
-    text: str
-    start: float | None = None
-    end: float | None = None
-    enhanced: str | None = None
-    status: str = "success"
-    tokens: int | None = None
-    model: str | None = None
-
-
-@dataclass(frozen=True)
-class StoredBlob:
-    """A blob that another stage wrote, as a port of `reads` gives it: to be read, never to be changed."""
-
-    path: Path
-    """Where it lies in the store, with the suffix that it was given."""
-
-    def open(self) -> BinaryIO:
-        """Its bytes as a stream, which the caller closes."""
-        return self.path.open("rb")
-
-    def bytes(self) -> bytes:
-        """All of it."""
-        return self.path.read_bytes()
-
-
-@dataclass(frozen=True)
-class Blob:
-    """Bytes for the content-addressed store: a file in the clip's scratch folder, or the bytes themselves."""
-
-    data: Path | bytes
-    suffix: str
-    """With its dot: `.mp4`."""
-
-
 @dataclass(frozen=True)
 class Clip:
     """What a stage is given of one clip (or of one whole video, for `scope: video`)."""
@@ -280,10 +241,6 @@ class Stage:
 
     version: ClassVar[int]
     phase: ClassVar[Phase]
-    writes: ClassVar[Mapping[str, str]]
-    """Field → type: an Arrow alias (`float32`, `int64`, `string`, `bool`), `vector[n]`, `list[float64]`, `caption`
-    (a list of `Window`), `blob` or `blobs` (a list; both expand to uri, bytes and digest). The field "" takes the
-    instance's own name."""
     reads: ClassVar[Mapping[str, Sequence[str]]] = {}
     """Port → the fields it reads of the instance wired to it by `of`. A port that ends in "?" may stay unwired."""
     scope: ClassVar[Literal["video", "clip"]] = "clip"
@@ -307,6 +264,16 @@ class Stage:
     """Clips given to `run` at once."""
     batch_bytes: int = knob(256 << 20)
     """Bytes of them, at most, where the stage is hosted."""
+
+    @property
+    def writes(self) -> Mapping[str, Kind | str | pa.DataType]:
+        """Field → type, in the class's body, or as a property where it depends on parameters.
+
+        A type is one of `vbuild.fields`, or in words: an Arrow alias (`float32`, `int64`, `string`, `bool`),
+        `vector[n]`, `list[float64]`, `caption` (a list of `Window`), `blob` or `blobs` (a list; both expand to uri,
+        bytes and digest). The field "" takes the instance's own name.
+        """
+        raise NotImplementedError
 
     def asks(self) -> Request | None:
         """What it wants of the footage; None for a stage that reads columns only."""
@@ -370,9 +337,27 @@ class Stage:
 
     @classmethod
     def title(cls) -> str:
-        """The stage's name in recipes and in the store: its module here, its full path in another package."""
+        """The stage's name in recipes and in the store: its full path; of one of vbuild's that its module is named
+        after, the module's."""
         package, _, module = cls.__module__.rpartition(".")
-        return module if package.startswith("vbuild.") else f"{cls.__module__}.{cls.__qualname__}"
+        named = package.startswith("vbuild.") and cls.__qualname__.lower() == module.replace("_", "")
+        return module if named else f"{cls.__module__}.{cls.__qualname__}"
+
+
+def outputs(stage: Stage) -> dict[str, Kind]:
+    """What a stage writes: field → type. Raises UsageError for a type that is none."""
+    return {f: of(kind) for f, kind in written(stage).items()}
+
+
+def written(stage: Stage) -> Mapping[str, Any]:
+    """`writes` as the stage has it: a mapping, or what a property or a method gives."""
+    found: Any = stage.writes
+    return found() if callable(found) else found  # type: ignore[no-any-return]
+
+
+def by_parameters(cls: type[Stage]) -> bool:
+    """Whether what a stage writes depends on its parameters: only one that is made can say it."""
+    return isinstance(cls.writes, property) or callable(cls.writes)
 
 
 def recipe(stage: Stage) -> Recipe:

@@ -1,109 +1,60 @@
-"""Near-duplicates: every pair is found, and who is kept follows from pairs and ranks alone."""
+"""The declaration of a dedup."""
 
-import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from vbuild.decisions.dedup import Edges, keepers, near, unit
+from vbuild.config import checked
+from vbuild.decisions.decision import Decision
+from vbuild.decisions.dedup import Dedup
+from vbuild.errors import UsageError
+from vbuild.stage import Stage
 
-
-def cloud(n=300, d=24, seed=0):
-    """Unit vectors in clusters, some of them very near one another."""
-    random = np.random.default_rng(seed)
-    centres = random.normal(size=(n // 10, d))
-    return unit(centres[random.integers(len(centres), size=n)] + random.normal(size=(n, d)) * 0.15)
+SPLIT = {"_target_": "vbuild.split.fixed_stride.FixedStride"}
 
 
-def brute(vectors, reach):
-    """All pairs within reach, by the definition."""
-    return {
-        (a, b)
-        for a in range(len(vectors))
-        for b in range(a + 1, len(vectors))
-        if round(float(vectors[a] @ vectors[b]), 6) >= round(1 - reach, 6)
-    }
+def configured(dedup, split=SPLIT):
+    embed = {"_target_": "vbuild.stages.perceptual.Perceptual"}
+    return checked({"source": {"path": "x"}, "split": split, "stages": {"e": embed, "d": dedup}}, declared="d")
 
 
-def pairs(edges):
-    return set(zip(edges.a.tolist(), edges.b.tolist(), strict=True))
+def test_it_is_no_stage():
+    """It has no version and writes nothing, and stands among the stages of a dataset none the less."""
+    assert not issubclass(Dedup, Stage)
+    assert not any(hasattr(Dedup, name) for name in ("version", "writes", "run", "batch"))
+    config = configured({"_target_": "vbuild.decisions.dedup.Dedup", "of": "e", "at": "measure"})
+    assert config.under(Decision) == {"d": Dedup(of="e", at="measure")}
+    assert list(config.by_path()) == ["split", "stages.e"]
 
 
-@pytest.mark.parametrize("reach", [0.0, 0.02, 0.1, 0.3])
-def test_every_pair_within_reach_is_found_once(reach):
-    """The blocked product finds exactly the pairs that the definition names."""
-    vectors = cloud()
-    edges = near(vectors, np.ones(len(vectors), bool), reach)
-    assert len(edges.a) == len(pairs(edges))
-    assert pairs(edges) == brute(vectors, reach)
+@pytest.mark.parametrize("more", [{}, {"clips": "kept", "at": None}])
+def test_where_it_was_is_understood(more):
+    """As datasets of one's own name it, and as former builds recorded it, with a key that meant nothing."""
+    old = {"_target_": "vbuild.stages.dedup.Dedup", "of": "e", "eps": 0.1, **more}
+    assert configured(old).stages["d"] == Dedup(of="e", eps=0.1)
 
 
-def test_new_vectors_complete_the_pairs_of_old_ones():
-    """Comparing what is new with everything adds just the pairs that were not known."""
-    vectors = cloud()
-    old = np.arange(len(vectors)) < 200
-    before = pairs(near(vectors[old], np.ones(200, bool), 0.1))
-    added = pairs(near(vectors, ~old, 0.1))
-    assert not before & added
-    assert before | added == brute(vectors, 0.1)
+@pytest.mark.parametrize("key", ["version", "batch", "clips"])
+def test_it_has_no_key_of_a_stage(key):
+    """What would mean nothing is refused."""
+    with pytest.raises(UsageError, match=rf"^stages\.d\.{key}: there is no such key"):
+        configured({"_target_": "vbuild.decisions.dedup.Dedup", "of": "e", key: 1})
 
 
-GRAPHS = st.integers(2, 14).flatmap(
-    lambda n: st.tuples(
-        st.permutations(range(n)),
-        st.sets(st.tuples(st.integers(0, n - 1), st.integers(0, n - 1)).filter(lambda e: e[0] < e[1])),
-    )
+def test_it_splits_nothing():
+    """A decision where a splitter belongs is refused."""
+    dedup = {"_target_": "vbuild.decisions.dedup.Dedup", "of": "e"}
+    with pytest.raises(UsageError, match=r"^split=Dedup: it is a decision; name a splitter"):
+        configured(dedup, dedup)
+
+
+@pytest.mark.parametrize(
+    ("params", "name"), [({"eps": 1.0}, "eps"), ({"eps": -0.1}, "eps"), ({"reach": 0.01}, "reach")]
 )
+def test_distances_that_cannot_be_are_refused(params, name):
+    """An eps outside [0, 1) and a reach below eps are refused by name."""
+    with pytest.raises(UsageError, match=rf"^{name}="):
+        Dedup(**params)
 
 
-def graph(edges):
-    listed = sorted(edges)
-    a, b = (np.array([e[side] for e in listed], np.int64) for side in (0, 1))
-    return Edges(a, b, 1 - (a + b) / 1000)
-
-
-@given(GRAPHS)
-@settings(max_examples=200)
-def test_greedy_leaves_no_near_pair_and_no_orphan(drawn):
-    """No two kept nodes are neighbours, and every dropped one has a kept neighbour that ranks before it."""
-    rank, edges = drawn
-    rank = np.array(rank)
-    found = keepers(rank, graph(edges), "greedy")
-    for a, b in edges:
-        assert not (found.kept[a] and found.kept[b])
-    for node in np.flatnonzero(~found.kept):
-        keeper = found.keeper[node]
-        assert found.kept[keeper]
-        assert rank[keeper] < rank[node]
-        assert (min(node, keeper), max(node, keeper)) in edges
-
-
-@given(GRAPHS)
-@settings(max_examples=100)
-def test_dominance_drops_whatever_a_better_neighbour_has(drawn):
-    """A node is kept if and only if it ranks before all its neighbours."""
-    rank, edges = drawn
-    found = keepers(np.array(rank), graph(edges), "dominance")
-    for node in range(len(rank)):
-        others = [b if a == node else a for a, b in edges if node in (a, b)]
-        assert found.kept[node] == all(rank[node] < rank[other] for other in others)
-
-
-@given(GRAPHS, st.randoms())
-@settings(max_examples=100)
-def test_the_order_of_edges_changes_nothing(drawn, random):
-    """The same graph in another order of edges gives the same keepers."""
-    rank, edges = drawn
-    listed = graph(edges)
-    order = np.array(random.sample(range(len(edges)), len(edges)), np.int64)
-    mixed = Edges(listed.a[order], listed.b[order], listed.similarity[order])
-    for rule in ("greedy", "dominance"):
-        one, other = keepers(np.array(rank), listed, rule), keepers(np.array(rank), mixed, rule)
-        assert (one.kept == other.kept).all()
-        assert (one.keeper == other.keeper).all()
-
-
-def test_a_vector_of_zeros_is_refused():
-    """A vector without a direction is near nothing and far from nothing."""
-    with pytest.raises(Exception, match="zeros"):
-        unit(np.zeros((1, 4)))
+def test_reach_may_equal_eps():
+    """The widest eps that may be tried is reach itself."""
+    assert Dedup(eps=0.05, reach=0.05).reach == 0.05

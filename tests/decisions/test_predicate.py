@@ -7,8 +7,9 @@ import pytest
 from vbuild.decisions import predicate
 from vbuild.decisions.predicate import Predicate, columns_read, ordering_columns, ranks, verdicts
 from vbuild.errors import UsageError
+from vbuild.fields import of
 
-TYPES = {
+WRITTEN = {
     "clip_id": "string",
     "tone": "float32",
     "step": "int64",
@@ -18,6 +19,8 @@ TYPES = {
     "still": "bool",
     "order": "int64",
 }
+
+TYPES = {name: of(kind).columns()[""] for name, kind in WRITTEN.items()}
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,7 @@ def test_a_stage_that_keeps_the_contract_is_taken():
     assert loaded(written()).stages["red"].level == 3
 
 
+WRITES = 'writes = {"": "float32"}'
 DECORATOR = "@dataclass(frozen=True, kw_only=True)\nclass Mine"
 BROKEN = {
     "no dataclass": (DECORATOR, "class Mine", "it is no dataclass; write @dataclass(frozen=True, kw_only=True)"),
@@ -104,10 +105,16 @@ BROKEN = {
     "version as a parameter": ("version = 1", "version: int = 1", "version is no parameter; write version = …"),
     "no phase": ('phase = "measure"', "", 'it has no phase; write phase = "measure"'),
     "another phase": ('"measure"', '"mesure"', "phase='mesure': it must be one of measure, embed, dedup, annotate"),
-    "no writes": ('writes = {"": "float32"}', "", "it has no writes; write writes = "),
-    "writes a list": ('writes = {"": "float32"}', "writes = ['x']", "writes=['x']: a mapping is expected"),
+    "no writes": (WRITES, "", "it has no writes; write writes = "),
+    "writes a list": (WRITES, "writes = ['x']", "writes=['x']: a mapping is expected"),
     "unknown type": ('"float32"', '"flaot32"', "writes '' as 'flaot32': there is no such type; use bool, int8"),
     "vector of nothing": ('"float32"', '"vector[n]"', "writes '' as 'vector[n]': there is no such type"),
+    "unknown type by parameters": (
+        WRITES,
+        "writes = property(lambda self: {'': f'flaot{self.level}'})",
+        "as 'flaot3': ",
+    ),
+    "a list by parameters": (WRITES, "writes = property(lambda self: ['x'])", "writes=['x']: a mapping is expected"),
     "no identifier": ('{"": "float32"}', '{"a b": "float32"}', "writes 'a b': a field's name becomes a column"),
     "reads a text": ("reads: ClassVar = {}", "reads: ClassVar = {'x': 'mean'}", "a list of fields for each port"),
     "no type": ("level: int = 3", "level = 3", "level = 3 has no type; write level: int = … for a parameter"),
@@ -144,6 +151,7 @@ FAILING = {
     "of a module": ("from enum import", "import not_there; from enum import", "'not_there'", "from enum import Enum"),
     "exit": (LEVEL, "    __import__('sys').exit('no')", "SystemExit: no", LEVEL),
     "asks": (ASKS, "        return Frames(cuont=1)", "asks() failed: TypeError: ", ASKS),
+    "writes": (WRITES, "writes = property(lambda self: {}['w'])", "writes failed: KeyError: 'w'", f"    {WRITES}"),
     "models": (MODELS, "        return {}['w']", "models() failed: KeyError: 'w'", MODELS),
 }
 
@@ -167,6 +175,20 @@ def test_an_answer_that_is_no_request_is_a_line():
     module = written("return Frames(count=1, size=(8, 8))", "return 3")
     with pytest.raises(UsageError, match=r"asks\(\) gives int, which is no request; give Frames, Sound"):
         loaded(module)
+
+
+@pytest.mark.parametrize("spelled", ["@property\n    def writes(self)", "def writes(self)"])
+def test_what_is_written_may_follow_from_parameters(tmp_path, pool, spelled):
+    """By a property or a method: vectors as wide as is asked for, in types of Arrow's, and another width runs anew."""
+    module = written(WRITES, f"{spelled}:\n        return {{'': __import__('pyarrow').list_(F32, self.level)}}")
+    text = Path(f"{module}.py").read_text().replace("float(self.level)", "[1.0] * self.level")
+    Path(f"{module}.py").write_text(text.replace("class Tone", "F32 = __import__('pyarrow').float32()\n\n\nclass Tone"))
+    project = Project(tmp_path / "p", {"red": loaded(module).stages["red"]})
+    project.put("1.mp4", pool[1])
+    for level in (3, 5):
+        project.stages["red"] = replace(project.stages["red"], level=level)
+        assert ran(project.build())["red"] > 0
+        assert {tuple(row["red"]) for row in project.rows().values()} == {(1.0,) * level}
 
 
 def test_what_a_stage_itself_refuses_has_its_key():

@@ -7,7 +7,7 @@ import pytest
 from footage import video
 from project import Project, hits, ran
 
-from vbuild.stages.dedup import Dedup
+from vbuild.decisions.dedup import Dedup
 from vbuild.stages.transcode import Transcode
 
 STAGES = {

@@ -13,9 +13,9 @@ from project import Project, ran, relative
 from vbuild.config import Failures, Local
 from vbuild.dataset.tables import targets
 from vbuild.dataset.tables.failures import failing
+from vbuild.decisions.dedup import Dedup
 from vbuild.engine.session import Session
 from vbuild.split.fixed_stride import FixedStride
-from vbuild.stages.dedup import Dedup
 
 HISTORIES = 200
 AT_ONCE = 5

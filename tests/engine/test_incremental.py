@@ -9,10 +9,10 @@ import made
 import pytest
 from project import Project, dropped, hits, ran
 
+from vbuild.decisions.dedup import Dedup
 from vbuild.engine import ledger, up_to_date
 from vbuild.errors import StageError
 from vbuild.split.fixed_stride import FixedStride
-from vbuild.stages.dedup import Dedup
 from vbuild.stages.describe import Describe
 from vbuild.stages.motion import Motion
 from vbuild.stages.perceptual import Perceptual

@@ -5,9 +5,9 @@ import pytest
 from project import Project, ran
 
 from vbuild.config import Local
+from vbuild.decisions.dedup import Dedup
 from vbuild.digest import keys_of
-from vbuild.stage import recipe
-from vbuild.stages.dedup import Dedup
+from vbuild.stage import outputs, recipe
 from vbuild.store.actions import Actions
 
 STAGES = {"tone": made.Tone(), "point": made.Point(), "dedup": Dedup(of="point", eps=0.9)}
@@ -15,7 +15,7 @@ STAGES = {"tone": made.Tone(), "point": made.Point(), "dedup": Dedup(of="point",
 
 def vectors(project):
     """The stored results of the embedding."""
-    return Actions(project.store).results(recipe(made.Point()), made.Point.writes)
+    return Actions(project.store).results(recipe(made.Point()), outputs(made.Point()))
 
 
 @pytest.fixture
@@ -68,12 +68,12 @@ def test_vectors_that_another_build_added_meanwhile_are_compared_with(project, p
 
 def test_nothing_is_compared_twice(project, pool, monkeypatch):
     """Old vectors are compared with new ones only."""
-    from vbuild.decisions import dedup
+    from vbuild.decisions import duplicates
 
     sizes = []
-    near = dedup.near
+    near = duplicates.near
     monkeypatch.setattr(
-        dedup, "near", lambda v, fresh, reach: sizes.append((len(v), fresh.sum())) or near(v, fresh, reach)
+        duplicates, "near", lambda v, fresh, reach: sizes.append((len(v), fresh.sum())) or near(v, fresh, reach)
     )
     project.again()
     assert sizes == []

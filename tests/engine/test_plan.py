@@ -7,8 +7,8 @@ import pytest
 from project import Project, ran
 
 from vbuild.config import Failures
+from vbuild.decisions.dedup import Dedup
 from vbuild.split.fixed_stride import FixedStride
-from vbuild.stages.dedup import Dedup
 
 STAGES = {
     "tone": made.Tone(),

@@ -11,7 +11,7 @@ import made
 import pytest
 from project import Project, ran
 
-from vbuild.stages.dedup import Dedup
+from vbuild.decisions.dedup import Dedup
 from vbuild.store.locks import lock_of, locked
 
 STAGES = {

@@ -81,7 +81,7 @@ def test_one_runs_where_none_fits(tmp_path):
 
 def job(stage, count=1):
     rows = tuple(range(count))
-    return Job("r", stage, rows, (b"k",) * count, (b"i",) * count, ({},) * count)
+    return Job("r", stage, rows, (b"k",) * count, (b"i",) * count, {})
 
 
 def spans(*bounds):

@@ -7,10 +7,10 @@ import pytest
 
 from vbuild.cli import say
 from vbuild.dataset.query import open as opened
+from vbuild.decisions.dedup import Dedup
 from vbuild.errors import DatasetError
 from vbuild.maintenance.gc import gc
 from vbuild.maintenance.history import diff, log, named, restore
-from vbuild.stages.dedup import Dedup
 
 
 def folder(shop):

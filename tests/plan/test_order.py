@@ -1,5 +1,6 @@
 """Stages stand by what reads what, then by phase, then as written; predicates behind the last stage they read."""
 
+import dataclasses
 from pathlib import Path
 from typing import ClassVar
 
@@ -7,11 +8,11 @@ import made
 import pytest
 
 from vbuild.config import Config, Source
+from vbuild.decisions.dedup import Dedup
 from vbuild.decisions.predicate import Predicate
 from vbuild.errors import UsageError
 from vbuild.plan.order import Deduplication, Instance, arrange
 from vbuild.split.fixed_stride import FixedStride
-from vbuild.stages.dedup import Dedup
 from vbuild.stages.describe import Describe
 from vbuild.stages.motion import Motion
 from vbuild.stages.quality import Quality
@@ -208,3 +209,43 @@ def test_two_stages_that_write_one_column_are_refused(stages, said):
         return
     with pytest.raises(UsageError, match=said):
         order(stages)
+
+
+def titled(name, module, title=None):
+    """A stage class of a name in a module; its title can be its own."""
+    more = {"title": classmethod(lambda cls: title)} if title else {}
+    return dataclasses.make_dataclass(
+        name, [], bases=(made.Tone,), frozen=True, kw_only=True, namespace={"__module__": module, **more}
+    )
+
+
+def test_two_classes_of_one_module_have_two_titles():
+    """A user's are called by their full paths; of vbuild's own one is called as its module, and others by theirs."""
+    assert [titled(name, "mine.stages").title() for name in ("A", "B")] == ["mine.stages.A", "mine.stages.B"]
+    assert titled("TextOverlay", "vbuild.stages.text_overlay").title() == "text_overlay"
+    assert titled("Other", "vbuild.stages.text_overlay").title() == "vbuild.stages.text_overlay.Other"
+
+
+@pytest.mark.parametrize(
+    ("stages", "said"),
+    [
+        (
+            {"a": titled("A", "m", "t")(), "b": titled("B", "m", "t")()},
+            r"^stages\.b: its class B and that of stages\.a, A,",
+        ),
+        (
+            {"a": titled("A", "m", "probe")()},
+            r"^stages\.a: its class A and that of probe, Probe, are both called 'probe'",
+        ),
+        ({"a": titled("A", "m", "fixed_stride")()}, r"^stages\.a: its class A and that of split, FixedStride,"),
+    ],
+)
+def test_two_classes_of_one_title_are_refused(stages, said):
+    """They would share recipes, and each be given what the other wrote."""
+    with pytest.raises(UsageError, match=said):
+        order(stages)
+
+
+def test_one_class_may_stand_twice():
+    """Under two names, with other parameters or none."""
+    assert len(order({"a": made.Tone(), "b": made.Tone(gain=2.0), "c": made.Tone()}).clip_stages) == 3

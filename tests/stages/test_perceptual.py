@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from footage import frames, video
 
+from vbuild.decisions.dedup import Dedup
 from vbuild.media.clip import Cut
 from vbuild.media.passes import footage
 from vbuild.media.probe import probe
 from vbuild.stage import Clip, Sampled
-from vbuild.stages.dedup import Dedup
 from vbuild.stages.perceptual import SIZE, Perceptual
 
 SECONDS = 4.0

@@ -14,7 +14,7 @@ import pytest
 from vbuild import digest
 from vbuild.digest import Recipe
 from vbuild.errors import StageError, StoreError
-from vbuild.stage import Stage, Window
+from vbuild.stage import Stage, Window, outputs
 from vbuild.store import lance_io
 from vbuild.store.actions import Actions, Results, encode
 from vbuild.store.blobs import Stored
@@ -69,7 +69,7 @@ def table(*numbers, rows=None):
 @pytest.fixture
 def results(tmp_path):
     """The results of one recipe, none yet."""
-    return Actions(tmp_path).results(RECIPE, STAGE.writes)
+    return Actions(tmp_path).results(RECIPE, outputs(STAGE))
 
 
 def counts(results, *numbers):
@@ -104,14 +104,14 @@ def test_the_first_of_a_key_wins(results):
     assert counts(results, 1, 2) == [1, 2]
     assert len(results) == 2
     lance_io.append(results.path, table(1, rows=[row(9)]))
-    fresh = Results(results.path, RECIPE, STAGE.writes)
+    fresh = Results(results.path, RECIPE, outputs(STAGE))
     assert len(fresh) == 3
     assert counts(fresh, 1, 2) == [1, 2]
 
 
 def test_what_another_adds_is_seen_when_it_is_asked_for_anew(results):
     """`refresh` takes it; and `append` does not add what the other has."""
-    other = Results(results.path, RECIPE, STAGE.writes)
+    other = Results(results.path, RECIPE, outputs(STAGE))
     results.append(table(1))
     assert counts(other, 1) == [None]
     other.append(table(1, 2, rows=[row(5), row(2)]))
@@ -155,7 +155,7 @@ RACE = """
 import sys
 sys.path.insert(0, {here!r})
 from test_actions import *
-results = Results(Path(sys.argv[1]), RECIPE, STAGE.writes)
+results = Results(Path(sys.argv[1]), RECIPE, outputs(STAGE))
 first = int(sys.argv[2])
 sys.stdin.read(1)
 for n in range(first, first + 5):
@@ -183,7 +183,7 @@ def test_processes_that_race_to_create_a_recipe_lose_no_row(tmp_path, round_):
     said = [racer.communicate(timeout=60) for racer in racers]
     acknowledged = [int(line) for out, _ in said for line in out.split()]
     assert len(acknowledged) == 20, said
-    results = Results(path, RECIPE, STAGE.writes)
+    results = Results(path, RECIPE, outputs(STAGE))
     assert counts(results, *acknowledged, 1000) == [*acknowledged, 1000]
     assert not [p for p in path.parent.iterdir() if p.name.startswith(".")]
 
@@ -223,7 +223,7 @@ def test_a_row_without_a_field_is_refused():
 
 def test_null_may_be_written_of_everything(results):
     """It is stored as null, with the digest of nothing."""
-    results.append(table(1, 2, rows=[dict.fromkeys(STAGE.writes)] * 2))
+    results.append(table(1, 2, rows=[dict.fromkeys(outputs(STAGE))] * 2))
     found = results.take(results.lookup(keys(1, 2)), [f.name for f in results.schema]).to_pylist()
     assert {v for k, v in found[0].items() if k.startswith("digest__")} == {digest.of_value(None)}
     assert found[0]["embed"] is found[0]["said"] is found[0]["file_uri"] is None

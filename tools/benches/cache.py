@@ -30,11 +30,12 @@ from vbuild.engine.ledger import Ledger
 from vbuild.engine.session import Session
 from vbuild.executor.work import Done
 from vbuild.split.fixed_stride import FixedStride
-from vbuild.stage import Frames, Stage
+from vbuild.stage import Frames, Stage, outputs
 from vbuild.store import stamps
-from vbuild.store.actions import Actions, digest_column, schema
+from vbuild.store.actions import Actions, schema
 from vbuild.store.failures import Failures
 from vbuild.store.files import Files
+from vbuild.values import digest_column
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -165,13 +166,13 @@ def results(instance: Instance, keys: np.ndarray, blobs: Path | None = None) -> 
     """Made-up results of an instance under some keys."""
     n = len(keys)
     columns: dict[str, pa.Array] = {}
-    for f in schema(instance.stage.writes):
+    for f in schema(instance.writes):
         columns[f.name] = values(f, n)
     fixed = pa.binary(16)
     columns["key"] = pa.array(keys.tolist(), fixed)
-    for f, kind in instance.stage.writes.items():
+    for f, kind in instance.writes.items():
         columns[digest_column(f)] = pa.array(chance(n).tolist(), fixed)
-        if kind == "blob":
+        if kind.blob:
             name = f or "value"
             names = [f"{d[:2]}/{d[2:]}.mp4" for d in (bytes(x).hex() for x in chance(n).tolist())]
             columns[f"{name}_uri"] = pa.array(names)
@@ -185,7 +186,7 @@ def results(instance: Instance, keys: np.ndarray, blobs: Path | None = None) -> 
         starts = [[k * 1000 for k in range(A_VIDEO)]] * n
         columns["start_pts"] = pa.array(starts, pa.list_(pa.int64()))
         columns["end_pts"] = pa.array([[s + 1000 for s in row] for row in starts], pa.list_(pa.int64()))
-    shape = schema(instance.stage.writes)
+    shape = schema(instance.writes)
     return pa.table([columns[name] for name in shape.names], schema=shape)
 
 
@@ -303,7 +304,7 @@ def fragments(root: Path) -> Iterator[Measure]:
     clips = max(CLIPS // 5, 10_000)
     wanted = made(root, clips, STAGES["one"])
     one = min(planned(root, "one")[0] for _ in range(3))
-    held = Actions(wanted.store).results(recipe(wanted), wanted.stages["motion"].writes)
+    held = Actions(wanted.store).results(recipe(wanted), outputs(wanted.stages["motion"]))
     table = held.dataset.to_table()
     step = max(len(table) // 1000, 1)
     lance.write_dataset(table.slice(0, step), str(held.path), mode="overwrite")
@@ -369,7 +370,7 @@ def commits(root: Path) -> Iterator[Measure]:
     def ours(n: int) -> None:
         store = Actions(root / f"store{n}")
         ledger = Ledger(
-            {instance.recipe.id: store.results(instance.recipe, instance.stage.writes)},
+            {instance.recipe.id: store.results(instance.recipe, instance.writes)},
             Failures(root / f"store{n}"),
             retried=False,
         )

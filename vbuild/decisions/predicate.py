@@ -12,12 +12,15 @@ import duckdb
 
 from vbuild.check import hint
 from vbuild.errors import UsageError
+from vbuild.fields import Scalar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     import numpy as np
     import pyarrow as pa
+
+    from vbuild.fields import Kind
 
 
 PLACE = "#"
@@ -33,7 +36,7 @@ class Predicate:
     reads: frozenset[str]
 
 
-def columns_read(name: str, sql: str, types: Mapping[str, str]) -> frozenset[str]:
+def columns_read(name: str, sql: str, types: Mapping[str, Kind]) -> frozenset[str]:
     """The columns that a predicate reads. Raises UsageError for bad SQL, unknown columns, what is no boolean, what does
     not hold of one clip for ever, and what fails on values such as it may meet."""
     what = f"where.{name}={sql!r}"
@@ -46,7 +49,7 @@ def columns_read(name: str, sql: str, types: Mapping[str, str]) -> frozenset[str
     return reads
 
 
-def ordering_columns(name: str, keep: str, types: Mapping[str, str]) -> frozenset[str]:
+def ordering_columns(name: str, keep: str, types: Mapping[str, Kind]) -> frozenset[str]:
     """The columns that a dedup's order of keeping reads; errors as `columns_read`, and for terms that order nothing."""
     if not keep.strip():
         return frozenset()
@@ -56,7 +59,7 @@ def ordering_columns(name: str, keep: str, types: Mapping[str, str]) -> frozense
         reads = [_reads(what, [term], types) for term in terms]
         if not all(reads):
             raise UsageError(f"{what}: a term of it reads no column, so that it orders nothing; name a column in each")
-        _tried(db, what, _ranking(keep), {**types, PLACE: "int64"})
+        _tried(db, what, _ranking(keep), {**types, PLACE: Scalar("int64")})
     return frozenset().union(*reads)
 
 
@@ -88,7 +91,7 @@ def _parsed(db: duckdb.DuckDBPyConnection, what: str, query: str) -> dict[str, A
     return node
 
 
-def _reads(what: str, trees: Sequence[Any], types: Mapping[str, str]) -> frozenset[str]:
+def _reads(what: str, trees: Sequence[Any], types: Mapping[str, Kind]) -> frozenset[str]:
     """The columns that expressions read. Raises UsageError for what has no place in them."""
     nodes = list(_nodes(trees))
     for node in nodes:
@@ -117,13 +120,13 @@ def _reads(what: str, trees: Sequence[Any], types: Mapping[str, str]) -> frozens
     return frozenset(lower[column.lower()] for column in named)
 
 
-def _tried(db: duckdb.DuckDBPyConnection, what: str, query: str, types: Mapping[str, str]) -> Any:
+def _tried(db: duckdb.DuckDBPyConnection, what: str, query: str, types: Mapping[str, Kind]) -> Any:
     """Runs a statement on no clips, on one of which nothing is known, and on one with a value in every column.
 
     Returns the first value of the last. Raises UsageError for what it cannot do.
     """
-    columns = ", ".join(f"{json.dumps(c)} {sql_type(t)}" for c, t in types.items())
-    samples = ", ".join(_sample(c, t) for c, t in types.items())
+    columns = ", ".join(f"{json.dumps(c)} {t.sql}" for c, t in types.items())
+    samples = ", ".join(SAMPLES.get(c, t.sample) for c, t in types.items())
     found: Any = None
     try:
         db.execute(f"create or replace temp table clips ({columns})")
@@ -137,17 +140,8 @@ def _tried(db: duckdb.DuckDBPyConnection, what: str, query: str, types: Mapping[
     return found[0] if found else None
 
 
-def _sample(name: str, kind: str) -> str:
-    """A value that a column may hold, as SQL."""
-    typed = sql_type(kind)
-    if typed == "varchar":
-        return {"clip_id": f"'{'0af5' * 8}'", "video_id": f"'{'0af5' * 8}'"}.get(name, "'some text'")
-    if typed.endswith("]"):
-        count = int(typed[typed.rindex("[") + 1 : -1] or 2)
-        one = _sample("", kind[5:-1]) if kind.startswith("list[") else "1"
-        return f"[{', '.join([one] * count)}]"
-    return "true" if typed == "boolean" else "1"
-
+SAMPLES = dict.fromkeys(("clip_id", "video_id"), f"'{'0af5' * 8}'")
+"""Of columns of which their type says too little."""
 
 STRANGE = {
     "SUBQUERY": "a condition sees one clip at a time; a subquery has no place in it",
@@ -226,16 +220,6 @@ def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
     elif isinstance(tree, list):
         for value in tree:
             yield from _nodes(value)
-
-
-def sql_type(kind: str) -> str:
-    """DuckDB's type for a type of `Stage.writes`."""
-    if kind.startswith("vector["):
-        return f"float[{kind[7:-1]}]"
-    if kind.startswith("list["):
-        return f"{sql_type(kind[5:-1])}[]"
-    simple = {"caption": "varchar", "string": "varchar", "float32": "float", "float64": "double", "bool": "boolean"}
-    return simple.get(kind, {"int64": "bigint", "int32": "integer"}.get(kind, kind))
 
 
 def _first_line(error: Exception) -> str:

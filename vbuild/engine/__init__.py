@@ -14,7 +14,7 @@ from vbuild.dataset.versions import fingerprint
 from vbuild.errors import FULL, StoreError, UsageError
 from vbuild.maintenance import lock
 from vbuild.report import Report
-from vbuild.stage import recipe
+from vbuild.stage import Stage, recipe
 from vbuild.stages.probe import Probe
 from vbuild.store import stamps
 
@@ -207,7 +207,7 @@ def _under(config: Config) -> str:
     """One digest of what failures of a dataset's stages are recorded with."""
     from vbuild.versions import recorded
 
-    stages = (config.split, *config.stages.values())
+    stages = config.by_path().values()
     return digest.of("under", *sorted({recorded(stage.__module__) for stage in stages})).hex()
 
 
@@ -217,7 +217,7 @@ def _state(config: Config, files: source.Listing) -> str:
     And of the lock, where the dataset must be as locked.
     """
     fixed = {"/probe": recipe(Probe()).id, "/split": recipe(config.split).id}
-    recipes = {name: recipe(stage).id for name, stage in config.stages.items()} | fixed
+    recipes = {name: recipe(stage).id for name, stage in config.under(Stage).items()} | fixed
     tables = fingerprint(config.output / config.name)
     held = lock.read(config) if config.locked else None
     parts: list[Any] = [settled(config), recipes, files.digest(), stamps.epoch(config.store), tables]

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from vbuild import digest, source
 from vbuild.dataset import last
 from vbuild.dataset.tables.videos import kinds, listed
-from vbuild.decisions.dedup import decide
+from vbuild.decisions.duplicates import decide
 from vbuild.decisions.predicate import Predicate, verdicts
 from vbuild.engine.ledger import Ledger
 from vbuild.engine.schedule import Scheduler, Step, Steps
@@ -28,12 +28,14 @@ from vbuild.plan.lookup import Lookup
 from vbuild.plan.order import Deduplication, Order, Wave, arrange, owner
 from vbuild.report import Decided, Progress
 from vbuild.source.lists import ENDINGS
+from vbuild.stage import Stage
 from vbuild.stops import undisturbed
-from vbuild.store.actions import Actions, value_column
+from vbuild.store.actions import Actions
 from vbuild.store.blobs import Blobs
 from vbuild.store.failures import Failures
 from vbuild.store.files import Files
 from vbuild.store.remote_cache import remote_cache
+from vbuild.values import value_column
 
 if TYPE_CHECKING:
     from vbuild.config import Config
@@ -81,7 +83,7 @@ class Session:
     def __post_init__(self) -> None:
         root = self.config.store
         lists = any(path.lower().endswith(ENDINGS) for path in self.config.source.path)
-        self.order = arrange(self.config, kinds(listed(self.files, self.config.stages)) if lists else {})
+        self.order = arrange(self.config, kinds(listed(self.files, self.config.under(Stage))) if lists else {})
         instances = {i.name: i for i in (*self.order.video_stages, *self.order.clip_stages)}
         self.shelf = Shelf(Actions(root), instances, self.config.decode)
         self.blobs, self.failures = Blobs(root), Failures(root)
@@ -114,7 +116,7 @@ class Session:
     def listed(self) -> pa.Table | None:
         """What lists say of the files, a row each."""
         _ = self.identified  # which puts those that are out of reach behind the others
-        return listed(self.files, self.config.stages)
+        return listed(self.files, self.config.under(Stage))
 
     def settled(self) -> bool:
         """Whether the next build may go by how the files look; those that were young are looked at again."""

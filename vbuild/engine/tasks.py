@@ -126,14 +126,13 @@ def _columns(items: Items, instance: Instance, rows: np.ndarray, shelf: Shelf) -
 def _job(items: Items, instance: Instance, rows: np.ndarray, spans: np.ndarray, shelf: Shelf) -> Job:
     keys = items.found[instance.name].keys[rows]
     assert not (keys == NOBODY[0]).any()
-    values = shelf.values(items, instance.ports, rows)
     return Job(
         instance.recipe.id,
         instance.stage,
         tuple(spans.tolist()),
         tuple(map(bytes, keys.tolist())),
         tuple(map(bytes, items.ids[rows].tolist())),
-        tuple(values),
+        shelf.values(items, instance.ports, rows),
     )
 
 

@@ -177,7 +177,7 @@ class _Runner:
             outbox,
         )
         self.request: Request | None = job.stage.asks()
-        self.reads = self.request is None and not any(job.columns)
+        self.reads = self.request is None and not job.columns
         """Whether the stage opens the file itself."""
         self.places = {row: n for n, row in enumerate(job.spans)}
         self.rows: dict[int, Row | Failure] = {}
@@ -210,7 +210,7 @@ class _Runner:
             frames=found if isinstance(found, Sampled) else None,
             vectors=found if isinstance(found, Moved) else None,
             sound=None if isinstance(found, Sampled | Moved) else found,
-            columns=self.job.columns[self.places[row]],
+            columns={port: read[self.places[row]] for port, read in self.job.columns.items()},
             scratch=self.scratch,
             uri=self.task.uri if self.job.stage.scope == "video" else None,
         )
@@ -259,7 +259,10 @@ class _Runner:
         place = self.places[row]
         action, item = (self.job.recipe, self.job.keys[place]), self.job.items[place]
         shape = self.job.stage.shape(value) if isinstance(value, Clip) else ()
-        bare = replace(value, scratch=None) if isinstance(value, Clip) else value
+        bare = value
+        if isinstance(value, Clip):  # a row that is read stands for the whole table that it is of
+            read = {port: dict(row) for port, row in value.columns.items()}
+            bare = replace(value, scratch=None, columns=read)
         self.outbox.send(action, item, part, parts, shape, (bare, self.warnings.get(row)))
         if parts is not None:
             self.handed.add(row)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from vbuild.executor.faults import Failure
     from vbuild.executor.spool import Parcel
+    from vbuild.rows import Rows
     from vbuild.store.failures import Failed
     from vbuild.uris import Seen
 
@@ -51,8 +52,8 @@ class Job:
     """The key of each action."""
     items: tuple[bytes, ...]
     """The id of the clip or video that each action is for, which a failure names."""
-    columns: tuple[Mapping[str, Row], ...]
-    """What each action reads, by port."""
+    columns: Mapping[str, Rows]
+    """What the actions read, by port."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ class Task:
             kept = [n for n, key in enumerate(job.keys) if (job.recipe, key) in actions]
             if kept:
                 spans, keys, items = (tuple(of[n] for n in kept) for of in (job.spans, job.keys, job.items))
-                columns = tuple(job.columns[n] for n in kept)
+                columns = {port: read.take(kept) for port, read in job.columns.items()}
                 jobs.append(Job(job.recipe, job.stage, spans, keys, items, columns))  # type: ignore[arg-type]
         rows = sorted({row for job in jobs for row in job.spans})
         place = {row: n for n, row in enumerate(rows)}

@@ -22,16 +22,55 @@ if TYPE_CHECKING:
 
 def target_size(request: Frames, shown: tuple[int, int]) -> tuple[int, int]:
     """Width and height, upright, of the pictures that a request wants of frames shown at a size."""
+    return request.size or scaled_size(request, shown)
+
+
+def scaled_size(request: Frames, shown: tuple[int, int]) -> tuple[int, int]:
+    """The same before they are cropped or padded to the size that is wanted."""
     if request.size is not None:
-        return request.size
+        return request.size if request.fit == "squash" else _fitted(request, request.size, shown)
     width, height = shown
     if request.short_side is not None or request.long_side is not None:
         sides = (request.short_side, min(shown)), (request.long_side, max(shown))
         scale = min(1.0, *(wanted / side for wanted, side in sides if wanted is not None))
-        return max(1, round(width * scale)), max(1, round(height * scale))
+        return _side(width * scale, request.rounding), _side(height * scale, request.rounding)
     if request.height is not None and request.height < height:
         return max(2, round(width * request.height / height / 2) * 2), request.height
     return shown
+
+
+def _fitted(request: Frames, size: tuple[int, int], shown: tuple[int, int]) -> tuple[int, int]:
+    """The least size of a picture's shape that covers the one wanted, or the largest that it covers."""
+    width, height = shown
+    if request.fit == "crop" and request.short_side is not None:
+        size = request.short_side, request.short_side
+    crop = request.fit == "crop"
+    if (size[0] * height >= size[1] * width) == crop:
+        return size[0], _side(size[0] * height / width, request.rounding)
+    return _side(size[1] * width / height, request.rounding), size[1]
+
+
+def _side(pixels: float, rounding: str) -> int:
+    """Whole pixels; of quotients that are whole in truth none is rounded down to less."""
+    return max(1, round(pixels) if rounding == "round" else int(pixels + 1e-6))
+
+
+def placed(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The middle of a picture (h, w, …) at a size (w, h): cropped where it is larger, on black where it is smaller.
+
+    Of an odd difference the smaller half lies before, above and to the left, as transformers crops.
+    """
+    for axis, side in ((0, size[1]), (1, size[0])):
+        over = picture.shape[axis] - side
+        if over > 0:
+            middle = slice(over // 2, over // 2 + side)
+            picture = picture[middle] if axis == 0 else picture[:, middle]
+        elif over < 0:
+            left = -over // 2
+            edges = [(0, 0)] * picture.ndim
+            edges[axis] = (left, -over - left)
+            picture = np.pad(picture, edges)
+    return picture
 
 
 class Upright:
@@ -107,14 +146,14 @@ class Picture:
 
     def array(self, request: Frames) -> np.ndarray:
         """The upright picture as a request wants it: uint8 (h, w, 3) or (h, w), contiguous."""
-        size = target_size(request, self.shape)
-        what = (size, request.format)
+        scaled, size = scaled_size(request, self.shape), target_size(request, self.shape)
+        what = (scaled, size, request.format, request.kernel)
         if what not in self.made:
-            self.made[what] = self._convert(size, request.format)
+            whole = self._convert(scaled, request.format, request.kernel)
+            self.made[what] = np.ascontiguousarray(placed(whole, size))
         return self.made[what]
 
-    def _convert(self, size: tuple[int, int], pixels: str) -> np.ndarray:
-        converter = self.converters.setdefault((size, pixels), Filters())
-        steps = to_array(self.plain, size[::-1] if self.turn.turns % 2 else size, pixels)
-        array = converter.pass_through(self.plain, steps).to_ndarray()
-        return np.ascontiguousarray(self.turn.turned(array))
+    def _convert(self, size: tuple[int, int], pixels: str, kernel: str) -> np.ndarray:
+        converter = self.converters.setdefault((size, pixels, kernel), Filters())
+        steps = to_array(self.plain, size[::-1] if self.turn.turns % 2 else size, pixels, kernel)
+        return self.turn.turned(converter.pass_through(self.plain, steps).to_ndarray())

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow.compute as pc
 
+from vbuild.fields import BlobField
 from vbuild.plan.items import seconds_of
-from vbuild.store.actions import value_column
+from vbuild.values import value_column
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -97,7 +98,7 @@ class Costs:
 
 
 def _count(amount: Amount, results: Results, places: np.ndarray, instance: Instance) -> None:
-    sizes = [f"{value_column(f)}_bytes" for f, kind in instance.stage.writes.items() if kind == "blob"]
+    sizes = [f"{value_column(f)}_bytes" for f, kind in instance.writes.items() if isinstance(kind, BlobField)]
     sizes = [name for name in sizes if results.holds([name])]
     table = results.take(places, ["seconds", *sizes])
     amount.actions += len(places)

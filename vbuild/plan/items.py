@@ -5,20 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
 from vbuild import digest, secrets
-from vbuild.plan.order import BASE, PROBE, SOURCE, VIDEO, owner, parts
-from vbuild.stage import Decode, StoredBlob
-from vbuild.store.actions import BLOBS, digest_column, value_column
+from vbuild.plan.order import BASE, GIVEN, PROBE, SOURCE, VIDEO, owner
+from vbuild.rows import Rows
+from vbuild.stage import Decode
 from vbuild.store.blobs import Blobs
+from vbuild.values import digest_column, value_column
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from vbuild.fields import Kind
     from vbuild.plan.order import Instance, Port
     from vbuild.store.actions import Actions, Results
     from vbuild.uris import Seen
@@ -139,7 +141,7 @@ class Shelf:
     def results(self, instance: str) -> Results:
         """Those of one instance."""
         wired = self.instances[instance]
-        return self.actions.results(wired.recipe, wired.stage.writes)
+        return self.actions.results(wired.recipe, wired.writes)
 
     def take(self, items: Items, instance: str, columns: Sequence[str], rows: np.ndarray | None = None) -> pa.Table:
         """Stored columns of an instance for items (or some rows of them); null where there is no result."""
@@ -198,24 +200,16 @@ class Shelf:
             columns += self.digests(items, port.source, port.fields, rows)
         return names, columns
 
-    def values(self, items: Items, ports: Sequence[Port], rows: np.ndarray) -> list[dict[str, dict[str, object]]]:
-        """Per row, per port, what an action reads, as plain values; of blobs handles."""
-        gathered: list[dict[str, dict[str, object]]] = [{} for _ in rows]
+    def values(self, items: Items, ports: Sequence[Port], rows: np.ndarray) -> dict[str, Rows]:
+        """What the actions of some rows read, by port."""
+        found = {}
         for port in ports:
-            writes = self.instances[port.source].stage.writes if port.source in self.instances else {}
-            kinds = {f: writes.get(f) for f in port.fields}
-            stored = {f: f"{value_column(f)}_uri" if kind in BLOBS else value_column(f) for f, kind in kinds.items()}
-            table = self.take(items, port.source, list(stored.values()), rows)
-            for row, values in zip(gathered, table.to_pylist(), strict=True):
-                row[port.name] = {f: self._handed(values[name], kinds[f]) for f, name in stored.items()}
-        return gathered
-
-    def _handed(self, value: Any, kind: str | None) -> object:
-        """A stored value as a stage is given it."""
-        if value is None or kind not in BLOBS:
-            return value
-        path = Blobs(self.actions.folder.parent).path
-        return StoredBlob(path(value)) if kind == "blob" else [StoredBlob(path(uri)) for uri in value]
+            writes = GIVEN[SOURCE] if port.source == SOURCE else self.instances[port.source].writes
+            kinds = {f: writes[f] for f in port.fields}
+            names = [value_column(f) + kind.handed for f, kind in kinds.items()]
+            table = self.take(items, port.source, names, rows).combine_chunks().rename_columns(list(kinds))
+            found[port.name] = Rows(kinds, table, Blobs(self.actions.folder.parent).folder)
+        return found
 
     def columns(self, items: Items, names: Iterable[str]) -> pa.Table:
         """Columns of the dataset for clips, by the names that predicates use; one row a clip, whatever is asked."""
@@ -227,9 +221,9 @@ class Shelf:
         for name in names:
             instance = owner(name, (self.instances[i] for i in items.found))
             if instance is not None:
-                stored, f, kind = stored_column(instance, name)
+                stored, part, kind = stored_column(instance, name)
                 values = self.take(items, instance.name, [stored])[stored]
-                wanted[name] = readable(values, kind, f)
+                wanted[name] = kind.shown(part, values)
             elif name not in wanted and name in VIDEO:
                 stored = value_column(VIDEO[name])
                 wanted[name] = self.take(items, PROBE, [stored])[stored]
@@ -238,42 +232,19 @@ class Shelf:
         return pa.table(wanted)
 
 
-def stored_column(instance: Instance, name: str) -> tuple[str, str, str]:
+def stored_column(instance: Instance, name: str) -> tuple[str, str, Kind]:
     """For a column of the dataset: the stored column, and what part of which type it is."""
     for written, (f, kind) in instance.columns.items():
-        for part in parts(kind):
+        for part in kind.columns():
             if name == written + part:
                 return value_column(f) + part, part, kind
     raise KeyError(name)
 
 
-def readable(values: pa.ChunkedArray, kind: str, part: str) -> pa.ChunkedArray:
-    """Stored values as the dataset shows them: captions joined, digests in hex."""
-    if kind == "caption":
-        return joined(values)
-    if part != "_digest":
-        return values
-    if kind == "blob":
-        return hexed(values)
-    cells = [None if cell is None else [one.hex() for one in cell] for cell in values.to_pylist()]
-    return pa.chunked_array([pa.array(cells, pa.list_(pa.string()))])
-
-
-def joined(captions: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Each clip's captions as one text, the enhanced ones where there are; null where there are none."""
-    texts = [
-        None if windows is None else "\n".join(w["enhanced"] or w["text"] for w in windows if w["text"])
-        for windows in captions.to_pylist()
-    ]
-    return pa.chunked_array([pa.array(texts, pa.string())])
-
-
-def hexed(digests: np.ndarray | pa.ChunkedArray) -> pa.ChunkedArray:
-    """Digests as 32 hex characters; null stays null."""
-    if isinstance(digests, np.ndarray):
-        text = digests.tobytes().hex()
-        return pa.chunked_array([pa.array([text[i : i + 32] for i in range(0, len(text), 32)], pa.string())])
-    return pa.chunked_array([pa.array([None if d is None else d.hex() for d in digests.to_pylist()], pa.string())])
+def hexed(digests: np.ndarray) -> pa.ChunkedArray:
+    """Digests (n,) V16 as 32 hex characters."""
+    text = digests.tobytes().hex()
+    return pa.chunked_array([pa.array([text[i : i + 32] for i in range(0, len(text), 32)], pa.string())])
 
 
 def seconds_of(items: Items, shelf: Shelf, rows: np.ndarray) -> np.ndarray:
@@ -289,7 +260,7 @@ PROBED = ("width", "height", "fps", "time_base_num", "time_base_den", "start_pts
 """What the clips take from the probe of their video."""
 
 
-BASE_SCHEMA = pa.schema([pa.field(name, pa.type_for_alias(kind)) for name, kind in BASE.items()])
+BASE_SCHEMA = pa.schema([pa.field(name, kind.stored()[""]) for name, kind in BASE.items()])
 """The columns that every clip has, as Arrow types."""
 
 

@@ -13,8 +13,8 @@ from vbuild.plan.items import Found, State
 from vbuild.plan.reasons import Reasons
 from vbuild.plan.undone import Undone
 from vbuild.report import StageCount
-from vbuild.store.actions import BLOBS, value_column
 from vbuild.store.blobs import Present, flat
+from vbuild.values import value_column
 from vbuild.versions import recorded
 
 if TYPE_CHECKING:
@@ -124,13 +124,13 @@ class Lookup:
         """
         if self.remote is None:
             return
-        results, writes = self.shelf.results(instance.name), instance.stage.writes
+        results, writes = self.shelf.results(instance.name), instance.writes
         table = self.remote.results(instance.recipe, writes, keys[results.lookup(keys) < 0])
         if table is not None:
             results.append(table)
             self.count(instance.name).fetched += len(table)
         places = results.lookup(keys)
-        for name in (value_column(f) for f, kind in writes.items() if kind in BLOBS):
+        for name in (value_column(f) for f, kind in writes.items() if kind.blob):
             table = results.take(places[places >= 0], [f"{name}_uri", f"{name}_digest"])
             (_, uris), (_, digests) = map(flat, table.columns)
             here = np.flatnonzero(self.present.missing(uris)).tolist()
@@ -155,7 +155,7 @@ class Lookup:
         results = self.shelf.results(instance.name)
         places = results.lookup(keys)
         gone = np.zeros(len(keys), bool)
-        names = [f"{value_column(f)}_uri" for f, kind in instance.stage.writes.items() if kind in BLOBS]
+        names = [f"{value_column(f)}_uri" for f, kind in instance.writes.items() if kind.blob]
         if names and (places >= 0).any():
             table = results.take(places, names)
             for rows, uris in map(flat, table.columns):

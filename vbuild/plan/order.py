@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 from vbuild.check import hint
 from vbuild.config import TAKEN
+from vbuild.decisions.dedup import Dedup
 from vbuild.decisions.predicate import Predicate, columns_read, ordering_columns
 from vbuild.errors import UsageError
+from vbuild.fields import Scalar, Vector
 from vbuild.media.versions import DEINTERLACE
-from vbuild.stage import PHASES, Frames, Media, Stage, recipe
-from vbuild.stages.dedup import Dedup
+from vbuild.stage import PHASES, Frames, Media, Stage, outputs, recipe
 from vbuild.stages.probe import Probe
 
 if TYPE_CHECKING:
@@ -21,46 +22,34 @@ if TYPE_CHECKING:
 
     from vbuild.config import Config
     from vbuild.digest import Recipe
+    from vbuild.fields import Kind
 
-NOTHING: Mapping[str, str] = MappingProxyType({})
+NOTHING: Mapping[str, Kind] = MappingProxyType({})
 
 PROBE = "probe"
 SPLIT = "split"
 SOURCE = "source"
 
-GIVEN: Mapping[str, Mapping[str, str]] = {PROBE: Probe.writes, SOURCE: {"uri": "string"}}
+TEXT, INTEGER, REAL = Scalar("string"), Scalar("int64"), Scalar("float64")
+
+PROBE_WRITES = outputs(Probe())
+
+GIVEN: Mapping[str, Mapping[str, Kind]] = {PROBE: PROBE_WRITES, SOURCE: {"uri": TEXT}}
 """What every stage may read by a port of that name: what the probe found, and where the video was found."""
 
-BASE: Mapping[str, str] = {
-    "clip_id": "string",
-    "video_id": "string",
-    "uri": "string",
-    "start_s": "float64",
-    "end_s": "float64",
-    "duration_s": "float64",
-    "start_pts": "int64",
-    "end_pts": "int64",
-    "source_w": "int64",
-    "source_h": "int64",
-    "source_fps": "float64",
+BASE: Mapping[str, Kind] = {
+    **dict.fromkeys(("clip_id", "video_id", "uri"), TEXT),
+    **dict.fromkeys(("start_s", "end_s", "duration_s"), REAL),
+    **dict.fromkeys(("start_pts", "end_pts", "source_w", "source_h"), INTEGER),
+    "source_fps": REAL,
 }
 """The columns of every clip, whatever its stages; predicates may read them."""
 
 VIDEO: Mapping[str, str] = {"w": "width", "h": "height"} | {
-    name: name for name in Probe.writes if name not in ("width", "height")
+    name: name for name in PROBE_WRITES if name not in ("width", "height")
 }
 """Column of `videos` → the field of the probe that it is; predicates may read them, where no column of clips has the
 name."""
-
-BLOB_PARTS: Mapping[str, str] = {"_uri": "string", "_bytes": "int64", "_digest": "string"}
-"""What is added to the name of a blob, with the types of the columns that this makes."""
-
-
-def parts(kind: str) -> Mapping[str, str]:
-    """What is added to a field's name for its columns in the dataset, with their types."""
-    if kind == "blobs":
-        return {part: f"list[{of}]" for part, of in BLOB_PARTS.items()}
-    return BLOB_PARTS if kind == "blob" else {"": kind}
 
 
 @dataclass(frozen=True)
@@ -92,10 +81,15 @@ class Instance:
             return replace(made, uses={**made.uses, "deinterlace": DEINTERLACE})
         return made
 
+    @cached_property
+    def writes(self) -> dict[str, Kind]:
+        """Field → type."""
+        return outputs(self.stage)
+
     @property
-    def columns(self) -> dict[str, tuple[str, str]]:
+    def columns(self) -> dict[str, tuple[str, Kind]]:
         """Column of the dataset → (field, type) of the stage."""
-        return {column(self.name, f): (f, kind) for f, kind in self.stage.writes.items()}
+        return {column(self.name, f): (f, kind) for f, kind in self.writes.items()}
 
 
 @dataclass(frozen=True)
@@ -110,7 +104,7 @@ class Deduplication:
     """The columns that its order of keeping names."""
 
 
-Decision = Predicate | Deduplication
+Deciding = Predicate | Deduplication
 
 Member = TypeVar("Member", Instance, "Instance | Deduplication")
 
@@ -120,7 +114,7 @@ class Wave:
     """Stages that run together on the same clips, and the decisions taken behind them."""
 
     stages: tuple[Instance, ...]
-    decisions: tuple[Decision, ...]
+    decisions: tuple[Deciding, ...]
 
 
 @dataclass(frozen=True)
@@ -145,7 +139,7 @@ class Order:
         return [instance for wave in self.waves for instance in wave.stages]
 
     @property
-    def decisions(self) -> list[Decision]:
+    def decisions(self) -> list[Deciding]:
         """All decisions, in order."""
         return [decision for wave in self.waves for decision in wave.decisions]
 
@@ -155,37 +149,46 @@ def column(instance: str, f: str) -> str:
     return f"{instance}_{f}" if f else instance
 
 
-def arrange(config: Config, listed: Mapping[str, str] = NOTHING) -> Order:
+def arrange(config: Config, listed: Mapping[str, Kind] = NOTHING) -> Order:
     """The order of a dataset's stages and decisions. `listed` are the columns of the source's lists, with their types.
 
     By what reads what, then by phase, then as written. A predicate stands directly behind the last stage whose columns
     it reads. Raises UsageError for wiring that leads nowhere, a column that no stage writes, and circles.
     """
-    stages = dict(config.stages)
     probe = Instance(PROBE, Probe())
-    dedups = {name: stage for name, stage in stages.items() if isinstance(stage, Dedup)}
-    plain = {name: stage for name, stage in stages.items() if name not in dedups}
-    known = {**GIVEN, **{name: stage.writes for name, stage in plain.items()}}
-    instances = {name: _wire(f"stages.{name}", stage, known) for name, stage in plain.items()}
+    stages, dedups, written = config.under(Stage), config.under(Dedup), list(config.stages)
+    known = {**GIVEN, **{name: outputs(stage) for name, stage in stages.items()}}
+    instances = {name: _wire(f"stages.{name}", stage, known) for name, stage in stages.items()}
     instances = {n: replace(i, deinterlace=config.decode.deinterlace) for n, i in instances.items()}
     split = _wire(SPLIT, config.split, known)
+    _entitled({PROBE: probe.stage, **config.by_path()})
     clips = {name: i for name, i in instances.items() if i.stage.scope == "clip"}
     video = {name: i for name, i in instances.items() if i.stage.scope == "video"}
-    types = {**listed, **{name: Probe.writes[f] for name, f in VIDEO.items()}, **_types(clips.values())}
+    types = {**listed, **{name: PROBE_WRITES[f] for name, f in VIDEO.items()}, **_types(clips.values())}
     predicates = [Predicate(name, sql, columns_read(name, sql, types)) for name, sql in config.where.items()]
     deduplications = {name: _deduplication(name, rule, clips, types) for name, rule in dedups.items()}
-    sequence = _sequence(clips, deduplications, list(stages))
+    sequence = _sequence(clips, deduplications, written)
     return Order(
         probe=probe,
-        video=tuple(
-            _waves(_sorted(video, {name: _sources(i) & set(video) for name, i in video.items()}, list(stages)))
-        ),
+        video=tuple(_waves(_sorted(video, {name: _sources(i) & set(video) for name, i in video.items()}, written))),
         split=split,
         waves=tuple(_waves(_place(sequence, predicates))),
     )
 
 
-def _wire(path: str, stage: Stage, known: Mapping[str, Mapping[str, str]]) -> Instance:
+def _entitled(stages: Mapping[str, Stage]) -> None:
+    """Raises UsageError for two classes of one title: their results would be taken for each other's."""
+    found: dict[str, tuple[str, type[Stage]]] = {}
+    for path, stage in stages.items():
+        first, cls = found.setdefault(stage.title(), (path, type(stage)))
+        if cls is not type(stage):
+            raise UsageError(
+                f"{path}: its class {type(stage).__qualname__} and that of {first}, {cls.__qualname__}, are "
+                f"both called {stage.title()!r} in the store; rename one class, or what its title() gives"
+            )
+
+
+def _wire(path: str, stage: Stage, known: Mapping[str, Mapping[str, Kind]]) -> Instance:
     """An instance with each port of its stage led to the instance that `of` names.
 
     A port that may stay unwired takes, where `of` names none, the instance of its own name, if there is one that fits.
@@ -222,12 +225,13 @@ def _wire(path: str, stage: Stage, known: Mapping[str, Mapping[str, str]]) -> In
     return Instance(name, stage, tuple(wired))
 
 
-def _types(instances: Iterable[Instance]) -> dict[str, str]:
+def _types(instances: Iterable[Instance]) -> dict[str, Kind]:
     """Every column that a predicate or an order may name, with its type. Raises UsageError for one of two writers."""
-    types, writers = dict(BASE), dict.fromkeys([*BASE, *TAKEN], "every dataset")
+    types: dict[str, Kind] = dict(BASE)
+    writers = dict.fromkeys([*BASE, *TAKEN], "every dataset")
     for instance in instances:
         for name, (_, kind) in instance.columns.items():
-            for part, t in parts(kind).items():
+            for part, t in kind.columns().items():
                 other = writers.setdefault((name + part).lower(), instance.name)
                 if other != instance.name:
                     raise UsageError(
@@ -241,16 +245,16 @@ def owner(name: str, instances: Iterable[Instance]) -> Instance | None:
     """The instance that writes a column; None for a column that every clip has."""
     for instance in instances:
         for written, (_, kind) in instance.columns.items():
-            if name in {written + part for part in parts(kind)}:
+            if name in {written + part for part in kind.columns()}:
                 return instance
     return None
 
 
-def _deduplication(name: str, rule: Dedup, clips: Mapping[str, Instance], types: Mapping[str, str]) -> Deduplication:
-    of = rule.of if isinstance(rule.of, str) else None
+def _deduplication(name: str, rule: Dedup, clips: Mapping[str, Instance], types: Mapping[str, Kind]) -> Deduplication:
+    of = rule.of
     if of is None or of not in clips:
-        raise UsageError(f"stages.{name}.of={rule.of}: there is no such stage{hint(str(rule.of), clips)}")
-    if not clips[of].stage.writes.get("", "").startswith("vector["):
+        raise UsageError(f"stages.{name}.of={of}: there is no such stage{hint(str(of), clips)}")
+    if not isinstance(clips[of].writes.get(""), Vector):
         raise UsageError(f"stages.{name}.of={of}: {of} writes no vector; name an embedding stage")
     return Deduplication(name, rule, of, ordering_columns(name, rule.keep, types))
 
@@ -314,7 +318,7 @@ def _waves(placed: Sequence[Instance | Deduplication | Predicate]) -> list[Wave]
     """
     waves: list[Wave] = []
     stages: list[Instance] = []
-    decisions: list[Decision] = []
+    decisions: list[Deciding] = []
 
     def close() -> None:
         if stages or decisions:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from vbuild import digest
 from vbuild.secrets import plain
 from vbuild.stage import defaults
-from vbuild.store.actions import digest_column
+from vbuild.values import digest_column
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -92,7 +92,7 @@ class Reasons:
             ours = {i.recipe.id for i in self.shelf.instances.values()}
             noted = self.shelf.actions.recipes(recipe.stage)
             others = sorted((r for r in noted if r.id not in ours), key=lambda r: distance(r, recipe))
-            opened = ((r, self.shelf.actions.results(r, instance.stage.writes)) for r in others)
+            opened = ((r, self.shelf.actions.results(r, instance.writes)) for r in others)
             former = [(r, results) for r, results in opened if len(results)][:FORMER]
             own = len(self.shelf.results(instance.name)) > 0
             evicted = not own and any(r.id == recipe.id for r in noted)

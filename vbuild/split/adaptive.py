@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from vbuild.errors import UsageError
+from vbuild.fields import Kind
 from vbuild.split.bounds import WRITES
 from vbuild.split.detect import cuts, scored, scores
 from vbuild.split.lengths import Lengths, scenes_between, timed
@@ -28,7 +29,7 @@ class Adaptive(Lengths, Stage):
         "probe": ("start_pts", "end_pts", "time_base_num", "time_base_den"),
         "changes": ("times", "hue", "saturation", "luma"),
     }
-    writes: ClassVar[Mapping[str, str]] = WRITES
+    writes: ClassVar[Mapping[str, Kind]] = WRITES
 
     threshold: float = 3.0
     """Change of a frame over the mean change of its neighbours from which it begins a new scene."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
+from vbuild.fields import Kind, List, Scalar
 from vbuild.stage import Row
 
-WRITES: Mapping[str, str] = {
-    "start_pts": "list[int64]",
-    "end_pts": "list[int64]",
-    "lost_by": "list[string]",
-    "lost": "list[float64]",
+WRITES: Mapping[str, Kind] = {
+    "start_pts": List(Scalar("int64")),
+    "end_pts": List(Scalar("int64")),
+    "lost_by": List(Scalar("string")),
+    "lost": List(Scalar("float64")),
 }
 """`start_pts` and `end_pts`: half-open, in ticks of the video's time base. `lost`: seconds of the video that became no
 clip by each rule of `lost_by`, which is the name of a parameter, or "" for what is in no scene."""

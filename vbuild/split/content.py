@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+from vbuild.fields import Kind
 from vbuild.split.bounds import WRITES
 from vbuild.split.detect import cuts, scored, scores
 from vbuild.split.lengths import Lengths, scenes_between, timed
@@ -26,7 +27,7 @@ class Content(Lengths, Stage):
         "probe": ("start_pts", "end_pts", "time_base_num", "time_base_den"),
         "changes": ("times", "hue", "saturation", "luma"),
     }
-    writes: ClassVar[Mapping[str, str]] = WRITES
+    writes: ClassVar[Mapping[str, Kind]] = WRITES
 
     threshold: float = 27.0
     """Mean change of hue, saturation and luma, in levels of 0..255, from which a frame begins a new scene."""

@@ -9,6 +9,7 @@ from math import ceil
 from typing import ClassVar
 
 from vbuild.errors import UsageError
+from vbuild.fields import Kind
 from vbuild.split.bounds import WRITES, row, ticks
 from vbuild.stage import Clip, Phase, Row, Stage, knob
 
@@ -27,7 +28,7 @@ class FixedStride(Stage):
     reads: ClassVar[Mapping[str, Sequence[str]]] = {
         "probe": ("start_pts", "end_pts", "time_base_num", "time_base_den", "frames")
     }
-    writes: ClassVar[Mapping[str, str]] = WRITES
+    writes: ClassVar[Mapping[str, Kind]] = WRITES
 
     length: float = 10.0
     """Seconds a clip."""

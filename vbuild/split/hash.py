@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from vbuild.errors import UsageError
+from vbuild.fields import Kind
 from vbuild.split.bounds import WRITES
 from vbuild.split.detect import spaced
 from vbuild.split.lengths import Lengths, scenes_between, timed
@@ -27,7 +28,7 @@ class Hash(Lengths, Stage):
         "probe": ("start_pts", "end_pts", "time_base_num", "time_base_den"),
         "likeness": ("times", "hash"),
     }
-    writes: ClassVar[Mapping[str, str]] = WRITES
+    writes: ClassVar[Mapping[str, Kind]] = WRITES
 
     threshold: float = 0.35
     """Share of the bits of the hash, 0..1, from whose change on a frame begins a new scene."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from vbuild.errors import UsageError
+from vbuild.fields import Kind
 from vbuild.split.bounds import WRITES
 from vbuild.split.detect import spaced
 from vbuild.split.lengths import Lengths, scenes_between, timed
@@ -27,7 +28,7 @@ class Histogram(Lengths, Stage):
         "probe": ("start_pts", "end_pts", "time_base_num", "time_base_den"),
         "likeness": ("times", "histogram"),
     }
-    writes: ClassVar[Mapping[str, str]] = WRITES
+    writes: ClassVar[Mapping[str, Kind]] = WRITES
 
     threshold: float = 0.2
     """How far the correlation of a frame's histogram with the one before must fall below 1 for a new scene, 0..1."""

@@ -12,6 +12,7 @@ from typing import ClassVar, Literal
 
 from vbuild import digest
 from vbuild.errors import StageError, UsageError
+from vbuild.fields import Kind
 from vbuild.split.bounds import WRITES, ticks
 from vbuild.split.given import Given, files, read
 from vbuild.split.lengths import Lengths, timed
@@ -45,7 +46,7 @@ class Scenes(Lengths, Stage):
         "probe": ("start_pts", "end_pts", "time_base_num", "time_base_den", "fps"),
         "timeline": ("times", "chapters"),
     }
-    writes: ClassVar[Mapping[str, str]] = WRITES
+    writes: ClassVar[Mapping[str, Kind]] = WRITES
 
     file: str | None = field(metadata={"wiring": True})
     """A file, or a folder of files; None: the chapters in the videos."""
@@ -87,7 +88,7 @@ class Scenes(Lengths, Stage):
                 raise StageError(f"{self.file} names no scene of it")
             return scenes
         times = clip.columns["timeline"]["chapters"]
-        if not times:
+        if times is None or not len(times):
             raise StageError("it holds no chapters; split.file names a file of scenes")
         return [Bound(start, end, "seconds") for start, end in zip(times[::2], times[1::2], strict=True)]
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from vbuild.errors import UsageError
+from vbuild.fields import Kind
 from vbuild.split.bounds import WRITES
 from vbuild.split.detect import cuts
 from vbuild.split.lengths import Lengths, scenes_between, timed
@@ -27,7 +28,7 @@ class Threshold(Lengths, Stage):
         "probe": ("start_pts", "end_pts", "time_base_num", "time_base_den"),
         "likeness": ("times", "level"),
     }
-    writes: ClassVar[Mapping[str, str]] = WRITES
+    writes: ClassVar[Mapping[str, Kind]] = WRITES
 
     threshold: int = 12
     """Mean level of red, green and blue, 0..255, below which the picture is faded out."""

@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import ClassVar, Literal
 
 from vbuild.errors import UsageError
+from vbuild.fields import Kind
 from vbuild.split.bounds import WRITES
 from vbuild.split.lengths import Lengths, timed
 from vbuild.stage import Clip, Phase, Row, Stage, knob
@@ -31,7 +32,7 @@ class TransNetV2(Lengths, Stage):
         "probe": ("start_pts", "end_pts", "time_base_num", "time_base_den"),
         "shots": ("times", "probability"),
     }
-    writes: ClassVar[Mapping[str, str]] = WRITES
+    writes: ClassVar[Mapping[str, Kind]] = WRITES
 
     threshold: float = 0.4
     """Probability above which a frame is part of a transition."""
@@ -50,7 +51,7 @@ class TransNetV2(Lengths, Stage):
         for clip in clips:
             shots = clip.columns["shots"]
             pts, end, base = timed(clip.columns["probe"], shots["times"])
-            flags = [p > self.threshold for p in shots["probability"]]
+            flags = [float(p) > self.threshold for p in shots["probability"]]
             bounds = [*pts, end]
             scenes = [(bounds[first], bounds[last]) for first, last in quiet(flags)]
             if not any(flags) and not self.whole:

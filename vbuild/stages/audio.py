@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from vbuild.errors import UsageError
+from vbuild.fields import Kind, Scalar
 from vbuild.media.versions import LOUDNESS, PASSES
 from vbuild.stage import Clip, Phase, Row, Sound, Stage
 
@@ -33,12 +34,12 @@ class Audio(Stage):
     phase: ClassVar[Phase] = "measure"
     sink: ClassVar[bool] = True
     reads: ClassVar[Mapping[str, Sequence[str]]] = {"probe": ("audio",)}
-    writes: ClassVar[Mapping[str, str]] = {
-        "present": "bool",
-        "loudness": "float32",
-        "range": "float32",
-        "peak": "float32",
-        "silence": "float32",
+    writes: ClassVar[Mapping[str, Kind]] = {
+        "present": Scalar("bool"),
+        "loudness": Scalar("float32"),
+        "range": Scalar("float32"),
+        "peak": Scalar("float32"),
+        "silence": Scalar("float32"),
     }
     uses: ClassVar[Mapping[str, int]] = {"passes": PASSES, "loudness": LOUDNESS}
 

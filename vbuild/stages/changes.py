@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from vbuild.errors import UsageError
+from vbuild.fields import Kind, List, Scalar
 from vbuild.media.versions import PASSES
 from vbuild.stage import Clip, Frames, Phase, Row, Sink, Stage
 
@@ -28,7 +29,9 @@ class Changes(Stage):
     phase: ClassVar[Phase] = "measure"
     scope: ClassVar = "video"
     sink: ClassVar[bool] = True
-    writes: ClassVar[Mapping[str, str]] = dict.fromkeys(("times", "hue", "saturation", "luma"), "list[float64]")
+    writes: ClassVar[Mapping[str, Kind]] = dict.fromkeys(
+        ("times", "hue", "saturation", "luma"), List(Scalar("float64"))
+    )
     uses: ClassVar[Mapping[str, int]] = {"passes": PASSES}
 
     long_side: int = 256

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import ClassVar
 
+from vbuild.fields import Caption, Kind
 from vbuild.stage import Clip, Phase, Row, Stage, Window, knob
 
 Scale = Sequence[tuple[float, str]]
@@ -59,7 +60,7 @@ class Describe(Stage):
             "pillarbox",
         ),
     }
-    writes: ClassVar[Mapping[str, str]] = {"": "caption"}
+    writes: ClassVar[Mapping[str, Kind]] = {"": Caption()}
 
     batch: int = knob(512)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 from uuid import uuid4
 
 from vbuild.errors import UsageError
+from vbuild.fields import BlobField, Kind, List, Scalar
 from vbuild.media.options import Limits
 from vbuild.media.versions import PASSES, STILLS
 from vbuild.stage import Blob, Clip, Media, Phase, Row, Stage
@@ -33,7 +34,11 @@ class Frames(Stage):
     phase: ClassVar[Phase] = "produce"
     dear: ClassVar[bool] = True
     sink: ClassVar[bool] = True
-    writes: ClassVar[Mapping[str, str]] = {"": "blobs", "time": "list[float64]", "role": "list[string]"}
+    writes: ClassVar[Mapping[str, Kind]] = {
+        "": List(BlobField()),
+        "time": List(Scalar("float64")),
+        "role": List(Scalar("string")),
+    }
     uses: ClassVar[Mapping[str, int]] = {"passes": PASSES, "stills": STILLS}
 
     rates: tuple[float, ...] = (1.0,)

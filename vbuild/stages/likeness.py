@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from vbuild.errors import UsageError
+from vbuild.fields import Kind, List, Scalar
 from vbuild.media.versions import PASSES
 from vbuild.stage import Clip, Frames, Phase, Row, Sink, Stage
 from vbuild.stages.changes import shrunk
@@ -30,7 +31,9 @@ class Likeness(Stage):
     phase: ClassVar[Phase] = "measure"
     scope: ClassVar = "video"
     sink: ClassVar[bool] = True
-    writes: ClassVar[Mapping[str, str]] = dict.fromkeys(("times", "level", "hash", "histogram"), "list[float64]")
+    writes: ClassVar[Mapping[str, Kind]] = dict.fromkeys(
+        ("times", "level", "hash", "histogram"), List(Scalar("float64"))
+    )
     uses: ClassVar[Mapping[str, int]] = {"passes": PASSES}
 
     long_side: int = 256

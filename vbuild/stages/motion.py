@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from vbuild.errors import UsageError
+from vbuild.fields import Kind, Scalar
 from vbuild.media.versions import PASSES
 from vbuild.stage import CELL, Clip, Frames, Moved, Phase, Row, Sampled, Stage, Vectors, knob
 
@@ -44,7 +45,11 @@ class Motion(Stage):
 
     version: ClassVar[int] = 1
     phase: ClassVar[Phase] = "measure"
-    writes: ClassVar[Mapping[str, str]] = {"mean": "float32", "min_patch": "float32", "reason": "string"}
+    writes: ClassVar[Mapping[str, Kind]] = {
+        "mean": Scalar("float32"),
+        "min_patch": Scalar("float32"),
+        "reason": Scalar("string"),
+    }
     uses: ClassVar[Mapping[str, int]] = {"passes": PASSES}
 
     by: Literal["flow", "vectors"] = "flow"

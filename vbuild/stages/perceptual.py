@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from vbuild.fields import Kind, Vector
 from vbuild.media.versions import PASSES
 from vbuild.stage import Clip, Frames, Phase, Row, Stage, knob
 
@@ -57,7 +58,7 @@ class Perceptual(Stage):
 
     version: ClassVar[int] = 1
     phase: ClassVar[Phase] = "embed"
-    writes: ClassVar[Mapping[str, str]] = {"": f"vector[{SIZE}]"}
+    writes: ClassVar[Mapping[str, Kind]] = {"": Vector(SIZE)}
     uses: ClassVar[Mapping[str, int]] = {"passes": PASSES}
 
     batch: int = knob(64)

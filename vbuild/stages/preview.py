@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from vbuild.errors import UsageError
+from vbuild.fields import BlobField, Kind, List, Scalar
 from vbuild.media.versions import PASSES, PREVIEW, STILLS
 from vbuild.stage import Blob, Clip, Media, Phase, Row, Stage, Windows
 
@@ -31,11 +32,11 @@ class Preview(Stage):
     phase: ClassVar[Phase] = "produce"
     dear: ClassVar[bool] = True
     sink: ClassVar[bool] = True
-    writes: ClassVar[Mapping[str, str]] = {
-        "": "blobs",
-        "start": "list[float64]",
-        "end": "list[float64]",
-        "poster": "blob",
+    writes: ClassVar[Mapping[str, Kind]] = {
+        "": List(BlobField()),
+        "start": List(Scalar("float64")),
+        "end": List(Scalar("float64")),
+        "poster": BlobField(),
     }
     uses: ClassVar[Mapping[str, int]] = {"passes": PASSES, "stills": STILLS, "preview": PREVIEW}
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import ClassVar
 
+from vbuild.fields import Kind, Scalar
 from vbuild.media.versions import PROBE
 from vbuild.stage import Clip, Phase, Row, Stage
 
@@ -21,33 +22,33 @@ class Probe(Stage):
     version: ClassVar[int] = 2
     phase: ClassVar[Phase] = "measure"
     scope: ClassVar = "video"
-    writes: ClassVar[Mapping[str, str]] = {
-        "container": "string",
-        "codec": "string",
-        "pixel_format": "string",
-        "width": "int64",
-        "height": "int64",
-        "coded_width": "int64",
-        "coded_height": "int64",
-        "rotation": "int64",
-        "fps": "float64",
-        "frames": "int64",
-        "duration": "float64",
-        "start_pts": "int64",
-        "end_pts": "int64",
-        "time_base_num": "int64",
-        "time_base_den": "int64",
-        "stream": "int64",
-        "keyframes": "int64",
-        "bitrate": "int64",
-        "interlaced": "bool",
-        "vfr": "bool",
-        "audio": "string",
-        "audio_rate": "int64",
-        "audio_channels": "int64",
-        "video_streams": "int64",
-        "jumps": "int64",
-        "remark": "string",
+    writes: ClassVar[Mapping[str, Kind]] = {
+        "container": Scalar("string"),
+        "codec": Scalar("string"),
+        "pixel_format": Scalar("string"),
+        "width": Scalar("int64"),
+        "height": Scalar("int64"),
+        "coded_width": Scalar("int64"),
+        "coded_height": Scalar("int64"),
+        "rotation": Scalar("int64"),
+        "fps": Scalar("float64"),
+        "frames": Scalar("int64"),
+        "duration": Scalar("float64"),
+        "start_pts": Scalar("int64"),
+        "end_pts": Scalar("int64"),
+        "time_base_num": Scalar("int64"),
+        "time_base_den": Scalar("int64"),
+        "stream": Scalar("int64"),
+        "keyframes": Scalar("int64"),
+        "bitrate": Scalar("int64"),
+        "interlaced": Scalar("bool"),
+        "vfr": Scalar("bool"),
+        "audio": Scalar("string"),
+        "audio_rate": Scalar("int64"),
+        "audio_channels": Scalar("int64"),
+        "video_streams": Scalar("int64"),
+        "jumps": Scalar("int64"),
+        "remark": Scalar("string"),
     }
     uses: ClassVar[Mapping[str, int]] = {"probe": PROBE}
 

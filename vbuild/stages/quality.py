@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from vbuild.errors import UsageError
+from vbuild.fields import Kind, Scalar
 from vbuild.media.versions import PASSES
 from vbuild.stage import Clip, Frames, Phase, Row, Stage, knob
 
@@ -31,7 +32,7 @@ class Quality(Stage):
 
     version: ClassVar[int] = 1
     phase: ClassVar[Phase] = "measure"
-    writes: ClassVar[Mapping[str, str]] = dict.fromkeys(
+    writes: ClassVar[Mapping[str, Kind]] = dict.fromkeys(
         (
             "sharpness",
             "brightness",
@@ -42,7 +43,7 @@ class Quality(Stage):
             "letterbox",
             "pillarbox",
         ),
-        "float32",
+        Scalar("float32"),
     )
     uses: ClassVar[Mapping[str, int]] = {"passes": PASSES}
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from vbuild.errors import UsageError
+from vbuild.fields import BlobField, Kind
 from vbuild.media.versions import PASSES, STILLS
 from vbuild.stage import Blob, Clip, Frames, Phase, Row, Stage, knob
 
@@ -30,7 +31,7 @@ class Sheet(Stage):
     version: ClassVar[int] = 1
     phase: ClassVar[Phase] = "produce"
     dear: ClassVar[bool] = True
-    writes: ClassVar[Mapping[str, str]] = {"": "blob"}
+    writes: ClassVar[Mapping[str, Kind]] = {"": BlobField()}
     uses: ClassVar[Mapping[str, int]] = {"passes": PASSES, "stills": STILLS}
 
     columns: int = 4

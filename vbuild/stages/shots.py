@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from vbuild.fields import Kind, List, Scalar
 from vbuild.media.versions import PASSES
 from vbuild.models import transnetv2
 from vbuild.stage import Clip, Frames, Phase, Row, Sampled, Send, Sink, Stage, knob
@@ -29,7 +30,7 @@ class Shots(Stage):
     scope: ClassVar = "video"
     sink: ClassVar[bool] = True
     hosted: ClassVar[bool] = True
-    writes: ClassVar[Mapping[str, str]] = {"times": "list[float64]", "probability": "list[float32]"}
+    writes: ClassVar[Mapping[str, Kind]] = {"times": List(Scalar("float64")), "probability": List(Scalar("float32"))}
     uses: ClassVar[Mapping[str, int]] = {"passes": PASSES, "transnetv2": transnetv2.VERSION}
     dear: ClassVar[bool] = True
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from vbuild.errors import UsageError
+from vbuild.fields import Kind, Scalar
 from vbuild.media.versions import PASSES
 from vbuild.models import ppocr
 from vbuild.stage import Clip, Frames, Phase, Row, Sampled, Send, Sink, Stage
@@ -35,7 +36,9 @@ class TextOverlay(Stage):
     sink: ClassVar[bool] = True
     hosted: ClassVar[bool] = True
     dear: ClassVar[bool] = True
-    writes: ClassVar[Mapping[str, str]] = dict.fromkeys(("track", "inner_track", "corner", "share", "area"), "float32")
+    writes: ClassVar[Mapping[str, Kind]] = dict.fromkeys(
+        ("track", "inner_track", "corner", "share", "area"), Scalar("float32")
+    )
     uses: ClassVar[Mapping[str, int]] = {"passes": PASSES, "ppocr": ppocr.VERSION}
 
     fps: float = 2.0

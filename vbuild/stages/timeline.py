@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from vbuild.fields import Kind, List, Scalar
 from vbuild.media.versions import PROBE
 from vbuild.stage import Clip, Phase, Row, Stage
 
@@ -21,7 +22,7 @@ class Timeline(Stage):
     version: ClassVar[int] = 2
     phase: ClassVar[Phase] = "measure"
     scope: ClassVar = "video"
-    writes: ClassVar[Mapping[str, str]] = {"times": "list[float64]", "chapters": "list[float64]"}
+    writes: ClassVar[Mapping[str, Kind]] = {"times": List(Scalar("float64")), "chapters": List(Scalar("float64"))}
     uses: ClassVar[Mapping[str, int]] = {"probe": PROBE}
 
     def run(self, clips: Sequence[Clip], model: None) -> Iterable[Row]:  # noqa: ARG002

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from uuid import uuid4
 
 from vbuild.errors import UsageError
+from vbuild.fields import BlobField, Kind, Scalar
 from vbuild.media.options import INPUT, Codec, Like, Limits, options, spelled
 from vbuild.media.versions import ENCODE, PASSES
 from vbuild.stage import Blob, Clip, Media, Packets, Phase, Row, Stage
@@ -43,16 +44,16 @@ class Transcode(Stage):
     phase: ClassVar[Phase] = "produce"
     dear: ClassVar[bool] = True
     sink: ClassVar[bool] = True
-    writes: ClassVar[Mapping[str, str]] = {
-        "": "blob",
-        "w": "int64",
-        "h": "int64",
-        "fps": "float64",
-        "frames": "int64",
-        "start": "float64",
-        "duration": "float64",
-        "codec": "string",
-        "audio": "string",
+    writes: ClassVar[Mapping[str, Kind]] = {
+        "": BlobField(),
+        "w": Scalar("int64"),
+        "h": Scalar("int64"),
+        "fps": Scalar("float64"),
+        "frames": Scalar("int64"),
+        "start": Scalar("float64"),
+        "duration": Scalar("float64"),
+        "codec": Scalar("string"),
+        "audio": Scalar("string"),
     }
     uses: ClassVar[Mapping[str, int]] = {"passes": PASSES, "encode": ENCODE}
 

@@ -2,46 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from vbuild import digest
 from vbuild.digest import SIZE, Recipe, keys_of
 from vbuild.errors import StageError
-from vbuild.stage import Window
+from vbuild.stage import outputs
 from vbuild.store import lance_io, texts
-from vbuild.store.blobs import Stored
 from vbuild.store.keyed import by_half, half, repeated, words
+from vbuild.values import digest_column, digests_of, value_column
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from vbuild.fields import Kind
     from vbuild.stage import Row, Stage
 
 KEY = pa.binary(SIZE)
-
-BLOBS = frozenset(("blob", "blobs"))
-"""Types of `Stage.writes` whose bytes are in the store; a row holds their names."""
-
-WINDOWS = pa.list_(
-    pa.struct(
-        [
-            pa.field("text", pa.string()),
-            pa.field("start", pa.float64()),
-            pa.field("end", pa.float64()),
-            pa.field("enhanced", pa.string()),
-            pa.field("status", pa.string()),
-            pa.field("tokens", pa.int64()),
-            pa.field("model", pa.string()),
-        ]
-    )
-)
 
 RECORD = [
     pa.field("warning", pa.string()),
@@ -59,37 +40,9 @@ FEW = 10_000
 """Rows of which it costs nothing to read a column more."""
 
 
-def value_column(f: str) -> str:
-    """The column that holds a field; a field without a name is the `value`."""
-    return f or "value"
-
-
-def digest_column(f: str) -> str:
-    """The column that holds the digest of a field."""
-    return f"digest__{value_column(f)}"
-
-
-def fields(f: str, kind: str) -> list[pa.Field]:
-    """The columns that hold a field of one of the types of `Stage.writes`."""
-    name = value_column(f)
-    if kind in BLOBS:
-        parts = {"uri": pa.string(), "bytes": pa.int64(), "digest": KEY}
-        return [pa.field(f"{name}_{p}", t if kind == "blob" else pa.list_(t)) for p, t in parts.items()]
-    return [pa.field(name, arrow_type(kind))]
-
-
-def arrow_type(kind: str) -> pa.DataType:
-    """The Arrow type of a type of `Stage.writes` other than `blob` and `blobs`."""
-    if kind == "caption":
-        return WINDOWS
-    if kind.startswith("vector["):
-        return pa.list_(pa.float32(), int(kind[7:-1]))
-    return pa.list_(pa.type_for_alias(kind[5:-1])) if kind.startswith("list[") else pa.type_for_alias(kind)
-
-
-def schema(writes: Mapping[str, str]) -> pa.Schema:
+def schema(writes: Mapping[str, Kind]) -> pa.Schema:
     """The columns of a recipe's results."""
-    values = [column for f, kind in writes.items() for column in fields(f, kind)]
+    values = [pa.field(value_column(f) + part, t) for f, kind in writes.items() for part, t in kind.stored().items()]
     digests = [pa.field(digest_column(f), KEY) for f in writes]
     return pa.schema([pa.field("key", KEY, nullable=False), *values, *digests, *RECORD])
 
@@ -113,16 +66,17 @@ def encode(
 
     Raises StageError for a row that lacks a field, has one too many, or a value of another type or shape.
     """
-    columns: dict[str, list[Any]] = {}
-    for f, kind in stage.writes.items():
+    columns: dict[str, pa.Array] = {}
+    writes = outputs(stage)
+    for f, kind in writes.items():
         what = f"{stage.title()}.{f}" if f else stage.title()
-        values = [_value(what, f, kind, row) for row in rows]
-        stored = _blob_columns(f, values) if kind in BLOBS else {value_column(f): values}
-        array = {name: _array(what, column, name, f, kind) for name, column in stored.items()}
-        columns |= array
-        columns[digest_column(f)] = digests_of(array[f"{value_column(f)}_digest" if kind in BLOBS else value_column(f)])
+        if not all(f in row for row in rows):
+            raise StageError(f"{what}: the row does not have it; write None for a value that cannot be had")
+        arrays = kind.encoded(what, [row[f] for row in rows])
+        columns |= {value_column(f) + part: array for part, array in arrays.items()}
+        columns[digest_column(f)] = digests_of(arrays[kind.digested])
     for row in rows:
-        if extra := row.keys() - stage.writes.keys():
+        if extra := row.keys() - writes.keys():
             raise StageError(
                 f"{stage.title()}: it wrote {', '.join(map(repr, sorted(extra)))}, which it does not declare"
             )
@@ -134,83 +88,8 @@ def encode(
         "created": pa.array([datetime.now(UTC)] * n, pa.timestamp("us", tz="UTC")),
         "build": pa.array([build] * n, pa.string()),
     }
-    shape = schema(stage.writes)
+    shape = schema(writes)
     return pa.table({name: {**columns, **record}[name] for name in shape.names}, schema=shape)
-
-
-def _value(what: str, f: str, kind: str, row: Row) -> Any:
-    """One value, checked for what Arrow would let pass, in the form in which it is digested."""
-    if f not in row:
-        raise StageError(f"{what}: the row does not have it; write None for a value that cannot be had")
-    value = row[f]
-    if value is None:
-        return None
-    if kind == "caption":
-        if not all(isinstance(window, Window) for window in value):
-            raise StageError(f"{what}: a caption is a list of Window")
-        return [asdict(window) for window in value]
-    if kind == "blob":
-        if not isinstance(value, Stored):
-            raise StageError(f"{what}: a blob is wanted, not {type(value).__name__}")
-        return value
-    if kind == "blobs":
-        if not isinstance(value, list) or not all(isinstance(item, Stored) for item in value):
-            raise StageError(f"{what}: a list of blobs is wanted")
-        return value
-    if kind.startswith("vector["):
-        return _vector(what, int(kind[7:-1]), value)
-    if isinstance(value, np.generic):
-        value = value.item()
-    return value
-
-
-def _vector(what: str, size: int, value: Any) -> np.ndarray:
-    with np.errstate(over="ignore"):  # what is too large is infinity, which is refused
-        vector = np.asarray(value, np.float32)
-    if vector.shape != (size,):
-        raise StageError(f"{what}: a vector of {size} is declared, one of shape {vector.shape} was written")
-    return vector
-
-
-def _part(value: Stored | Sequence[Stored] | None, part: str) -> Any:
-    if value is None or isinstance(value, Stored):
-        return None if value is None else getattr(value, part)
-    return [getattr(item, part) for item in value]
-
-
-def _blob_columns(f: str, values: Sequence[Stored | Sequence[Stored] | None]) -> dict[str, list[Any]]:
-    name = value_column(f)
-    return {f"{name}_{part}": [_part(value, part) for value in values] for part in ("uri", "bytes", "digest")}
-
-
-def _array(what: str, values: list[Any], name: str, f: str, kind: str) -> pa.Array:
-    wanted = next(column.type for column in fields(f, kind) if column.name == name)
-    try:
-        array = pa.array(values, wanted)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
-        raise StageError(f"{what}: {kind} is declared, and that is not what was written ({error})") from error
-    if not _finite(array):
-        raise StageError(
-            f"{what}: it is or holds NaN, infinity or more than {kind} can; write None for a value that cannot be had"
-        )
-    return array
-
-
-def _finite(array: pa.Array) -> bool:
-    """Whether all numbers are, in lists and windows too, as they are stored: float32 has less room than Python's."""
-    if pa.types.is_struct(array.type):
-        return all(map(_finite, array.flatten()))
-    if pa.types.is_list(array.type) or pa.types.is_fixed_size_list(array.type):
-        return _finite(array.flatten())
-    return not pa.types.is_floating(array.type) or pc.all(pc.is_finite(array)).as_py() is not False
-
-
-def digests_of(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """Digests of what is stored, not of what was written: float32 is rounded first."""
-    values = column.to_pylist()
-    if pa.types.is_fixed_size_list(column.type):
-        values = [None if value is None else np.asarray(value, np.float32) for value in values]
-    return pa.array([digest.of_value(value) for value in values], KEY)
 
 
 def mistaken(results: pa.Table) -> np.ndarray:
@@ -238,7 +117,7 @@ class Actions:
         self.folder = root / "actions"
         self.open: dict[str, Results] = {}
 
-    def results(self, recipe: Recipe, writes: Mapping[str, str]) -> Results:
+    def results(self, recipe: Recipe, writes: Mapping[str, Kind]) -> Results:
         """The results of one recipe; the same object for as long as this one lives."""
         if recipe.id not in self.open:
             self.open[recipe.id] = Results(self.folder / recipe.stage / f"{recipe.id}.lance", recipe, writes)
@@ -280,7 +159,7 @@ class Results:
         self,
         path: Path,
         recipe: Recipe,
-        writes: Mapping[str, str],
+        writes: Mapping[str, Kind],
         *,
         opened: Callable[[Path], Any | None] = lance_io.opened,
     ) -> None:

@@ -11,28 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vbuild import digest
-from vbuild.digest import Digest  # noqa: TC001  `bytes` below is a field
+from vbuild.values import Stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     import numpy as np
     import pyarrow as pa
-
-
-@dataclass(frozen=True)
-class Stored:
-    """A blob that is in the store."""
-
-    uri: str
-    """Its name in the store: `ab/cdef….mp4`."""
-    bytes: int
-    digest: Digest
-
-
-def shown(uri: str) -> str:
-    """A blob as a dataset names it: by its path in the store, which may be moved."""
-    return f"blobs/{uri}"
 
 
 def named(path: str) -> str:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from vbuild.digest import Recipe
+    from vbuild.fields import Kind
     from vbuild.store.blobs import Blobs
 
 KINDS = ("file", "s3", "gs")
@@ -43,7 +44,7 @@ class RemoteCache:
     held: dict[str, Results]
     """Recipe → its results."""
 
-    def results(self, recipe: Recipe, writes: Mapping[str, str], keys: np.ndarray) -> pa.Table | None:
+    def results(self, recipe: Recipe, writes: Mapping[str, Kind], keys: np.ndarray) -> pa.Table | None:
         """The results that it has of some keys (n,) V16, less those whose digests do not fit; None if it has none."""
         if recipe.id not in self.held:
             self.held[recipe.id] = Results(

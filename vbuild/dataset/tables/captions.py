@@ -13,8 +13,9 @@ import pyarrow.compute as pc
 from vbuild import digest
 from vbuild.dataset.tables.columns import gather
 from vbuild.dataset.target import Group, Target
+from vbuild.fields import Caption
 from vbuild.plan.items import base_columns, hexed
-from vbuild.store.actions import value_column
+from vbuild.values import value_column
 
 if TYPE_CHECKING:
     from vbuild.dataset.tables.columns import Everything
@@ -99,7 +100,7 @@ def captions_of(clips: Everything) -> Target:
     digests = []
     for instance in clips.session.order.clip_stages:
         for name, (f, kind) in instance.columns.items():
-            for c in clips.shards if kind == "caption" else ():
+            for c in clips.shards if isinstance(kind, Caption) else ():
                 lists = clips.session.shelf.take(c, instance.name, [value_column(f)])[value_column(f)]
                 counts = pc.list_value_length(lists).fill_null(0).to_numpy().astype(np.int64)
                 parts.append(Windows(clips.session, c, instance.name, name, value_column(f), counts))

@@ -31,7 +31,6 @@ def clips_of(clips: Everything) -> Target:
 
 def _clip_indexes(session: Session) -> dict[str, Index]:
     """Text, vector and scalar indexes: on captions, on embeddings, and on what `where` uses."""
-    kinds: dict[str, Index] = {"caption": "text", "vector": "vector"}
     indexes: dict[str, Index] = {
         name: "scalar"
         for d in session.order.decisions
@@ -41,8 +40,8 @@ def _clip_indexes(session: Session) -> dict[str, Index]:
     }
     for instance in session.order.clip_stages:
         for name, (_, kind) in instance.columns.items():
-            if kind.partition("[")[0] in kinds:
-                indexes[name] = kinds[kind.partition("[")[0]]
+            if kind.index is not None:
+                indexes[name] = kind.index
     return {"clip_id": "scalar", "kept": "scalar", **indexes}
 
 
@@ -68,7 +67,7 @@ def _base(clips: Everything) -> Group:
 def _instance(clips: Everything, instance: Instance) -> Group:
     """What one stage wrote."""
     shelf = clips.session.shelf
-    writes = instance.stage.writes
+    writes = instance.writes
     schema = pa.schema(columns_of(instance))
 
     def digests(c: Items) -> np.ndarray:

@@ -9,11 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from vbuild.plan.items import readable
-from vbuild.plan.order import column, parts
-from vbuild.store.actions import BLOBS, arrow_type
-from vbuild.store.actions import fields as stored_fields
-from vbuild.store.blobs import cited, shown
+from vbuild.values import value_column
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,34 +57,16 @@ def gather(
 
 def columns_of(instance: Instance) -> list[pa.Field]:
     """The columns of the dataset for what a stage wrote."""
-    writes = instance.stage.writes.items()
-    return [f for name, kind in writes for f in dataset_fields(column(instance.name, name), kind)]
+    return [
+        pa.field(name + part, shown.stored()[""])
+        for name, (_, kind) in instance.columns.items()
+        for part, shown in kind.columns().items()
+    ]
 
 
 def written(session: Session, items: Items, instance: Instance, rows: np.ndarray | None = None) -> pa.Table:
     """What a stage wrote for items, as the dataset shows it."""
-    stored = {f.name: kind for name, kind in instance.stage.writes.items() for f in stored_fields(name, kind)}
+    stored = {value_column(f) + part: (part, kind) for f, kind in instance.writes.items() for part in kind.stored()}
     table = session.shelf.take(items, instance.name, list(stored), rows)
-    columns = []
-    for name, kind in stored.items():
-        part = name[name.rfind("_") :] if kind in BLOBS else ""
-        values = table[name]
-        columns.append(located(values) if part == "_uri" else readable(values, kind, part))
+    columns = [kind.shown(part, table[name]) for name, (part, kind) in stored.items()]
     return pa.table(columns, names=[f.name for f in columns_of(instance)])
-
-
-def located(uris: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Blobs as the dataset names them."""
-    cells = [None if cell is None else list(map(shown, cited(cell))) for cell in uris.to_pylist()]
-    if pa.types.is_list(uris.type):
-        return pa.chunked_array([pa.array(cells, uris.type)])
-    return pa.chunked_array([pa.array([cell and cell[0] for cell in cells], uris.type)])
-
-
-def dataset_fields(name: str, kind: str) -> list[pa.Field]:
-    """The columns of the dataset for a field of a stage."""
-    if kind == "caption":
-        return [pa.field(name, pa.string())]
-    if kind in BLOBS:
-        return [pa.field(name + part, arrow_type(of)) for part, of in parts(kind).items()]
-    return [pa.field(name, stored_fields("", kind)[0].type)]

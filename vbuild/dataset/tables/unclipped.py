@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from vbuild.plan.items import State
 from vbuild.plan.order import SPLIT
-from vbuild.store.actions import value_column
+from vbuild.values import value_column
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,7 +49,7 @@ def reason(split: Stage, rule: str) -> str:
 def unclipped(session: Session) -> list[str]:
     """What a person should know of footage that became no clip: whole videos, then parts of others."""
     split = session.order.split.stage
-    if not set(LOST) <= split.writes.keys():
+    if not set(LOST) <= session.order.split.writes.keys():
         return []
     videos, rules, seconds, empty = _lost(session)
     if not len(seconds):

@@ -12,10 +12,11 @@ from vbuild import digest
 from vbuild.dataset.tables.columns import columns_of, written
 from vbuild.dataset.tables.unclipped import LOST, why_empty
 from vbuild.dataset.target import Group, Target
+from vbuild.fields import Kind, Scalar
 from vbuild.plan.items import State
 from vbuild.plan.order import SPLIT, Instance
 from vbuild.source.lists import plain
-from vbuild.store.actions import BLOBS, value_column
+from vbuild.values import value_column
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -69,7 +70,8 @@ def listed(files: Listing, stages: Mapping[str, Stage]) -> pa.Table | None:
     table = files.columns()
     if table is None:
         return None
-    kept = [Instance(n, s) for n, s in stages.items() if s.scope == "video" and not BLOBS.isdisjoint(s.writes.values())]
+    videos = [Instance(name, stage) for name, stage in stages.items() if stage.scope == "video"]
+    kept = [i for i in videos if any(kind.blob for kind in i.writes.values())]
     taken = {"uri", "row_digest", *VIDEOS.names, *(f.name for i in kept for f in columns_of(i))}
     names = map(plain, table.column_names)
     table = table.rename_columns([f"list_{name}" if name in taken else name for name in names])
@@ -79,20 +81,20 @@ def listed(files: Listing, stages: Mapping[str, Stage]) -> pa.Table | None:
     return table
 
 
-KINDS: Mapping[str, str] = {"double": "float64", "date32[day]": "date", "timestamp[s]": "timestamp"} | {
-    kind: kind for kind in ("string", "int64", "bool")
+KINDS: Mapping[str, Kind] = {"double": Scalar("float64"), "date32[day]": Scalar("date32")} | {
+    name: Scalar(name) for name in ("string", "int64", "bool", "timestamp[s]")
 }
-"""Type of a list's column → as stages name it."""
+"""Type of a list's column → as stages have it."""
 
 
-def kinds(table: pa.Table | None) -> dict[str, str]:
+def kinds(table: pa.Table | None) -> dict[str, Kind]:
     """The columns of lists that conditions may name, with their types."""
     return {f.name: KINDS[str(f.type)] for f in (table.schema if table else ()) if str(f.type) in KINDS}
 
 
 def _kept(session: Session) -> list[Instance]:
     """The stages of whole videos that keep files: their columns stand in `videos`."""
-    return [i for w in session.order.video for i in w.stages if not BLOBS.isdisjoint(i.stage.writes.values())]
+    return [i for w in session.order.video for i in w.stages if any(kind.blob for kind in i.writes.values())]
 
 
 def videos_of(session: Session) -> Target:
@@ -128,7 +130,7 @@ def _probed(session: Session) -> list[dict[str, Any] | str]:
         table = session.shelf.take(videos, "probe", [value_column(n) for n in names])
         clips = np.bincount(shard.clips.place, minlength=len(videos)) if shard.clips else np.zeros(len(videos))
         split = videos.states(SPLIT) == State.DONE
-        if set(LOST) <= session.order.split.stage.writes.keys():
+        if set(LOST) <= session.order.split.writes.keys():
             lost = session.shelf.take(videos, SPLIT, [value_column(n) for n in LOST])
             table = pa.table([*table.columns, *lost.columns], names=[*table.column_names, *lost.column_names])
         for instance in _kept(session):
