@@ -33,7 +33,9 @@ class Handed:
     """The task that it came of."""
     item: bytes
     lying: dict[int, Parcel] = field(default_factory=dict)
-    """Part → where it lies."""
+    """Part → where it lies, of those that are not with a model."""
+    known: set[int] = field(default_factory=set)
+    """Parts that came."""
     rows: dict[int, Row] = field(default_factory=dict)
     """Part → what was said of it."""
     seconds: float = 0.0
@@ -60,9 +62,10 @@ class Batches:
         """Takes a parcel; whether it is the first of its action. One that is there already is dropped."""
         new = parcel.action not in self.handed
         handed = self.handed.setdefault(parcel.action, Handed(stage, origin, parcel.item))
-        if parcel.part in handed.lying or parcel.part in handed.rows:
+        if parcel.part in handed.known:
             self.drop(parcel)
             return new
+        handed.known.add(parcel.part)
         handed.lying[parcel.part] = parcel
         if parcel.part != LAST:
             self.buckets.setdefault(_bucket(parcel), deque()).append((time.monotonic(), parcel))
@@ -79,6 +82,8 @@ class Batches:
         parcels = tuple(waiting.popleft()[1] for _ in range(min(self._most(bucket), len(waiting))))
         if not waiting:
             del self.buckets[bucket]
+        for parcel in parcels:
+            del self.handed[parcel.action].lying[parcel.part]
         return Batch(self.handed[parcels[0].action].stage, parcels)
 
     def _most(self, bucket: Bucket) -> int:
@@ -115,8 +120,6 @@ class Batches:
         """The parcels of a batch are not needed any more."""
         for parcel in batch.parcels:
             self.drop(parcel)
-            if parcel.action in self.handed:
-                self.handed[parcel.action].lying.pop(parcel.part, None)
 
 
 def _bucket(parcel: Parcel) -> Bucket:
