@@ -9,9 +9,10 @@ from pathlib import Path
 
 import lance
 
-from vbuild.config import Config, Local, Source
+from vbuild.config import Config, Source
 from vbuild.dataset.commit import DIGESTS
 from vbuild.engine import build, plan
+from vbuild.executor.config import Local
 from vbuild.split.fixed_stride import FixedStride
 
 CLOCK = itertools.count(1_000_000_000)
@@ -30,6 +31,7 @@ class Project:
         self.stages, self.where = dict(stages), dict(where or {})
         self.split = split or FixedStride(length=1.0, min=0.5)
         self.local = Local(workers=0)
+        self.shard = 256
 
     def put(self, name: str, source: Path) -> Path:
         """A copy of a video under a name, with a time of its own that is long ago."""
@@ -50,6 +52,7 @@ class Project:
             stages=self.stages,
             where=self.where,
             executor=self.local,
+            shard=self.shard,
             store=self.store,
             output=self.store / "datasets",
             **changes,

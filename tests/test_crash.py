@@ -39,10 +39,10 @@ from project import Project
 from test_crash import STAGES
 from vbuild.cli.main import told
 from vbuild.engine import ledger
-from vbuild.config import Local
+from vbuild.executor.config import Local
 ledger.SECONDS = 0.05
 project = Project(Path(sys.argv[1]), STAGES, store=Path(sys.argv[2]))
-project.local = Local(workers=int(sys.argv[3]), shard=2)
+project.local, project.shard = Local(workers=int(sys.argv[3])), 2
 if size := int(sys.argv[4]):
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 print("ready", flush=True)

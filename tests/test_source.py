@@ -176,7 +176,6 @@ def test_a_file_that_was_young_is_known_once_it_is_not(tmp_path):
     assert identify(listing(source(tmp_path)), memo).read == 1
 
 
-
 def test_a_file_that_cannot_be_read_has_a_reason(folder, tmp_path):
     """It is named by its row, and the others are known."""
     (folder / "list.txt").write_text("b.mp4\nnowhere.mp4\n")

@@ -44,7 +44,7 @@ PATHS = frozenset({"store", "output", "upstream", "source.path", "name"})
 
 ENV = re.compile(r"\boc\.env:\s*([^,}\s]+)")
 
-SCALARS = frozenset({"name", "store", "output", "upstream", "locked"})
+SCALARS = frozenset({"name", "store", "output", "upstream", "locked", "shard"})
 
 
 def user_conf() -> Path | None:

@@ -15,9 +15,10 @@ from typing import Any, Literal, TypeVar
 from vbuild import places, uris
 from vbuild.check import hint, into, join
 from vbuild.contents import content
-from vbuild.contract import is_own, member_class, obeyed, of_code
+from vbuild.contract import executor_class, is_own, member_class, obeyed, of_code
 from vbuild.decisions.decision import Decision
 from vbuild.errors import UsageError
+from vbuild.executor.config import ExecutorConfig, Local
 from vbuild.stage import Decode, Stage, Windows, knob
 
 
@@ -49,35 +50,6 @@ class Source:
             raise UsageError(f"path={list(self.path)}: a folder, a list or a video is needed")
         if self.limit is not None and self.limit < 1:
             raise UsageError(f"limit={self.limit}: must be 1 or more videos, or null for all")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Local:
-    """Where actions run: processes on this machine."""
-
-    workers: int | None = knob(None)
-    """Processes; one a core by default. 0 runs everything in the build's own process."""
-    shard: int = knob(256)
-    """Videos that move through the waves together."""
-    memory: float | None = knob(None)
-    """GiB that all workers may take together; three quarters of what the machine or the container has by default. Of
-    passes over large pictures, fewer run at once, and always one. An eighth of it, 1 GiB at most, is for what passes
-    hand over to models."""
-    devices: Literal["auto"] | tuple[int, ...] = knob("auto")
-    """The GPUs that models run on, one process each, by number; `auto`: all that there are."""
-    hosts: int = knob(1)
-    """Processes for models where there is no GPU; the cores are parted among them."""
-
-    def __post_init__(self) -> None:
-        """Refuses less than nothing."""
-        if self.workers is not None and self.workers < 0:
-            raise UsageError(f"workers={self.workers}: must be 0 (none) or more processes, or null for one a core")
-        if self.shard < 1:
-            raise UsageError(f"shard={self.shard}: must be 1 or more videos")
-        if self.hosts < 1:
-            raise UsageError(f"hosts={self.hosts}: must be 1 or more processes")
-        if self.memory is not None and not self.memory > 0:
-            raise UsageError(f"memory={self.memory}: must be more than 0 GiB, or null for a share of what there is")
 
 
 SETTLED = 20
@@ -166,7 +138,9 @@ class Config:
     """In the order in which they are written."""
     where: Mapping[str, str] = field(default_factory=dict)
     windows: Windows = Windows()
-    executor: Local = Local()
+    executor: ExecutorConfig = knob(Local())
+    shard: int = knob(256)
+    """Videos that move through the waves together."""
     failures: Failures = Failures()
     limits: Limits = Limits()
     decode: Decode = Decode()
@@ -181,6 +155,11 @@ class Config:
     def under(self, kind: type[T]) -> dict[str, T]:
         """What stands under `stages` and is a stage, or a decision, or a dedup."""
         return {name: one for name, one in self.stages.items() if isinstance(one, kind)}
+
+    def __post_init__(self) -> None:
+        """Refuses shards of nothing."""
+        if self.shard < 1:
+            raise UsageError(f"shard={self.shard}: must be 1 or more videos")
 
     def by_path(self) -> dict[str, Stage]:
         """The splitter and every stage, by the path of its keys."""
@@ -224,6 +203,7 @@ def checked(data: Mapping[str, Any], *, declared: str) -> Config:
             name: _sql(value, f"where.{name}") for name, value in _group(data, "where").items() if value is not None
         },
         "split": _split(data.get("split")),
+        "executor": _executor(data.get("executor")),
         **{key: uris.folder(data[key], key) for key in ("store", "output") if isinstance(data.get(key), str)},
     }
     for kind in ("stages", "where"):
@@ -323,6 +303,20 @@ def _member(
     if stage.batch < 1:
         raise UsageError(f"{path}.batch={stage.batch}: must be 1 or more clips")
     return stage
+
+
+def _executor(value: Any) -> ExecutorConfig:
+    """Where tasks run, from its keys; without `_target_`, processes of this machine."""
+    if value is not None and not isinstance(value, Mapping):
+        raise UsageError(
+            f"executor={value!r}: a group of keys is expected; executor=local or executor=inline names one"
+        )
+    keys = dict(value or {})
+    if "shard" in keys:
+        raise UsageError(f"executor.shard: it is called shard now; write shard={keys['shard']}")
+    target = keys.pop("_target_", None)
+    kind: type[ExecutorConfig] = Local if target is None else executor_class(str(target), "executor")
+    return into(kind, keys, "executor")
 
 
 def _users(cls: type[Stage], keys: Mapping[str, Any], path: str) -> Stage:

@@ -18,6 +18,7 @@ from vbuild.check import hint, near
 from vbuild.decisions.decision import Decision
 from vbuild.errors import UsageError, VbuildError
 from vbuild.executor.boundary import guarded
+from vbuild.executor.config import ExecutorConfig
 from vbuild.fields import of
 from vbuild.stage import PHASES, Request, Stage, by_parameters, is_param, recipe, written
 
@@ -39,19 +40,38 @@ def member_class(target: str, path: str) -> type[Stage | Decision]:
     Raises UsageError, of that key, for what is neither or breaks the contract.
     """
     key = f"{path}._target_={target}"
-    module, _, name = target.rpartition(".")
-    if "" not in sys.path and str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))
-    loaded = guarded(lambda: importlib.import_module(module), lambda error: _unloaded(error, module, key))
-    found = getattr(loaded, name, None)
-    if found is None:
-        raise UsageError(f"{key}: there is no such class{hint(name, [n for n, v in vars(loaded).items() if _is(v)])}")
+    found = _class_at(target, key, _is)
     if not _is(found):
         raise UsageError(f"{key}: it is no stage; a stage is a dataclass made from vbuild.stage.Stage")
     if not is_own(found):
         for fault in _faults(found):
             raise UsageError(f"{key}: {fault} ({_place(found)})")
     return found  # type: ignore[no-any-return]
+
+
+def executor_class(target: str, path: str) -> type[ExecutorConfig]:
+    """The class that `_target_` names: where tasks run. Raises UsageError, of that key, for what is none."""
+    key = f"{path}._target_={target}"
+
+    def fits(value: Any) -> bool:
+        return inspect.isclass(value) and issubclass(value, ExecutorConfig) and dataclasses.is_dataclass(value)
+
+    found = _class_at(target, key, fits)
+    if not fits(found) or found is ExecutorConfig:
+        raise UsageError(f"{key}: it is no executor; one is a dataclass made from {ExecutorConfig.__module__}")
+    return found  # type: ignore[no-any-return]
+
+
+def _class_at(target: str, key: str, fits: Callable[[Any], bool]) -> Any:
+    """What stands at a path of Python's; of other things there that would fit, the nearest name is said."""
+    module, _, name = target.rpartition(".")
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))
+    loaded = guarded(lambda: importlib.import_module(module), lambda error: _unloaded(error, module, key))
+    found = getattr(loaded, name, None)
+    if found is None:
+        raise UsageError(f"{key}: there is no such class{hint(name, [n for n, v in vars(loaded).items() if fits(v)])}")
+    return found
 
 
 def obeyed(stage: Stage, path: str) -> None:

@@ -10,8 +10,9 @@ from project import Project, ran
 from vbuild.cli.failing import failed, failures
 from vbuild.cli.say import diff, log
 from vbuild.config import Failures as Policy
-from vbuild.config import Limits, Local
+from vbuild.config import Limits
 from vbuild.dataset import query
+from vbuild.executor.config import Local
 from vbuild.store.failures import Failures
 from vbuild.versions import recorded, versions
 

@@ -5,7 +5,7 @@ from footage import video
 from made import CALLS, Pack, Unpack
 from project import Project, ran
 
-from vbuild.config import Local
+from vbuild.executor.config import Local
 
 
 @pytest.mark.parametrize("workers", [0, 1])

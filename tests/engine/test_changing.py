@@ -12,7 +12,7 @@ import pytest
 from project import Project, ran
 
 from vbuild import source
-from vbuild.config import Local
+from vbuild.executor.config import Local
 from vbuild.source import identify, listing
 from vbuild.stage import knob
 from vbuild.store.files import Files

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from project import Project, ran, relative
 
-from vbuild.config import Failures, Local
+from vbuild.config import Failures
 from vbuild.dataset.tables import targets
 from vbuild.dataset.tables.failures import failing
 from vbuild.decisions.dedup import Dedup
 from vbuild.engine.session import Session
+from vbuild.executor.config import Local
 from vbuild.split.fixed_stride import FixedStride
 
 HISTORIES = 200

@@ -15,8 +15,9 @@ from made import Gaze, Glance, Killing, Slow, Tone
 from processes import until
 from project import Project, ran
 
-from vbuild.config import Limits, Local
+from vbuild.config import Limits
 from vbuild.executor import spool
+from vbuild.executor.config import Local
 from vbuild.split.fixed_stride import FixedStride
 
 DARK = {2, 5}
@@ -201,7 +202,7 @@ import sys
 from pathlib import Path
 sys.path[:0] = sys.argv[2:]
 from made import Gaze
-from vbuild.config import Local
+from vbuild.executor.config import Local
 from project import Project
 one = Project(Path(sys.argv[1]), {"gaze": Gaze(how="endless")})
 one.local = Local(workers=1)

@@ -4,9 +4,9 @@ import made
 import pytest
 from project import Project, ran
 
-from vbuild.config import Local
 from vbuild.decisions.dedup import Dedup
 from vbuild.digest import keys_of
+from vbuild.executor.config import Local
 from vbuild.stage import outputs, recipe
 from vbuild.store.actions import Actions
 
@@ -81,7 +81,7 @@ def test_nothing_is_compared_twice(project, pool, monkeypatch):
     project.build()
     ((all_, fresh),) = sizes
     assert 0 < fresh < all_
-    project.local = Local(workers=0, shard=1)
+    project.local, project.shard = Local(workers=0), 1
     project.stages["dedup"] = Dedup(of="point", eps=0.5)
     project.build()
     assert len(sizes) == 1

@@ -5,7 +5,8 @@ import sys
 
 from processes import running, until
 
-from vbuild.config import Limits, Local
+from vbuild.config import Limits
+from vbuild.executor.config import Local
 from vbuild.executor.local import Processes
 from vbuild.executor.work import Task
 from vbuild.store.blobs import Blobs
@@ -25,7 +26,8 @@ def test_workers_end_without_a_word_though_works_wait(tmp_path):
 CODE = """
 import os, sys, time
 from pathlib import Path
-from vbuild.config import Limits, Local
+from vbuild.config import Limits
+from vbuild.executor.config import Local
 from vbuild.executor.local import Processes
 from vbuild.executor.work import Task
 from vbuild.store.blobs import Blobs

@@ -10,9 +10,10 @@ from project import Project
 
 from vbuild.cli.failing import failed
 from vbuild.config import Failures as Policy
-from vbuild.config import Limits, Local
+from vbuild.config import Limits
 from vbuild.dataset import query
 from vbuild.errors import TooManyFailuresError, UsageError
+from vbuild.executor.config import Local
 from vbuild.store.failures import Failures
 
 

@@ -12,8 +12,8 @@ import pytest
 from footage import video
 from project import Project
 
-from vbuild.config import Local
 from vbuild.errors import UsageError
+from vbuild.executor.config import Local
 from vbuild.executor.memory import DECODER, available, budget, need
 from vbuild.executor.work import Job, Span
 from vbuild.stage import Clip, Frames, Phase, Row, Sound, Stage, knob

@@ -10,8 +10,9 @@ import lance
 import pytest
 from footage import video
 
-from vbuild.config import Config, Local, Source
+from vbuild.config import Config, Source
 from vbuild.engine import build, plan
+from vbuild.executor.config import Local
 from vbuild.split.fixed_stride import FixedStride
 from vbuild.stages.perceptual import Perceptual
 from vbuild.stages.quality import Quality

@@ -7,9 +7,9 @@ from footage import video
 from project import Project
 from skimage import data
 
-from vbuild.config import Local
 from vbuild.engine import session
 from vbuild.errors import UsageError
+from vbuild.executor.config import Local
 from vbuild.stage import Clip, Frames, Moved, Sampled, Vectors, recipe
 from vbuild.stages.motion import Motion, least, least_point
 

@@ -9,8 +9,8 @@ import pytest
 from footage import scene, video
 from project import Project, ran
 
-from vbuild.config import Local
 from vbuild.errors import UsageError
+from vbuild.executor.config import Local
 from vbuild.models import ppocr
 from vbuild.split.fixed_stride import FixedStride
 from vbuild.stage import Clip, recipe

@@ -25,9 +25,10 @@ import xxhash
 from benches.measure import Measure, cpu
 from vbuild import build as way
 from vbuild import source
-from vbuild.config import Config, Local, Source
+from vbuild.config import Config, Source
 from vbuild.engine.ledger import Ledger
 from vbuild.engine.session import Session
+from vbuild.executor.config import Local
 from vbuild.executor.work import Done
 from vbuild.split.fixed_stride import FixedStride
 from vbuild.stage import Frames, Stage, outputs
@@ -233,7 +234,7 @@ def made(root: Path, clips: int, stages: dict[str, Stage], shard: int = 2_000) -
     """A store that holds everything of a made-up dataset."""
     footage(root, clips // A_VIDEO)
     wanted = config(root, stages)
-    filling = Filling(Config(**{**vars(wanted), "executor": Local(workers=0, shard=shard)}), None)
+    filling = Filling(Config(**{**vars(wanted), "executor": Local(workers=0), "shard": shard}), None)
     filling.walk(lambda _: None)
     for name in filling.shelf.instances:
         dataset = filling.shelf.results(name).dataset

@@ -21,7 +21,6 @@ from vbuild.engine.ledger import Ledger
 from vbuild.engine.schedule import Scheduler, Step, Steps
 from vbuild.engine.tasks import tasks
 from vbuild.errors import StageError
-from vbuild.executor.local import executor
 from vbuild.executor.protocol import Needs
 from vbuild.plan.items import Items, Shelf, State
 from vbuild.plan.lookup import Lookup
@@ -135,9 +134,7 @@ class Session:
         results = {i.recipe.id: self.shelf.results(name) for name, i in self.shelf.instances.items()}
         for result in results.values():
             result.check()
-        workers = (
-            None if self.build is None else executor(self.config.executor, self.blobs, self.build, self.config.limits)
-        )
+        workers = None if self.build is None else self.config.executor.start(self.blobs, self.build, self.config.limits)
         self.lanes = 1 if workers is None else -(-workers.room(Needs()) // 2)
         ledger = Ledger(results, self.failures, retried=self.lookup.retry != "never")
         try:
@@ -167,7 +164,7 @@ class Session:
         ids, first = np.unique(found.ids[known], return_index=True)
         order = np.argsort(first, kind="stable")
         rows, ids = known[first[order]], ids[order]
-        size = max(self.config.executor.shard, 1) if self.build is not None else A_PLAN
+        size = self.config.shard if self.build is not None else A_PLAN
         return [
             Shard(
                 Items(

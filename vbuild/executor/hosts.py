@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from joblib.externals.loky import ProcessPoolExecutor
 
-    from vbuild.config import Limits, Local
+    from vbuild.config import Limits
+    from vbuild.executor.config import Local
     from vbuild.executor.faults import Failure
     from vbuild.stage import Stage
     from vbuild.store.blobs import Blobs

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 
     from joblib.externals.loky import ProcessPoolExecutor
 
-    from vbuild.config import Limits, Local
-    from vbuild.executor.protocol import Executor, Needs
+    from vbuild.config import Limits
+    from vbuild.executor.config import Local
+    from vbuild.executor.protocol import Needs
     from vbuild.store.blobs import Blobs
     from vbuild.store.failures import Failed
 
@@ -280,8 +281,3 @@ class Processes:
         if self.spool is not None:
             self.spool.close()
         shutil.rmtree(self.notes, ignore_errors=True)
-
-
-def executor(local: Local, blobs: Blobs, build: str, limits: Limits) -> Executor:
-    """The executor for a number of workers: one a core if None, this process if 0."""
-    return Inline(blobs, build) if local.workers == 0 else Processes(local, blobs, build, limits)

@@ -1,0 +1,183 @@
+"""What every executor does: a pool of threads, which is thirty lines of a user's, does it too."""
+
+from __future__ import annotations
+
+from collections import Counter
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+
+import pytest
+from footage import video
+from made import Gaze, Glance, Pack, Point, Tone, Word
+from project import Project, ran
+
+from vbuild.executor.config import ExecutorConfig, Inline, Local
+from vbuild.executor.perform import perform
+from vbuild.executor.protocol import Needs
+from vbuild.executor.work import Done, Opening
+
+
+class Threads:
+    """Runs tasks in threads, models too."""
+
+    def __init__(self, count, blobs, build):
+        self.count, self.blobs, self.build = count, blobs, build
+        self.pool, self.flying = ThreadPoolExecutor(count), {}
+
+    def room(self, needs):
+        return max(0, 2 * self.count - len(self.flying))
+
+    def submit(self, ticket, task):
+        do = Done if isinstance(task, Opening) else lambda: perform(task, self.blobs, self.build)
+        self.flying[self.pool.submit(do)] = ticket
+
+    def next(self, within=None):
+        done, _ = wait(self.flying, within, FIRST_COMPLETED)
+        return next(((self.flying.pop(one), one.result()) for one in done), None)
+
+    def pressed(self):
+        return False
+
+    def value(self, parcel):
+        raise AssertionError("nothing is handed over")
+
+    def drop(self, parcel):
+        raise AssertionError("nothing is handed over")
+
+    def close(self):
+        self.pool.shutdown(cancel_futures=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Threaded(ExecutorConfig):
+    """Where a configuration names it by `_target_`."""
+
+    threads: int = 2
+
+    def start(self, blobs, build, limits):
+        return Threads(self.threads, blobs, build)
+
+
+EXECUTORS = {
+    "inline": Inline(),
+    "threads": Threaded(),
+    "one": Local(workers=1),
+    "two": Local(workers=2),
+    "hosts": Local(workers=2, hosts=2),
+}
+STAGES = {
+    "tone": Tone(),
+    "point": Point(),
+    "word": Word(of="tone"),
+    "pack": Pack(),
+    "gaze": Gaze(batch=3),
+    "glance": Glance(),
+}
+
+
+RAN = {"probe": 3, "split": 1, "word": 2} | dict.fromkeys(STAGES.keys() - {"word"}, 12)
+"""Actions of three videos that look alike to a splitter, and of which a sentence is one of two."""
+
+
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory):
+    """Three videos of four clips."""
+    folder = tmp_path_factory.mktemp("pool")
+    return [video(folder / f"{n}.mp4", seconds=4, fps=8, size=(64, 48), seed=n) for n in range(3)]
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory, pool):
+    """What all of them shall write."""
+    return project(tmp_path_factory.mktemp("expected"), pool, Inline()).tables
+
+
+@dataclass
+class Outcome:
+    """A build."""
+
+    one: Project
+    report: object
+    tables: dict
+
+
+def project(root, pool, executor, **stages):
+    one = Project(root, STAGES | stages, videos=pool[0].parent)
+    one.local = executor
+    report = one.build()
+    return Outcome(one, report, one.tables())
+
+
+@pytest.fixture(params=EXECUTORS, scope="module")
+def built(request, tmp_path_factory, pool):
+    """A build by each."""
+    return project(tmp_path_factory.mktemp("built"), pool, EXECUTORS[request.param])
+
+
+@pytest.fixture(params=EXECUTORS)
+def executor(request):
+    """Each."""
+    return EXECUTORS[request.param]
+
+
+def test_each_writes_the_same(built, expected):
+    """The tables of all are those of one."""
+    assert built.tables == expected
+
+
+def test_each_action_runs_once(built):
+    """However many there are."""
+    assert ran(built.report) == RAN
+
+
+def test_nothing_runs_twice(built):
+    """The next build finds all of it."""
+    assert ran(built.one.again()) == {}
+
+
+def test_a_changed_parameter_runs_what_it_changes(built):
+    """And nothing else."""
+    built.one.stages = STAGES | {"gaze": Gaze(batch=3, side=9)}
+    assert ran(built.one.again()) == {"gaze": 12}
+    built.one.stages = dict(STAGES)
+
+
+@pytest.mark.parametrize("stage", ["point", "gaze"])
+def test_what_a_stage_raises_fails_its_clips_alone(executor, tmp_path, pool, stage):
+    """All else is done."""
+    bad = {"point": Point(fails=300), "gaze": Gaze(how="unready")}[stage]
+    made = project(tmp_path, pool, executor, **{stage: bad})
+    assert Counter(row["stage"] for row in made.one.rows("failures").values()) == {stage: 12}
+    assert ran(made.report) == {name: n for name, n in RAN.items() if name != stage}
+
+
+def test_a_model_that_cannot_be_loaded_stops_its_stage(executor, tmp_path, pool):
+    """It is said once, of no clip."""
+    made = project(tmp_path, pool, executor, gaze=Gaze(how="unloadable"))
+    assert len(made.report.wrong) == 1
+    assert not made.one.rows("failures")
+    assert ran(made.report) == {name: n for name, n in RAN.items() if name != "gaze"}
+
+
+def test_there_is_room_where_nothing_runs(executor, tmp_path):
+    """For a pass."""
+    from vbuild.config import Limits
+    from vbuild.store.blobs import Blobs
+
+    started = executor.start(Blobs(tmp_path), "b", Limits())
+    assert started.room(Needs()) >= 1
+    started.close()
+
+
+def test_a_configuration_names_one(tmp_path, pool, monkeypatch):
+    """By its class, which may be a user's."""
+    from vbuild.compose import load
+
+    monkeypatch.chdir(tmp_path)
+    words = ["+dataset=folder", f"source.path={pool[0].parent}"]
+    assert load([*words, "executor=inline"]).executor == Inline()
+    assert load([*words, "executor.workers=3"]).executor == Local(workers=3)
+    folder = tmp_path / "conf" / "executor"
+    folder.mkdir(parents=True)
+    (folder / "mine.yaml").write_text(f"_target_: {Threaded.__module__}.Threaded\nthreads: 5\n")
+    assert load([*words, "executor=mine", "executor.threads=4"]).executor == Threaded(threads=4)
