@@ -1,6 +1,5 @@
 """Whatever has happened to a dataset, it is what a build from nothing would have made of it."""
 
-import dataclasses
 import random
 import shutil
 from collections import ChainMap
@@ -139,7 +138,7 @@ class History:
         return project.stages.keys()
 
     def shard(self, project):
-        project.local = dataclasses.replace(project.local, shard=self.random.choice([1, 2, 256]))
+        project.shard = self.random.choice([1, 2, 256])
         return project.local
 
     def check(self, project, said):

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import lance
 import numpy as np
 import pytest
 from footage import video
@@ -85,6 +86,17 @@ def test_batches_are_of_all_videos_and_full(tmp_path, films):
     one = project(tmp_path, films, {"gaze": Gaze(log=str(log), batch=21, how="slow to load")})
     one.build()
     assert noted(log) == (1, [21])
+
+
+def test_loading_is_recorded_apart_and_counts_in_a_plan(tmp_path, films):
+    """A clip's seconds hold none of it; what a plan expects holds it once."""
+    one = project(tmp_path, films, {"gaze": Gaze(how="slow to load")})
+    one.build()
+    (recorded,) = (one.store / "actions").glob("*Gaze*/*.lance")
+    assert max(lance.dataset(str(recorded)).to_table()["seconds"].to_pylist()) < 1
+    one.stages["gaze"] = Gaze(how="slow to load", side=9)
+    (ahead,) = (stage for stage in one.plan().stages if stage.name == "gaze")
+    assert 4 < ahead.seconds < 8
 
 
 def test_a_bad_clip_fails_alone(tmp_path, films):

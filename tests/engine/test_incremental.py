@@ -229,7 +229,7 @@ def test_a_knob_runs_nothing(cheap):
     """Batch sizes, a stage's own knobs, workers and shards enter no key, and move no stamp."""
     cheap.stages["word"] = dataclasses.replace(cheap.stages["word"], pace=7, batch=1)
     cheap.stages["tone"] = dataclasses.replace(cheap.stages["tone"], batch=1)
-    cheap.local = dataclasses.replace(cheap.local, workers=1, shard=1)
+    cheap.local, cheap.shard = dataclasses.replace(cheap.local, workers=1), 1
     assert up_to_date(cheap.config()) is not None
     report = cheap.again()
     assert report.up_to_date
@@ -280,7 +280,7 @@ def test_the_size_of_a_shard_changes_no_result(tmp_path, pool, shard):
     projects = []
     for size in (shard, 256):
         project = Project(tmp_path, CHEAP, where={"w": "word_length > 16"}, store=tmp_path / str(size))
-        project.local = dataclasses.replace(project.local, shard=size)
+        project.shard = size
         projects.append(project)
     for n in range(8):
         projects[0].put(f"{n}.mp4", pool[n])
@@ -292,7 +292,7 @@ def test_the_size_of_a_shard_changes_no_result(tmp_path, pool, shard):
 def test_what_several_shards_ask_for_runs_once(tmp_path, pool):
     """Though they go at once: the words of equal steps are said for one of them, and the others wait for it."""
     project = Project(tmp_path, {"tone": made.Tone(), "word": made.Word(of="tone")})
-    project.local = dataclasses.replace(project.local, workers=2, shard=1)
+    project.local, project.shard = dataclasses.replace(project.local, workers=2), 1
     for n in range(8):
         project.put(f"{n}.mp4", pool[n])
     seen = {}

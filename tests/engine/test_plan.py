@@ -1,6 +1,5 @@
 """A plan says what the build then runs."""
 
-import dataclasses
 
 import made
 import pytest
@@ -163,6 +162,6 @@ def test_shards_change_no_plan(project):
     project.build()
     project.stages["word"] = made.Word(of="tone", style="other")
     whole = ran(project.plan())
-    project.local = dataclasses.replace(project.local, shard=1)
+    project.shard = 1
     assert ran(project.plan()) == whole
     assert ran(project.build())["word"] == whole["word"]

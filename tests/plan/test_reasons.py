@@ -1,6 +1,6 @@
 """Reasons: each says what is other than it was, and a plan says what it would cost."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -64,7 +64,7 @@ def count(report, stage):
 def test_the_first_build_of_a_stage_is_one_in_every_shard(tmp_path, films):
     """Results that the build itself wrote a moment ago are no reason; neither are those of another instance."""
     project = Project(tmp_path, {"a": made.Tone(), "b": made.Tone(gain=2.0)})
-    project.local = replace(project.local, shard=1)
+    project.shard = 1
     for n in (0, 1):
         project.put(f"{n}.mp4", films[n])
     report = project.build()

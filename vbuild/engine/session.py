@@ -249,7 +249,12 @@ class Session:
         else:
             note, undone = (lambda done: self._note(done, watch)), self.lookup.undone
             assert self.build is not None
-            Scheduler(workers, ledger, self.config.failures, note, self.blobs, self.build, undone).run(steps)
+            scheduler = Scheduler(workers, ledger, self.config.failures, note, self.blobs, self.build, undone)
+            scheduler.run(steps)
+            ledger.commit()
+            for instance in self.shelf.instances.values():
+                if instance.recipe.id in scheduler.loads:
+                    self.shelf.actions.loaded(instance.recipe, scheduler.loads[instance.recipe.id])
 
     def _note(self, done: Done, watch: Watch) -> None:
         """Counts what a task left, and says how far its stages are."""

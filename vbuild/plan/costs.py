@@ -71,6 +71,10 @@ class Costs:
         count.recorded = True
         wanted, possible = (amounts.get(instance.name, Amount()) for amounts in (self.wanted, self.possible))
         count.seconds, count.bytes = _scaled(recorded, wanted)
+        if wanted.actions:
+            known = [instance.recipe, *(recipe for recipe, _ in reasons.before(instance).former)]
+            loads = (self.shelf.actions.load_seconds(recipe) for recipe in known)
+            count.seconds += next((seconds for seconds in loads if seconds), 0.0)
         count.seconds_more, count.bytes_more = _scaled(recorded, possible)
 
     def _whole(self, instance: Instance, reasons: Reasons) -> Amount:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -127,6 +129,21 @@ class Actions:
         """Every recipe of a stage that has, or had, results; the newest first."""
         found = sorted((self.folder / stage).glob("*.json"), key=lambda path: (-path.stat().st_mtime_ns, path.name))
         return [recipe for path in found if (recipe := noted(path)) is not None]
+
+    def loaded(self, recipe: Recipe, seconds: float) -> None:
+        """Notes how long what a recipe needs took to load, beside what its actions take."""
+        path = self.folder / recipe.stage / f"{recipe.id}.json"
+        with suppress(OSError, ValueError):
+            said = {**json.loads(path.read_text(encoding="utf-8")), "load_seconds": round(seconds, 3)}
+            texts.replace(path, json.dumps(said, indent=1, sort_keys=True, ensure_ascii=False))
+
+    def load_seconds(self, recipe: Recipe) -> float:
+        """What was noted last; 0 if nothing was."""
+        try:
+            said = json.loads((self.folder / recipe.stage / f"{recipe.id}.json").read_text(encoding="utf-8"))
+            return float(said.get("load_seconds", 0.0))
+        except (OSError, ValueError):
+            return 0.0
 
     def changed(self, name: str, recipe: Recipe) -> str | None:
         """What of a stage is other than when the first results of its recipe were stored, and what to do; or None."""
