@@ -1,6 +1,5 @@
 """A plan says what the build then runs."""
 
-
 import made
 import pytest
 from project import Project, ran
