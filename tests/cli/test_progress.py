@@ -8,9 +8,9 @@ from footage import video
 from made import Pack, Tone
 from project import Project, hits, ran
 
-from vbuild.cli.console import show
 from vbuild.cli.main import run
-from vbuild.compose import CONF
+from vbuild.cli.summary import show
+from vbuild.declared import CONF
 from vbuild.errors import Stopped
 
 

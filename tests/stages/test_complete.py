@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from vbuild.compose import CONF
 from vbuild.config import _stage
+from vbuild.declared import CONF
 from vbuild.stage import Stage
 
 ROOT = Path(__file__).parents[2]
