@@ -6,7 +6,6 @@ import argparse
 import os
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
-from vbuild import uris
 from vbuild.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
@@ -148,6 +147,8 @@ def config_of(found: Namespace) -> Config:
 
 def store_of(found: Namespace) -> Path:
     """The store that was asked for, whether it is there or not."""
+    from vbuild import uris
+
     return uris.folder(found.store or os.environ.get("VBUILD_STORE", "cache"), "store")
 
 
@@ -161,6 +162,8 @@ def existing_store(found: Namespace) -> Path:
 
 def output_of(found: Namespace) -> Path:
     """The folder of databases that was asked for."""
+    from vbuild import uris
+
     return uris.folder(found.output, "output") if found.output else store_of(found) / "datasets"
 
 

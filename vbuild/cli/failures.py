@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vbuild.cli import arguments
@@ -43,6 +41,8 @@ def run(found: Namespace) -> int:
 
 def failed(dataset: Dataset) -> list[dict[str, Any]]:
     """The failures of a dataset's last build: a row each, with the file and, for a clip, its span in seconds."""
+    import json
+
     if "failures" not in dataset.build["tables"]:
         from vbuild.errors import DatasetError
 
@@ -68,6 +68,8 @@ def traced(row: dict[str, Any]) -> str:
 
 
 def _brief(head: str, row: dict[str, Any]) -> str:
+    from pathlib import Path
+
     if head == "span":
         return "" if row["start_s"] is None else f"{row['start_s']:.3f}-{row['end_s']:.3f}"
     if head == "when":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vbuild.cli import arguments
@@ -32,6 +31,8 @@ def declare(parser: Parser) -> None:
 
 def run(found: Namespace) -> int:
     """Takes it, and says what went and what stays."""
+    from pathlib import Path
+
     from vbuild.maintenance import gc
     from vbuild.store import roots
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import os
 import shutil
 import sys
@@ -76,10 +74,14 @@ def _cell(value: Any) -> str:
 
 def document(value: Any) -> str:
     """Plain data, or dataclasses, as JSON; without secrets."""
+    import json
+
     return json.dumps(plain(_plain(value)), indent=1, default=str) + "\n"
 
 
 def _plain(value: Any) -> Any:
+    import dataclasses
+
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return dataclasses.asdict(value)
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else value

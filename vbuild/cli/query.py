@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vbuild.cli import arguments
@@ -79,6 +78,8 @@ def _as_csv(rows: pa.Table) -> str:
 
 def _as_table(rows: pa.Table) -> str:
     """The columns that tell what a clip is: who, where, how near, and what is said of it."""
+    from pathlib import Path
+
     from vbuild.dataset.query import SCORES
 
     flat = _flat(rows)

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 GROUPS = {
     "Make": ("build", "plan", "explain", "lock"),
-    "Read": ("ls", "query", "failures"),
-    "Look after": ("log", "diff", "restore", "gc", "verify"),
+    "Look up": ("stages", "show-config"),
+    "Read": ("ls", "show", "query", "failures"),
+    "Look after": ("log", "diff", "restore", "rm", "gc", "verify"),
 }
 
 VERBS = tuple(name for names in GROUPS.values() for name in names)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 from typing import TYPE_CHECKING
 
 from vbuild.cli import arguments
@@ -38,6 +37,8 @@ def run(found: Namespace) -> int:
     again, left = rerun(store, found.rerun) if found.rerun else ([], [])
     code = int(bool(done.problems) or not all(line.same for line in again))
     if found.json:
+        import dataclasses
+
         said = {**dataclasses.asdict(done), "reruns": [dataclasses.asdict(line) for line in again], "not_rerun": left}
         print(document(said), end="")
     else:
