@@ -78,6 +78,11 @@ def load(arguments: Sequence[str]) -> Config:
     return config_of(composed, choice(composed))
 
 
+def assembled(arguments: Sequence[str], declared: str) -> Config:
+    """The checked configuration of keys alone, that no file of a dataset declares. Raises UsageError."""
+    return config_of(_composed(rewritten(arguments)), declared)
+
+
 def _composed(overrides: Sequence[str]) -> DictConfig:
     register()
     try:

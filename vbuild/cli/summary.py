@@ -37,7 +37,7 @@ def show(report: Report, *, planned: bool = False) -> None:
     held = f"{some(report.videos, 'video')}{bad}, {some(report.clips, 'clip')}{unsplit}, {report.kept} kept"
     print(f"{held}, {some(report.failures, 'failure')}")
     for first in report.firsts:
-        print(_first(first))
+        print(first_line(first))
     if report.firsts:
         print(f"vbuild failures {report.dataset} lists them; --trace tells where in the code")
     for note in report.notes:
@@ -62,7 +62,7 @@ def _table(report: Report, planned: bool) -> str:
     return table(heads, rows, right=heads[1:-1])
 
 
-def _first(first: First) -> str:
+def first_line(first: First) -> str:
     """One failure, and how many there are like it."""
     span = "" if first.start_s is None else f" {first.start_s:.3f}-{first.end_s:.3f}"
     more = f" (and {first.count - 1} more)" if first.count > 1 else ""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 GROUPS = {
     "Make": ("build", "plan", "explain", "lock"),
-    "Look up": ("stages", "show-config"),
+    "Look up": ("stages", "show-config", "try"),
     "Read": ("ls", "show", "query", "failures"),
     "Look after": ("log", "diff", "restore", "rm", "gc", "verify"),
 }
