@@ -75,10 +75,11 @@ def shipped() -> dict[str, Described]:
     for folder, kind in FOLDERS.items():
         for conf in filter(None, (CONF, user_conf())):
             for path in sorted((conf / folder).glob("*.yaml")):
-                target = _target(path)
-                if target is not None and path.stem not in found:
+                data = yaml.safe_load(path.read_text(encoding="utf-8"))
+                target = data.pop("_target_", None) if isinstance(data, dict) else None
+                if isinstance(target, str) and path.stem not in found:
                     cls = stage_class(target, f"{folder}={path.stem}")
-                    found[path.stem] = described(cls, path.stem, splitter=kind == "splitter")
+                    found[path.stem] = described(cls, path.stem, data, splitter=kind == "splitter")
     return found
 
 
@@ -88,8 +89,10 @@ def named() -> dict[str, Path]:
     return {path.stem: path for c in confs for folder in FOLDERS for path in sorted((c / folder).glob("*.yaml"))}
 
 
-def described(cls: type[Stage], name: str, *, splitter: bool = False) -> Described:
-    """What a class says of itself, as a stage called `name`."""
+def described(
+    cls: type[Stage], name: str, given: Mapping[str, Any] | None = None, *, splitter: bool = False
+) -> Described:
+    """What a class says of itself, as a stage called `name`. `given`: what the file of that name sets beside it."""
     text = inspect.cleandoc(cls.__doc__ or "")
     decides = getattr(cls, "phase", None) == "dedup"
     return Described(
@@ -99,7 +102,7 @@ def described(cls: type[Stage], name: str, *, splitter: bool = False) -> Describ
         phase="" if splitter else str(cls.phase),
         about=" ".join(text.partition("\n\n")[0].split()),
         text=text,
-        parameters=tuple(parameters(cls)),
+        parameters=tuple(_set(p, given or {}) for p in parameters(cls)),
         columns={} if splitter else columns(cls, name),
         version=cls.version,
     )
@@ -128,6 +131,13 @@ def parameters(cls: type[Stage]) -> Iterator[Parameter]:
     for f in sorted(dataclasses.fields(cls), key=lambda f: f.name in common):
         role: Role = "knob" if f.metadata.get("knob") else "wiring" if f.metadata.get("wiring") else "parameter"
         yield Parameter(f.name, spelled_type(hints[f.name]), _default(f), told.get(f.name, ""), role)
+
+
+def _set(p: Parameter, given: Mapping[str, Any]) -> Parameter:
+    """A parameter with the default that a file gives it; `???` is none."""
+    if p.name not in given:
+        return p
+    return dataclasses.replace(p, default=None if given[p.name] == "???" else spelled(given[p.name]))
 
 
 def _default(f: dataclasses.Field[Any]) -> str | None:
@@ -186,10 +196,3 @@ def spelled(value: Any) -> str:
     if isinstance(value, Enum):
         return spelled(value.value)
     return '""' if value == "" else str(value)
-
-
-def _target(path: Path) -> str | None:
-    """The class that a file of a stage names."""
-    data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    target = data.get("_target_") if isinstance(data, dict) else None
-    return target if isinstance(target, str) else None

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from vbuild.cli.arguments import Verb
 
 GROUPS = {
-    "Make": ("build", "plan", "explain", "lock"),
+    "Make": ("init", "build", "plan", "explain", "lock"),
     "Look up": ("stages", "show-config", "try"),
     "Read": ("ls", "show", "query", "failures"),
     "Look after": ("log", "diff", "restore", "rm", "gc", "verify"),
