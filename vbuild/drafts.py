@@ -145,11 +145,11 @@ def _parameters(stage: Described, indent: str, given: Mapping[str, Any]) -> Iter
     """The parameters of a stage: those that are given, None for as by default, and as comments all others."""
     for p in sorted(stage.parameters, key=lambda p: p.name not in given):
         own = p.role == "parameter" or (stage.kind == "decision" and p.role == "wiring" and p.name not in ("of", "at"))
-        if p.name in given or (own and p.default is None):
+        if p.name in given or p.default is None:
             value = p.default if given.get(p.name) is None else _yaml(given[p.name])
-            if p.role != "wiring":
+            if p.name != "clips":
                 yield from _wrapped(p.about, f"{indent}# ")
-            comment = f"  # {p.kind}" if p.role == "wiring" else ""
+            comment = f"  # {p.kind}" if p.name == "clips" else ""
             yield f"{indent}{p.name}: {'???' if value is None else value}{comment}"
         elif own:
             about = f"  # {p.about}" if p.about else ""

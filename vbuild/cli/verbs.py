@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 GROUPS = {
     "Make": ("init", "build", "plan", "explain", "lock"),
-    "Look up": ("stages", "show-config", "try"),
+    "Look up": ("stages", "show-config", "try", "doctor"),
     "Read": ("ls", "show", "query", "failures"),
     "Look after": ("log", "diff", "restore", "rm", "gc", "verify"),
 }
