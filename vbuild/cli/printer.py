@@ -50,17 +50,34 @@ def table(
     from rich.text import Text
 
     seen = columns()
+    cells = [[masked(_cell(value)) for value in row] for row in rows]
+    counted = [bool(rows) and all(isinstance(row[n], int | float) for row in rows) for n in range(len(heads))]
+    numbers = [number or head in right for head, number in zip(heads, counted, strict=True)]
+    texts = [[head, *(row[n] for row in cells)] for n, head in enumerate(heads)]
+    widths = _widths(texts, width or seen or ENDLESS)
     drawn = Table(box=None, header_style="bold", pad_edge=False)
-    for n, head in enumerate(heads):
-        number = head in right or bool(rows and all(isinstance(row[n], int | float) for row in rows))
-        justify: Any = "right" if number else "left"
-        whole = number and not any(" " in str(row[n]) for row in rows)
-        drawn.add_column(Text(head), justify=justify, no_wrap=whole, overflow="fold")
-    for row in rows:
-        drawn.add_row(*(Text(masked(_cell(value))) for value in row))
+    for head, number, wide in zip(heads, numbers, widths, strict=True):
+        drawn.add_column(Text(head), justify="right" if number else "left", width=wide, overflow="fold")
+    for row in cells:
+        drawn.add_row(*map(Text, row))
     buffer = StringIO()
-    Console(file=buffer, width=width or seen or ENDLESS, force_terminal=seen is not None).print(drawn)
+    Console(file=buffer, width=sum(widths) + 2 * len(widths), force_terminal=seen is not None).print(drawn)
     return "".join(f"{line.rstrip()}\n" for line in buffer.getvalue().splitlines())
+
+
+def _widths(texts: Sequence[Sequence[str]], width: int) -> list[int]:
+    """How wide each column is, of which the texts are given: the widest give way first, and words are cut last."""
+    from rich.cells import cell_len
+
+    natural = [max(map(cell_len, column)) for column in texts]
+    words = [max(cell_len(word) for text in column for word in text.split() or [""]) for column in texts]
+    room = width - 2 * (len(texts) - 1)
+    for least in (words, [1] * len(words)):
+        for cap in range(min(max(natural, default=1), max(room, 1)), 0, -1):
+            found = [min(wide, max(word, cap)) for wide, word in zip(natural, least, strict=True)]
+            if sum(found) <= room:
+                return found
+    return [1] * len(texts)
 
 
 def _cell(value: Any) -> str:

@@ -70,13 +70,13 @@ def _libraries() -> Iterator[Finding]:
             yield Finding("libraries", name, "wrong", "it is not installed", f"pip install '{requirement}'")
         else:
             yield Finding("libraries", name, "ok", version)
-    for extra, names in sorted(extras.items()):
+    for group, names in sorted(extras.items()):
         lacking = [name for name in names if name != PACKAGE and _version(name) is None]
-        if extra != "dev":
+        if group != "dev":
             state: State = "absent" if lacking else "ok"
             found = f"without {', '.join(lacking)}" if lacking else ", ".join(f"{n} {_version(n)}" for n in names)
-            remedy = f"pip install '{PACKAGE}[{extra}]'" if lacking else ""
-            yield Finding("extras", extra, state, found, remedy)
+            remedy = f"pip install '{PACKAGE}[{group}]'" if lacking else ""
+            yield Finding("extras", group, state, found, remedy)
 
 
 def _version(name: str) -> str | None:
@@ -87,21 +87,14 @@ def _version(name: str) -> str | None:
 
 
 def _devices() -> Iterator[Finding]:
-    import psutil
-
+    from vbuild.executor.memory import available
     from vbuild.media.hardware import cuda
 
-    memory = psutil.virtual_memory()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     yield Finding("devices", "processor", "ok", f"{cores} cores")
-    found = f"{memory.total / 2**30:.1f} GiB, {memory.available / 2**30:.1f} free"
-    yield Finding("devices", "memory", "ok", found)
-    yield Finding(
-        "devices",
-        "decoder",
-        "ok" if cuda() else "absent",
-        "CUDA" if cuda() else "no CUDA device opens; the processor does",
-    )
+    yield Finding("devices", "memory", "ok", f"{available() / 2**30:.1f} GiB")
+    device: State = "ok" if cuda() else "absent"
+    yield Finding("devices", "decoder", device, "CUDA" if cuda() else "no CUDA device opens; the processor decodes")
     if util.find_spec("torch") is None:
         yield Finding("devices", "models", "absent", "torch is not installed; stages with a network need it")
         return
@@ -139,9 +132,8 @@ def _store(store: Path) -> Iterator[Finding]:
         yield Finding("store", str(store), "ok", "it can be written" if there == store else "not there yet")
     free = shutil.disk_usage(there).free
     state: State = "ok" if free > LITTLE else "wrong"
-    yield Finding(
-        "store", "free space", state, f"{free / 2**30:.1f} GiB", "" if state == "ok" else "vbuild gc, or move it"
-    )
+    remedy = "" if state == "ok" else "vbuild gc, or move the store"
+    yield Finding("store", "free space", state, f"{free / 2**30:.1f} GiB", remedy)
     if there != store:
         return
     try:
