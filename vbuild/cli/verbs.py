@@ -17,7 +17,7 @@ GROUPS = {
     "Make": ("init", "build", "plan", "explain", "lock"),
     "Look up": ("stages", "show-config", "try", "doctor"),
     "Read": ("ls", "show", "query", "failures"),
-    "Look after": ("log", "diff", "restore", "rm", "gc", "verify"),
+    "Look after": ("log", "diff", "restore", "rm", "gc", "verify", "completion"),
 }
 
 VERBS = tuple(name for names in GROUPS.values() for name in names)
