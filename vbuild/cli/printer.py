@@ -61,7 +61,7 @@ def table(
     for row in cells:
         drawn.add_row(*map(Text, row))
     buffer = StringIO()
-    Console(file=buffer, width=sum(widths) + 2 * len(widths), force_terminal=seen is not None).print(drawn)
+    Console(file=buffer, width=sum(widths) + 2 * len(widths), height=25, force_terminal=seen is not None).print(drawn)
     return "".join(f"{line.rstrip()}\n" for line in buffer.getvalue().splitlines())
 
 

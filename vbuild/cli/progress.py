@@ -112,7 +112,9 @@ class Watcher:
         """The bar of a stage, and that of all."""
         assert self.bars is not None
         if progress.stage not in self.tasks:
-            self.tasks[progress.stage] = self.bars.add_task(f"  {progress.stage}", rate="", note="")
+            self.tasks[progress.stage] = self.bars.add_task(
+                f"  {progress.stage}", total=progress.known, rate="", note=""
+            )
         note = f"{progress.failed} failed" if progress.failed else ""
         self._move(progress.stage, progress.done + progress.failed, progress.known, note)
         self._draw_all()
