@@ -101,9 +101,8 @@ class Screen(io.StringIO):
         return True
 
 
-@pytest.fixture
-def screen(monkeypatch):
-    """Standard error as a terminal of 60 columns."""
+def on_screen(monkeypatch) -> Screen:
+    """Standard error as a terminal of 60 columns, from within a test: pytest sets it anew before each."""
     made = Screen()
     monkeypatch.setattr("sys.stderr", made)
     monkeypatch.setenv("COLUMNS", "60")
@@ -116,8 +115,9 @@ def drawn(screen) -> list[str]:
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue()).replace("\r", "\n").splitlines()
 
 
-def test_bars_show_all_and_each_stage(screen, monkeypatch):
+def test_bars_show_all_and_each_stage(monkeypatch):
     """With the dataset's name over all, counts, a rate, what failed, within the terminal's width."""
+    screen = on_screen(monkeypatch)
     monkeypatch.setattr("vbuild.cli.progress.APPEAR", 0.01)
     with Watcher("films") as watcher:
         for done in range(8):
@@ -129,8 +129,9 @@ def test_bars_show_all_and_each_stage(screen, monkeypatch):
     assert max(map(len, lines)) <= 60
 
 
-def test_bars_appear_before_anything_is_done(screen, monkeypatch):
+def test_bars_appear_before_anything_is_done(monkeypatch):
     """A spinner moves though no stage has said anything, and it says for how long."""
+    screen = on_screen(monkeypatch)
     monkeypatch.setattr("vbuild.cli.progress.APPEAR", 0.01)
     with Watcher("films"):
         time.sleep(0.6)
@@ -138,8 +139,9 @@ def test_bars_appear_before_anything_is_done(screen, monkeypatch):
     assert len(spins) > 2
 
 
-def test_what_is_up_to_date_shows_no_bars(screen):
+def test_what_is_up_to_date_shows_no_bars(monkeypatch):
     """Nothing is drawn in the first moments."""
+    screen = on_screen(monkeypatch)
     with Watcher("films"):
         pass
     assert screen.getvalue() == ""
@@ -154,8 +156,9 @@ def test_nothing_new_is_said_where_there_is_no_terminal(monkeypatch, capsys):
     assert re.search(r"^vbuild: films: motion 3 of 9; nothing new for \d s$", capsys.readouterr().err, re.MULTILINE)
 
 
-def test_quiet_shows_nothing(screen, capsys):
+def test_quiet_shows_nothing(monkeypatch):
     """Neither bars nor lines."""
+    screen = on_screen(monkeypatch)
     with Watcher("films", quiet=True) as watcher:
         watcher(Progress("motion", 9, 0, 9))
         time.sleep(0.5)
