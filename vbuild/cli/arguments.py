@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn, Protocol
 from vbuild.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from vbuild.config import Config
@@ -179,8 +179,3 @@ def positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r}: a whole number of 1 or more is expected")
     return int(text)
-
-
-def listed(words: Iterable[str]) -> str:
-    """Words as a person lists them."""
-    return ", ".join(words)

@@ -66,7 +66,7 @@ def _asked(name: str) -> tuple[list[str], str | None, float | None, list[str]]:
     known = shipped()
     splitters = [one.name for one in known.values() if one.kind == "splitter"]
     source = _answer(f"{name}: where are the videos (a folder, a glob, a list)?", "")
-    split = _answer(f"How are they cut ({arguments.listed(splitters)})?", "fixed_stride", splitters)
+    split = _answer(f"How are they cut ({', '.join(splitters)})?", "fixed_stride", splitters)
     length = None
     if split == "fixed_stride":
         text = _answer("Seconds a clip?", "10")
@@ -74,7 +74,7 @@ def _asked(name: str) -> tuple[list[str], str | None, float | None, list[str]]:
             length = float(text)
         except ValueError:
             raise UsageError(f"{text}: a number of seconds is expected") from None
-    stages = _answer("Which stages (names of vbuild stages, with commas)?", arguments.listed(usual().values()))
+    stages = _answer("Which stages (names of vbuild stages, with commas)?", ", ".join(usual().values()))
     return [source] if source else [], split, length, [word for word in stages.replace(",", " ").split() if word]
 
 
