@@ -6,7 +6,6 @@ import ast
 import dataclasses
 import inspect
 import itertools
-import re
 import textwrap
 import types
 import typing
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
 Role = Literal["parameter", "knob", "wiring"]
 
 NAMES = {bool: "true | false", int: "whole number", float: "number", str: "text", Path: "path", type(None): "null"}
-
-FLOATS = {"halffloat": "float16", "float": "float32", "double": "float64"}
 
 FOLDERS = {"stage": "stage", "split": "splitter"}
 """Folder of a configuration → what its files are."""
@@ -110,18 +107,13 @@ def described(
 
 def columns(stage: Stage | type[Stage], name: str) -> dict[str, str]:
     """The columns of a dataset that a stage called so makes, with their types. A stage of videos makes few."""
+    from vbuild.dataset.columns import arrow
     from vbuild.dataset.tables.columns import dataset_fields
     from vbuild.plan.order import column
 
     return {
         f.name: arrow(f.type) for field, kind in stage.writes.items() for f in dataset_fields(column(name, field), kind)
     }
-
-
-def arrow(kind: Any) -> str:
-    """An Arrow type as people know it."""
-    text = re.sub(r"\b(?:item|element): | not null", "", str(kind).replace("fixed_size_list", "vector"))
-    return re.sub(r"\b(?:halffloat|float|double)\b", lambda found: FLOATS[found[0]], text)
 
 
 def parameters(cls: type[Stage]) -> Iterator[Parameter]:

@@ -75,8 +75,8 @@ def attempt(wanted: Wanted, watch: Callable[[Progress], None], files: Path | Non
     from vbuild.engine import build
 
     with tempfile.TemporaryDirectory(prefix="vbuild-try-") as folder:
-        name, config = _declared(wanted, Path(folder))
         found = _found(wanted.stage)
+        name, config = _declared(found, wanted, Path(folder))
         trial = Trial(found.name, found.target)
         trial.report = build(config, watch=watch)
         count = next((count for count in trial.report.stages if count.name == name), None)
@@ -106,9 +106,8 @@ def _found(stage: str) -> Described:
     return described(cls, re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower())
 
 
-def _declared(wanted: Wanted, folder: Path) -> tuple[str, Config]:
+def _declared(found: Described, wanted: Wanted, folder: Path) -> tuple[str, Config]:
     """The stage's instance, and a dataset of it alone."""
-    found = _found(wanted.stage)
     name = found.name if re.fullmatch(r"[a-z]\w*", found.name) and found.name not in TAKEN else f"{found.name}_tried"
     if not Path(wanted.video).is_file() and "://" not in wanted.video:
         raise UsageError(f"{wanted.video}: there is no such video")

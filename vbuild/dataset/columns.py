@@ -6,14 +6,14 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import lance
-
 from vbuild.dataset.commit import DIGESTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from vbuild.dataset.query import Dataset
+
+FLOATS = {"halffloat": "float16", "float": "float32", "double": "float64"}
 
 UNITS = {
     r"(.*_)?pts": "ticks",
@@ -71,19 +71,21 @@ def tables(dataset: Dataset, names: list[str] | None = None) -> list[Table]:
 
 
 def _table(dataset: Dataset, name: str, version: int) -> Table:
+    import lance
+
     found = lance.dataset(str(dataset.folder / f"{name}.lance"), version=version)
     columns = [
-        Column(f.name, _type(f.type), _unit(f), found.count_rows(f"`{f.name}` IS NULL"), _source(name, f.name, dataset))
+        Column(f.name, arrow(f.type), _unit(f), found.count_rows(f"`{f.name}` IS NULL"), _source(name, f.name, dataset))
         for f in found.schema
         if f.name != DIGESTS
     ]
     return Table(name, found.count_rows(), version, tuple(columns))
 
 
-def _type(kind: Any) -> str:
-    from vbuild.described import arrow
-
-    return arrow(kind)
+def arrow(kind: Any) -> str:
+    """An Arrow type as people know it."""
+    text = re.sub(r"\b(?:item|element): | not null", "", str(kind).replace("fixed_size_list", "vector"))
+    return re.sub(r"\b(?:halffloat|float|double)\b", lambda found: FLOATS[found[0]], text)
 
 
 def _unit(f: Any) -> str:
