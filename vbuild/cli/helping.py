@@ -20,7 +20,7 @@ KEYS = {
 }
 """Keys that are often given, each with what it does."""
 
-BEHIND = 38
+BEHIND = 30
 """Letters before what a thing does."""
 
 ENDING = """\
