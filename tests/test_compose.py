@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from vbuild.compose import CONF, datasets, load
+from vbuild.compose import load
 from vbuild.config import Config
+from vbuild.declared import CONF, datasets
 from vbuild.errors import UsageError
 
 ROOT = Path(__file__).parents[1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import typing
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,14 +19,11 @@ from yaml import MarkedYAMLError, YAMLError
 from vbuild import secrets
 from vbuild.check import hint
 from vbuild.config import Config, checked
+from vbuild.declared import CONF, datasets, user_conf
 from vbuild.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-
-HERE = Path(__file__).parent
-CONF = next(path for path in (HERE / "conf", HERE.parent / "conf") if path.is_dir())
-"""The packaged configuration: inside the wheel, or beside the package in a checkout."""
 
 ROOT = "config"
 TEXTS = re.compile(r"where\.\w+|.*\.keep")
@@ -45,12 +42,6 @@ PATHS = frozenset({"store", "output", "upstream", "source.path", "name"})
 ENV = re.compile(r"\boc\.env:\s*([^,}\s]+)")
 
 SCALARS = frozenset({"name", "store", "output", "upstream", "locked", "shard"})
-
-
-def user_conf() -> Path | None:
-    """The user's own `./conf`, if there is one that is not the packaged one."""
-    own = Path.cwd() / "conf"
-    return own if own.is_dir() and own.resolve() != CONF.resolve() else None
 
 
 def register() -> None:
@@ -72,37 +63,6 @@ def _folder(path: Any) -> str:
     return re.sub(r"[^\w.+-]+", "-", text).strip("-.") or "videos"
 
 
-@dataclass(frozen=True)
-class Declared:
-    """A dataset that can be built."""
-
-    name: str
-    about: str
-    """The first comment line of its file."""
-    hides: bool = False
-    """Whether it is packaged and stands before another one of the same name that is the user's."""
-
-
-def datasets() -> list[Declared]:
-    """Every dataset once, the packaged ones first."""
-    packaged = {path.stem: path for path in _files(CONF)}
-    conf = user_conf()
-    own = {path.stem: path for path in _files(conf)} if conf else {}
-    twice = {name for name in packaged.keys() & own.keys() if packaged[name].read_bytes() != own[name].read_bytes()}
-    return [Declared(name, _about(path), name in twice) for name, path in (own | packaged).items()]
-
-
-def _files(conf: Path) -> list[Path]:
-    """The files of datasets; their locks stand beside them."""
-    return [path for path in sorted((conf / "dataset").glob("*.yaml")) if not path.name.endswith(".lock.yaml")]
-
-
-def _about(path: Path) -> str:
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    comments = (line[1:].strip() for line in lines if line.startswith("#"))
-    return next((text for text in comments if not text.startswith("@package")), "")
-
-
 def load(arguments: Sequence[str]) -> Config:
     """The checked configuration that overrides such as `+dataset=foo` and `stages.motion.fps=4` stand for.
 
@@ -116,6 +76,11 @@ def load(arguments: Sequence[str]) -> Config:
         raise UsageError(f"no dataset is named; give +dataset=NAME{hint('', [d.name for d in datasets()])}")
     composed = _composed(overrides)
     return config_of(composed, choice(composed))
+
+
+def assembled(arguments: Sequence[str], declared: str) -> Config:
+    """The checked configuration of keys alone, that no file of a dataset declares. Raises UsageError."""
+    return config_of(_composed(rewritten(arguments)), declared)
 
 
 def _composed(overrides: Sequence[str]) -> DictConfig:

@@ -152,7 +152,7 @@ MISTAKES = {
     ),
     ("+dataset=films", "source.path=nowhere"): (1, "nowhere"),
     ("+dataset=films", "store=/proc/nowhere"): (1, "/proc/nowhere"),
-    ("query",): (2, "query: the following arguments are required: name"),
+    ("query",): (2, "query: the following arguments are required: NAME"),
     ("query", "flims"): (1, "did you mean 'films'?"),
     ("query", "films", "--limit", "0"): (2, "a whole number of 1 or more is expected"),
     ("query", "films", "--where", "moton_mean > 1"): (1, "did you mean 'motion_mean'?"),
@@ -160,7 +160,7 @@ MISTAKES = {
     ("query", "films", "--like", "ffffffff"): (1, "films has no such clip"),
     ("query", "films", "--like", "x"): (1, "a clip id is hex"),
     ("ls", "films"): (2, "unrecognized arguments: films"),
-    ("gc", "--dry"): (2, "unrecognized arguments: --dry"),
+    ("gc", "--dry"): (2, "--dry: there is no such flag; did you mean '--dry-run'?"),
 }
 
 

@@ -1,6 +1,9 @@
 """What a person is told: how far a build is, what one that was stopped did, what to do next, what can be built."""
 
+import io
+import re
 import shutil
+import time
 
 import numpy as np
 import pytest
@@ -8,10 +11,12 @@ from footage import video
 from made import Pack, Tone
 from project import Project, hits, ran
 
-from vbuild.cli.console import show
 from vbuild.cli.main import run
-from vbuild.compose import CONF
+from vbuild.cli.progress import Watcher
+from vbuild.cli.summary import show
+from vbuild.declared import CONF
 from vbuild.errors import Stopped
+from vbuild.report import Progress
 
 
 @pytest.fixture
@@ -84,3 +89,77 @@ def test_a_dataset_is_listed_once(tmp_path, monkeypatch, capsys):
     (tmp_path / "conf" / "dataset" / "demo.yaml").write_text("# Mine\n")
     (line,) = listed(capsys)
     assert "yours of that name is hidden" in line
+
+
+# while a build runs
+
+
+class Screen(io.StringIO):
+    """A terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def on_screen(monkeypatch) -> Screen:
+    """Standard error as a terminal of 60 columns, from within a test: pytest sets it anew before each."""
+    made = Screen()
+    monkeypatch.setattr("sys.stderr", made)
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("TERM", "xterm")
+    return made
+
+
+def drawn(screen) -> list[str]:
+    """What was drawn, a line each, without what moves and colours it."""
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue()).replace("\r", "\n").splitlines()
+
+
+def test_bars_show_all_and_each_stage(monkeypatch):
+    """With the dataset's name over all, counts, a rate, what failed, within the terminal's width."""
+    screen = on_screen(monkeypatch)
+    monkeypatch.setattr("vbuild.cli.progress.APPEAR", 0.01)
+    with Watcher("films") as watcher:
+        for done in range(8):
+            watcher(Progress("motion", done, 1, 20))
+            time.sleep(0.06)
+    lines = drawn(screen)
+    assert any(re.search(r"^. films +.* 8/20", line) for line in lines)
+    assert any(re.search(r"motion .*8/20 .*/s .*1 failed", line) for line in lines)
+    assert max(map(len, lines)) <= 60
+
+
+def test_bars_appear_before_anything_is_done(monkeypatch):
+    """A spinner moves though no stage has said anything, and it says for how long."""
+    screen = on_screen(monkeypatch)
+    monkeypatch.setattr("vbuild.cli.progress.APPEAR", 0.01)
+    with Watcher("films"):
+        time.sleep(0.6)
+    spins = {line.split()[0] for line in drawn(screen) if "films" in line}
+    assert len(spins) > 2
+
+
+def test_what_is_up_to_date_shows_no_bars(monkeypatch):
+    """Nothing is drawn in the first moments."""
+    screen = on_screen(monkeypatch)
+    with Watcher("films"):
+        pass
+    assert screen.getvalue() == ""
+
+
+def test_nothing_new_is_said_where_there_is_no_terminal(monkeypatch, capsys):
+    """A line tells that the build is alive, what is going on, and since when nothing came."""
+    monkeypatch.setattr("vbuild.cli.progress.SILENCE", 0.0)
+    with Watcher("films") as watcher:
+        watcher(Progress("motion", 3, 0, 9))
+        time.sleep(1.3)
+    assert re.search(r"^vbuild: films: motion 3 of 9; nothing new for \d s$", capsys.readouterr().err, re.MULTILINE)
+
+
+def test_quiet_shows_nothing(monkeypatch):
+    """Neither bars nor lines."""
+    screen = on_screen(monkeypatch)
+    with Watcher("films", quiet=True) as watcher:
+        watcher(Progress("motion", 9, 0, 9))
+        time.sleep(0.5)
+    assert screen.getvalue() == ""

@@ -7,8 +7,8 @@ import pytest
 from footage import video
 from project import Project, ran
 
-from vbuild.cli.failing import failed, failures
-from vbuild.cli.say import diff, log
+from vbuild.cli.failures import failed
+from vbuild.cli.main import run
 from vbuild.config import Failures as Policy
 from vbuild.config import Limits
 from vbuild.dataset import query
@@ -249,7 +249,7 @@ def test_a_stage_that_fails_on_all_fails_the_build(project, capsys):
     assert report.wrong == ["needy failed on all 6 actions that it tried"]
     (first,) = report.firsts
     assert (first.stage, first.kind, first.error, first.count) == ("needy", "program", "TypeError", 6)
-    from vbuild.cli.console import show
+    from vbuild.cli.summary import show
 
     show(report)
     said = capsys.readouterr().out
@@ -258,7 +258,7 @@ def test_a_stage_that_fails_on_all_fails_the_build(project, capsys):
     assert "vbuild failures d lists them; --trace tells where in the code" in said
 
 
-def test_counts_agree(project, tmp_path):
+def test_counts_agree(project, tmp_path, capsys):
     """Of the build, of `failures`, `log` and `diff`: videos that cannot be read too, and clips that share an action."""
     needy(project, how="value")
     project.stages["word"] = made.Word(of="tone", fails=0)
@@ -267,14 +267,19 @@ def test_counts_agree(project, tmp_path):
     project.build()
     project.stages["word"] = made.Word(of="tone", fails=1)
     report = project.build()
-    store = ["--store", str(project.store)]
+
+    def said(*arguments: str) -> str:
+        capsys.readouterr()
+        assert run([*arguments, "--store", str(project.store)]) == 0
+        return capsys.readouterr().out
+
     listed = failed(query.open("d", store=project.store))
     assert len(listed) == report.failures == sum(stage.failed for stage in report.stages)
     assert {row["stage"] for row in listed} == {"probe", "needy", "word"}
-    assert f"  {report.failures}  " in log(["d", *store])[0].splitlines()[1]
-    assert f"→ {report.failures}\n" in diff(["d", *store])[0]
-    assert len(failures(["d", *store]).splitlines()) == 1 + report.failures
-    traced = failures(["d", "--trace", *store])
+    assert f"  {report.failures}  " in said("log", "d").splitlines()[1]
+    assert f"→ {report.failures}\n" in said("diff", "d")
+    assert len(said("failures", "d").splitlines()) == 1 + report.failures
+    traced = said("failures", "d", "--trace")
     assert traced.count('made.py", line') >= 6
     assert "text.mp4" in traced
 

@@ -8,7 +8,7 @@ import yaml
 from made import CALLS, Tone
 from project import Project, ran
 
-from vbuild.compose import datasets
+from vbuild.declared import datasets
 from vbuild.engine import build, plan, up_to_date
 from vbuild.errors import UsageError
 from vbuild.maintenance import lock

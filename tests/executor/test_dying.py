@@ -8,7 +8,7 @@ from footage import video
 from made import Deadly, Tone
 from project import Project
 
-from vbuild.cli.failing import failed
+from vbuild.cli.failures import failed
 from vbuild.config import Failures as Policy
 from vbuild.config import Limits
 from vbuild.dataset import query

@@ -1,11 +1,12 @@
 """What was built, what changed, and how it is brought back."""
 
+import json
 import shutil
 from datetime import timedelta
 
 import pytest
 
-from vbuild.cli import say
+from vbuild.cli.main import run
 from vbuild.dataset.query import open as opened
 from vbuild.decisions.dedup import Dedup
 from vbuild.errors import DatasetError
@@ -138,24 +139,25 @@ def test_builds_go_by_the_end_of_their_ids(shop):
         named(folder(shop), "nine")
 
 
-def test_the_verbs_print_tables_and_json(shop):
+def test_the_verbs_print_tables_and_json(shop, capsys):
     """What people read, and what programs read."""
+
+    def said(*arguments: str, code: int = 0) -> str:
+        assert run(arguments) == code
+        return capsys.readouterr().out
+
     shop.build()
     shop.stage("transcode", crf=45)
     shop.build()
     store = f"--store={shop.store}"
-    for text, code in (
-        say.log(["d", store]), say.log(["d", store, "--json"]),
-        say.diff(["d", store]), say.diff(["d", store, "--json"]),
-        say.gc([store]), say.gc([f"store={shop.store}", "--dry-run", "--json"]),
-        say.verify([store, "--all", "--rerun=3"]), say.verify([store, "--json"]),
-        say.restore(["d", log(folder(shop))[1].build, store]),
+    for arguments in (
+        ("log", "d", store), ("diff", "d", store), ("gc", store), ("verify", store, "--all", "--rerun=3"),
+        ("restore", "d", log(folder(shop))[1].build, store),
     ):  # fmt: skip
-        assert text.endswith("\n")
-        assert code == 0
-    assert "stages.transcode.crf 40 → 45" in say.log(["d", store])[0]
-    assert "~4 clips" in say.diff(["d", log(folder(shop))[2].build, log(folder(shop))[1].build, store])[0]
+        assert said(*arguments).endswith("\n")
+        assert json.loads(said(*arguments, "--json"))
+    assert "stages.transcode.crf 40 → 45" in said("log", "d", store)
+    assert "~4 clips" in said("diff", "d", log(folder(shop))[-1].build, log(folder(shop))[-2].build, store)
     shop.blobs()[0].unlink()
-    text, code = say.verify([store, "--all"])
-    assert code == 1
+    text = said("verify", store, "--all", code=1)
     assert "is gone (dropped" in text

@@ -7,7 +7,7 @@ from footage import video
 from project import Project
 
 from vbuild import digest
-from vbuild.cli.console import explained
+from vbuild.cli.explain import explained
 from vbuild.engine import explain
 from vbuild.errors import UsageError
 

@@ -9,7 +9,7 @@ import pytest
 from footage import video
 from project import Project
 
-from vbuild.cli.console import show
+from vbuild.cli.summary import show
 from vbuild.digest import Recipe
 from vbuild.plan.reasons import difference, distance
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from vbuild.compose import CONF
 from vbuild.config import _member
 from vbuild.decisions.decision import Decision
+from vbuild.declared import CONF
 from vbuild.stage import Stage
 
 ROOT = Path(__file__).parents[2]

@@ -162,7 +162,7 @@ def _run(videos: Path, store: Path, stages: Mapping[str, Stage], workers: int) -
             executor=Local(workers=workers),
             store=store,
             output=store / "datasets",
-        )  # fmt: skip
+        )
     )
     assert report.kept
     assert not report.failures

@@ -2,41 +2,50 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vbuild.cli.arguments import dataset_parser, output_of, parsed
-from vbuild.cli.show import drawn
-from vbuild.dataset import query
-from vbuild.errors import DatasetError
+from vbuild.cli import arguments
+from vbuild.cli.printer import document, table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from vbuild.cli.arguments import Namespace, Parser
+    from vbuild.dataset.query import Dataset
+
+ABOUT = "what failed in a dataset, on which footage, why, and where in the code"
 
 HEADS = ("stage", "file", "span", "attempts", "error", "message", "when")
 
 
-def failures(arguments: Sequence[str]) -> str:
-    """What `vbuild failures` prints: a line an action or file that failed, newest last. Raises DatasetError."""
-    parser = dataset_parser("failures", "What failed of a dataset, on which footage, and why.")
-    parser.add_argument("name", help="the dataset")
+def declare(parser: Parser) -> None:
+    """Adds its arguments."""
+    arguments.add_built(parser)
     parser.add_argument("--trace", action="store_true", help="each with its traceback, and the versions of what ran")
-    parser.add_argument("--json", action="store_true", help="for programs")
-    found = parsed(parser, arguments)
-    rows = failed(query.open(found.name, output=output_of(found)))
+    arguments.add_json(parser)
+
+
+def run(found: Namespace) -> int:
+    """Prints a line an action or file that failed, newest last. Raises DatasetError."""
+    from vbuild.dataset import query
+
+    rows = failed(query.open(found.name, output=arguments.output_of(found)))
     if found.json:
-        return json.dumps(rows, indent=1, default=str) + "\n"
-    if not rows:
-        return f"nothing failed in {found.name}\n"
-    if found.trace:
-        return "\n".join(map(_traced, rows))
-    return drawn(list(HEADS), [[_brief(head, row) for head in HEADS] for row in rows])
+        print(document(rows), end="")
+    elif not rows:
+        print(f"nothing failed in {found.name}")
+    elif found.trace:
+        print("\n".join(map(traced, rows)), end="")
+    else:
+        print(table(HEADS, [[_brief(head, row) for head in HEADS] for row in rows], right=["attempts"]), end="")
+    return 0
 
 
-def failed(dataset: query.Dataset) -> list[dict[str, Any]]:
+def failed(dataset: Dataset) -> list[dict[str, Any]]:
     """The failures of a dataset's last build: a row each, with the file and, for a clip, its span in seconds."""
+    import json
+
     if "failures" not in dataset.build["tables"]:
+        from vbuild.errors import DatasetError
+
         raise DatasetError(f"{dataset.name}: its last build told no failures; build it again")
     rows = dataset.table("failures").search().limit(None).to_list()
     rows.sort(key=lambda row: (row["created"] is not None, row["created"], row["failure_id"]))
@@ -48,7 +57,8 @@ def failed(dataset: query.Dataset) -> list[dict[str, Any]]:
     ]
 
 
-def _traced(row: dict[str, Any]) -> str:
+def traced(row: dict[str, Any]) -> str:
+    """A failure with its traceback, and the versions of what ran."""
     where = f"{row['uri']} {_brief('span', row)}".rstrip()
     program = ", the program's own fault" if row["kind"] == "program" else ""
     ran = ", ".join(f"{name} {version}" for name, version in row["versions"].items() if name != "code")
@@ -58,6 +68,8 @@ def _traced(row: dict[str, Any]) -> str:
 
 
 def _brief(head: str, row: dict[str, Any]) -> str:
+    from pathlib import Path
+
     if head == "span":
         return "" if row["start_s"] is None else f"{row['start_s']:.3f}-{row['end_s']:.3f}"
     if head == "when":

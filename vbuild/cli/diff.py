@@ -1,0 +1,52 @@
+"""The verb `diff`: what a build changed, clip by clip."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vbuild.cli import arguments
+from vbuild.cli.printer import document
+
+if TYPE_CHECKING:
+    from vbuild.cli.arguments import Namespace, Parser
+    from vbuild.maintenance.history import Difference
+
+ABOUT = "which clips came, went, changed and flipped between two builds, and why"
+
+
+def declare(parser: Parser) -> None:
+    """Adds its arguments."""
+    arguments.add_built(parser)
+    parser.add_argument("a", nargs="?", help="a build of vbuild log, or the end of its id (default: previous)")
+    parser.add_argument("b", nargs="?", default="last", help="another (default: the last)")
+    parser.add_argument("--limit", type=int, default=10, metavar="N", help="clips that are listed of each kind (10)")
+    arguments.add_json(parser)
+
+
+def run(found: Namespace) -> int:
+    """Prints the difference."""
+    from vbuild.maintenance import history
+
+    folder = arguments.folder_of(found)
+    a = found.a or ("previous" if len(history.builds(folder)) > 1 else "last")
+    difference = history.diff(folder, history.named(folder, a), history.named(folder, found.b))
+    print(document(difference) if found.json else _told(difference, found.limit), end="")
+    return 0
+
+
+def _told(found: Difference, limit: int) -> str:
+    from vbuild.maintenance.history import reasons
+
+    lines = [f"{found.a} → {found.b}", *found.declared]
+    lines += [f"columns of {name}: only in one of them" for name in found.columns]
+    for sign, clips in (("+", found.added), ("-", found.removed)):
+        lines.append(f"{sign}{len(clips)} clips")
+        lines += [f"  {sign} {clip}" for clip in clips[:limit]]
+    lines.append(f"~{len(found.changed)} clips with other values")
+    lines += [f"  ~ {clip}: {', '.join(stages)}" for clip, stages in list(found.changed.items())[:limit]]
+    for (kept, decision, reason), n in reasons(found.flips).most_common():
+        lines.append(f"{n} clips {'kept again' if kept else 'dropped'} by {decision}: {reason}")
+    lines += [f"  {'kept' if f.kept else 'dropped'} {f.clip_id}: {f.decision}: {f.reason}" for f in found.flips[:limit]]
+    if any(found.failures):
+        lines.append(f"failures {found.failures[0]} → {found.failures[1]}")
+    return "".join(line + "\n" for line in lines)

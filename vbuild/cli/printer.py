@@ -1,0 +1,148 @@
+"""What all verbs print with: tables that fit the terminal, and JSON for programs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from vbuild.secrets import masked, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+NARROW, WIDE = 60, 200
+"""Columns between which a terminal is laid out for."""
+
+USUAL = 120
+"""Columns of running text where there is no terminal."""
+
+ENDLESS = 1 << 16
+"""Columns where there is no terminal: a row is a line, however long."""
+
+
+def columns(stream: Any = None) -> int | None:
+    """How many columns are laid out for; None where a stream, by default stdout, is no terminal."""
+    if not is_terminal(sys.stdout if stream is None else stream):
+        return None
+    return min(max(shutil.get_terminal_size().columns, NARROW), WIDE)
+
+
+def is_terminal(stream: Any) -> bool:
+    """Whether a person looks at a stream."""
+    return stream is not None and not stream.closed and bool(stream.isatty())
+
+
+def table(
+    heads: Sequence[str], rows: Sequence[Sequence[Any]], *, right: Sequence[str] = (), width: int | None = None
+) -> str:
+    """Rows under their heads, in as many columns as the terminal has, or `width`.
+
+    Numbers, and the columns that `right` names, stand to the right; what has no room goes on in the next line. No
+    secret is shown.
+    """
+    from io import StringIO
+
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    seen = columns()
+    cells = [[masked(_cell(value)) for value in row] for row in rows]
+    counted = [bool(rows) and all(isinstance(row[n], int | float) for row in rows) for n in range(len(heads))]
+    numbers = [number or head in right for head, number in zip(heads, counted, strict=True)]
+    texts = [[head, *(row[n] for row in cells)] for n, head in enumerate(heads)]
+    widths = _widths(texts, width or seen or ENDLESS)
+    drawn = Table(box=None, header_style="bold", pad_edge=False)
+    for head, number, wide in zip(heads, numbers, widths, strict=True):
+        drawn.add_column(Text(head), justify="right" if number else "left", width=wide, overflow="fold")
+    for row in cells:
+        drawn.add_row(*map(Text, row))
+    buffer = StringIO()
+    Console(file=buffer, width=sum(widths) + 2 * len(widths), height=25, force_terminal=seen is not None).print(drawn)
+    return "".join(f"{line.rstrip()}\n" for line in buffer.getvalue().splitlines())
+
+
+def _widths(texts: Sequence[Sequence[str]], width: int) -> list[int]:
+    """How wide each column is, of which the texts are given: the widest give way first, and words are cut last."""
+    from rich.cells import cell_len
+
+    natural = [max(map(cell_len, column)) for column in texts]
+    words = [max(cell_len(word) for text in column for word in text.split() or [""]) for column in texts]
+    room = width - 2 * (len(texts) - 1)
+    for least in (words, [1] * len(words)):
+        for cap in range(min(max(natural, default=1), max(room, 1)), 0, -1):
+            found = [min(wide, max(word, cap)) for wide, word in zip(natural, least, strict=True)]
+            if sum(found) <= room:
+                return found
+    return [1] * len(texts)
+
+
+def _cell(value: Any) -> str:
+    """A value as people read it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.3f}".rstrip("0").rstrip(".")
+    return "" if value is None else str(value)
+
+
+def document(value: Any) -> str:
+    """Plain data, or dataclasses, as JSON; without secrets."""
+    import json
+
+    return json.dumps(plain(_plain(value)), indent=1, default=str) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    import dataclasses
+
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def size(count: int) -> str:
+    """Bytes as people read them."""
+    value, unit = float(count), "B"
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if value < 1000 or unit == "TB":
+            break
+        value /= 1000
+    return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+
+
+def some(n: int, what: str) -> str:
+    """A number of things."""
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
+
+
+def wrapped(text: str, indent: str = "") -> str:
+    """A text in lines that fit the terminal, each behind an indent."""
+    import textwrap
+
+    seen = columns() or USUAL
+    return textwrap.fill(text, seen, initial_indent=indent, subsequent_indent=indent) + "\n"
+
+
+@contextmanager
+def muted() -> Iterator[None]:
+    """Within, nobody listening to stdout ends nothing: what else is written to it goes nowhere."""
+    try:
+        yield
+    except BrokenPipeError:
+        mute()
+
+
+def mute() -> None:
+    """Sends to nowhere what else is written to stdout, the interpreter's flush at exit too."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    if nowhere != 1:
+        os.dup2(nowhere, 1)
+        os.close(nowhere)
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115  it lasts as long as the process

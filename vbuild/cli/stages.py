@@ -1,0 +1,142 @@
+"""The verb `stages`: what stages, splitters and decisions there are, and what each takes and writes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from vbuild.cli import arguments
+from vbuild.cli.printer import document, table, wrapped
+
+if TYPE_CHECKING:
+    from vbuild.cli.arguments import Namespace, Parser
+    from vbuild.described import Described
+    from vbuild.stage import Stage
+
+ABOUT = "every stage, splitter and decision; of one, its parameters and columns; of a dataset, its instances"
+
+
+def declare(parser: Parser) -> None:
+    """Adds its arguments."""
+    parser.add_argument(
+        "keys", nargs="*", metavar="NAME|KEY=VALUE",
+        help="a stage, a splitter, the path of a class, or a dataset and its keys (+dataset=NAME is always a dataset)",
+    )  # fmt: skip
+    parser.add_argument("--store", metavar="PATH", help="the same as the key store=PATH")
+    arguments.add_json(parser)
+
+
+def run(found: Namespace) -> int:
+    """Prints what was asked for. Raises UsageError for a name of which there is nothing."""
+    name = found.keys[0] if found.keys else ""
+    if not name:
+        return _all(json=found.json)
+    if len(found.keys) == 1 and "=" not in name and (one := _one(name)) is not None:
+        print(document(one) if found.json else _told(one), end="")
+        return 0
+    return _instances(found)
+
+
+def _all(*, json: bool) -> int:
+    from vbuild.described import shipped
+
+    every = [*shipped().values()]
+    if json:
+        print(document(every), end="")
+        return 0
+    for title, kind in (("stages.NAME", "stage"), ("stages.NAME, decisions", "decision"), ("split", "splitter")):
+        rows = [[d.name, d.phase, d.about] for d in every if d.kind == kind]
+        print(f"{title}:")
+        print(table(["name", "phase", "what it does"], rows), end="\n")
+    print("vbuild stages NAME tells parameters, defaults, units and columns of one")
+    return 0
+
+
+def _one(name: str) -> Described | None:
+    """A stage by its name or by the path of its class; None for a name that may be a dataset's."""
+    from vbuild.check import hint
+    from vbuild.contract import member_class
+    from vbuild.declared import names
+    from vbuild.described import described, named, shipped
+    from vbuild.errors import UsageError
+
+    if name in named():
+        return shipped()[name]
+    if name in names():
+        return None
+    if "." in name:
+        return described(member_class(name, "stages"), name.rpartition(".")[2].lower())
+    raise UsageError(f"{name}: there is no such stage, splitter or dataset{hint(name, [*named(), *names()])}")
+
+
+def _told(one: Described) -> str:
+    """All that a stage says of itself."""
+    used = f"split={one.name}" if one.kind == "splitter" else f"stage@stages.NAME={one.name}"
+    version = "" if one.version is None else f", version {one.version}"
+    lines = [f"{one.name}: a {one.kind}{f' of phase {one.phase}' if one.phase else ''}{version}\n"]
+    lines += [f"  {used}, or _target_: {one.target}\n\n"]
+    lines += [wrapped(" ".join(part.split())) + "\n" for part in one.text.split("\n\n")]
+    rows = [
+        [
+            p.name,
+            p.kind,
+            "(needed)" if p.default is None else p.default,
+            "yes" if p.role == "parameter" else "",
+            p.about,
+        ]
+        for p in one.parameters
+    ]
+    lines.append(table(["parameter", "values", "default", "in keys", "what it is"], rows))
+    if one.columns:
+        named = {name.replace(one.name, "NAME", 1): kind for name, kind in one.columns.items()}
+        lines += ["\n", table(["column", "type"], [[*row] for row in named.items()])]
+    return "".join(lines)
+
+
+def _instances(found: Namespace) -> int:
+    """The stages of a dataset, in the order in which they run."""
+    from vbuild.described import columns, parameters, spelled
+    from vbuild.plan.order import arrange
+
+    config = arguments.config_of(found)
+    order = arrange(config, {})
+    places = [i.name for i in (*order.video_stages[1:-1], *order.clip_stages)]
+    stages = config.by_path()
+    ranked = sorted(stages, key=lambda path: _place(path, places))
+    rows: list[dict[str, Any]] = []
+    for path in ranked:
+        stage = stages[path]
+        name = path.removeprefix("stages.")
+        values = {p.name: (spelled(getattr(stage, p.name)), p) for p in parameters(type(stage))}
+        rows.append(
+            {
+                "instance": path,
+                "stage": stage.title(),
+                "phase": "" if path == "split" else stage.at or stage.phase,
+                "set": {n: v for n, (v, p) in values.items() if v != p.default},
+                "values": {n: v for n, (v, _) in values.items()},
+                "columns": [] if path == "split" else [*_columns(stage, columns(stage, name))],
+            }
+        )
+    rows += [{"instance": f"where.{name}", "stage": "predicate", "phase": "", "set": {"": sql}, "values": {"": sql},
+              "columns": []} for name, sql in config.where.items()]  # fmt: skip
+    if found.json:
+        print(document(rows), end="")
+        return 0
+    cells = [[r["instance"], r["stage"], r["phase"], _set(r["set"]), ", ".join(r["columns"])] for r in rows]
+    print(table(["instance", "stage", "phase", "set, other than the default", "columns"], cells), end="")
+    return 0
+
+
+def _place(path: str, places: list[str]) -> int:
+    """Where an instance stands: stages of videos, the split, stages of clips, decisions."""
+    name = path.removeprefix("stages.")
+    return places.index(name) if name in places else -1 if path == "split" else len(places)
+
+
+def _columns(stage: Stage, found: dict[str, str]) -> dict[str, str]:
+    """Those that stand in a table: a stage of videos has some only where it makes files."""
+    return found if stage.scope == "clip" or any(name.endswith("_uri") for name in found) else {}
+
+
+def _set(values: dict[str, str]) -> str:
+    return ", ".join(f"{name}={value}" if name else value for name, value in values.items())

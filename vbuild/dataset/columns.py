@@ -1,0 +1,111 @@
+"""What the columns of a built dataset are: their types, units, nulls, and which stage wrote each."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from vbuild.dataset.commit import DIGESTS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from vbuild.dataset.query import Dataset
+
+FLOATS = {"halffloat": "float16", "float": "float32", "double": "float64"}
+
+UNITS = {
+    r"(.*_)?pts": "ticks",
+    r"time_base_(num|den)": "s/tick",
+    r".*_s|(.*_)?(start|end|duration)": "s",
+    r"(.*_)?(bytes|size)": "bytes",
+    r"(.*_)?(w|h|width|height)": "pixels",
+    r"(.*_)?fps": "frames/s",
+    r"(.*_)?frames": "frames",
+    r"(.*_)?bitrate": "bits/s",
+    r"rotation": "degrees",
+    r".*_loudness": "LUFS",
+    r"audio_range": "LU",
+    r".*_peak": "dBTP",
+}
+"""What a column is called → the unit that it is in, in all tables alike; others are shares, counts or texts."""
+
+DECIDED = frozenset({"kept", "dropped_by", "duplicate_of"})
+
+GIVEN = {
+    **dict.fromkeys(("clip_id", "start_s", "end_s", "duration_s", "start_pts", "end_pts"), "split"),
+    **dict.fromkeys(("source_w", "source_h", "source_fps"), "probe"),
+}
+"""Column of every clip → what it comes from, where that is not the source."""
+
+OF_BUILD = frozenset({"error", "warning", "status", "remark"})
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table."""
+
+    name: str
+    type: str
+    unit: str
+    nulls: int
+    source: str
+    """The instance that wrote it and its stage; `source`, `decisions` or `build`."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table as the last build left it."""
+
+    name: str
+    rows: int
+    version: int
+    columns: tuple[Column, ...]
+
+
+def tables(dataset: Dataset, names: list[str] | None = None) -> list[Table]:
+    """The tables of a dataset, or some of them, in the order in which builds name them."""
+    known: Mapping[str, int] = dataset.build["tables"]
+    return [_table(dataset, name, known[name]) for name in known if names is None or name in names]
+
+
+def _table(dataset: Dataset, name: str, version: int) -> Table:
+    import lance
+
+    found = lance.dataset(str(dataset.folder / f"{name}.lance"), version=version)
+    columns = [
+        Column(f.name, arrow(f.type), _unit(f), found.count_rows(f"`{f.name}` IS NULL"), _source(name, f.name, dataset))
+        for f in found.schema
+        if f.name != DIGESTS
+    ]
+    return Table(name, found.count_rows(), version, tuple(columns))
+
+
+def arrow(kind: Any) -> str:
+    """An Arrow type as people know it."""
+    text = re.sub(r"\b(?:item|element): | not null", "", str(kind).replace("fixed_size_list", "vector"))
+    return re.sub(r"\b(?:halffloat|float|double)\b", lambda found: FLOATS[found[0]], text)
+
+
+def _unit(f: Any) -> str:
+    if str(f.type) == "string":
+        return ""
+    return next((unit for pattern, unit in UNITS.items() if re.fullmatch(pattern, f.name)), "")
+
+
+def _source(table: str, column: str, dataset: Dataset) -> str:
+    """Which instance wrote a column: that with the longest name which the column begins with."""
+    if table == "clips" and column in GIVEN:
+        return GIVEN[column]
+    recipes: Mapping[str, Mapping[str, Any]] = dataset.build["recipes"]
+    if column in DECIDED or table == "duplicates":
+        return "decisions"
+    if column in OF_BUILD or table == "failures":
+        return "build"
+    mine = [n for n in recipes if column == n or column.startswith(f"{n}_")] if table in ("clips", "videos") else []
+    if not mine:
+        return "probe" if table == "videos" and column not in ("uri", "video_id", "size", "clips") else "source"
+    name = max(mine, key=len)
+    recipe = recipes[name]
+    return f"{name}: {recipe['stage']} {recipe['version']}"

@@ -1,0 +1,201 @@
+"""What stages, splitters and decisions say of themselves, read from their code: for people, and with no second copy."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+import itertools
+import textwrap
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import yaml
+
+from vbuild.contract import member_class
+from vbuild.decisions.decision import Decision
+from vbuild.declared import CONF, user_conf
+from vbuild.fields import of
+from vbuild.stage import Stage, by_parameters, written
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Role = Literal["parameter", "knob", "wiring"]
+
+NAMES = {bool: "true | false", int: "whole number", float: "number", str: "text", Path: "path", type(None): "null"}
+
+FOLDERS = {"stage": "stage", "split": "splitter"}
+"""Folder of a configuration → what its files are."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One field of a stage."""
+
+    name: str
+    kind: str
+    """Its type, as a person writes a value of it."""
+    default: str | None
+    """As in yaml; None where a value is needed."""
+    about: str
+    """Its docstring: what it is, and its unit."""
+    role: Role
+    """A `parameter` is in every key; a `knob` and the `wiring` are in none."""
+
+
+@dataclass(frozen=True)
+class Described:
+    """One stage, splitter or decision."""
+
+    name: str
+    """Of its file in `conf/stage` or `conf/split`, or the path of its class."""
+    kind: Literal["stage", "splitter", "decision"]
+    target: str
+    phase: str
+    about: str
+    """The first paragraph of its docstring."""
+    text: str
+    """All of it."""
+    parameters: tuple[Parameter, ...]
+    columns: dict[str, str]
+    """Column that it makes in a dataset, under its own name → type."""
+    version: int | None
+    """None for a decision, which is in no key."""
+
+
+def shipped() -> dict[str, Described]:
+    """All stages, then all splitters, of the packaged configuration and of the user's own, by name."""
+    found: dict[str, Described] = {}
+    for folder, kind in FOLDERS.items():
+        for conf in filter(None, (CONF, user_conf())):
+            for path in sorted((conf / folder).glob("*.yaml")):
+                data = yaml.safe_load(path.read_text(encoding="utf-8"))
+                target = data.pop("_target_", None) if isinstance(data, dict) else None
+                if isinstance(target, str) and path.stem not in found:
+                    cls = member_class(target, f"{folder}={path.stem}")
+                    found[path.stem] = described(cls, path.stem, data, splitter=kind == "splitter")
+    return found
+
+
+def named() -> dict[str, Path]:
+    """The names of all stages and splitters, with their files; no class is loaded."""
+    confs = [conf for conf in (user_conf(), CONF) if conf]
+    return {path.stem: path for c in confs for folder in FOLDERS for path in sorted((c / folder).glob("*.yaml"))}
+
+
+def described(
+    cls: type[Stage | Decision], name: str, given: Mapping[str, Any] | None = None, *, splitter: bool = False
+) -> Described:
+    """What a class says of itself, as a stage called `name`. `given`: what the file of that name sets beside it."""
+    text = inspect.cleandoc(cls.__doc__ or "")
+    decides = issubclass(cls, Decision)
+    return Described(
+        name=name,
+        kind="splitter" if splitter else "decision" if decides else "stage",
+        target=f"{cls.__module__}.{cls.__qualname__}",
+        phase="" if splitter else str(cls.phase),
+        about=" ".join(text.partition("\n\n")[0].split()),
+        text=text,
+        parameters=tuple(_set(p, given or {}) for p in parameters(cls)),
+        columns={} if splitter else columns(cls, name),
+        version=cls.version if issubclass(cls, Stage) else None,
+    )
+
+
+def columns(member: Stage | Decision | type[Stage | Decision], name: str) -> dict[str, str]:
+    """The columns of a dataset that a stage called so makes, with their types. A stage of videos makes few.
+
+    None of a decision, nor of a class whose columns depend on its parameters.
+    """
+    from vbuild.dataset.columns import arrow
+    from vbuild.plan.order import column
+
+    if isinstance(member, type):
+        writes: Any = {} if issubclass(member, Decision) or by_parameters(member) else member.writes
+    else:
+        writes = {} if isinstance(member, Decision) else written(member)
+    return {
+        column(name, field) + part: arrow(shown.stored()[""])
+        for field, kind in writes.items()
+        for part, shown in of(kind).columns().items()
+    }
+
+
+def parameters(cls: type[Stage | Decision]) -> Iterator[Parameter]:
+    """A class's own fields, then those that every stage has."""
+    told, hints = docs(cls), typing.get_type_hints(cls)
+    common = {f.name for f in dataclasses.fields(Decision if issubclass(cls, Decision) else Stage)}
+    for f in sorted(dataclasses.fields(cls), key=lambda f: f.name in common):
+        role: Role = "knob" if f.metadata.get("knob") else "wiring" if f.metadata.get("wiring") else "parameter"
+        yield Parameter(f.name, spelled_type(hints[f.name]), _default(f), told.get(f.name, ""), role)
+
+
+def _set(p: Parameter, given: Mapping[str, Any]) -> Parameter:
+    """A parameter with the default that a file gives it; `???` is none."""
+    if p.name not in given:
+        return p
+    return dataclasses.replace(p, default=None if given[p.name] == "???" else spelled(given[p.name]))
+
+
+def _default(f: dataclasses.Field[Any]) -> str | None:
+    if f.default is not dataclasses.MISSING:
+        return spelled(f.default)
+    return None if f.default_factory is dataclasses.MISSING else spelled(f.default_factory())
+
+
+def docs(cls: type) -> dict[str, str]:
+    """Field → the docstring that stands under it, of a dataclass and of those that it is made from."""
+    found: dict[str, str] = {}
+    for base in reversed(cls.__mro__[:-1]):
+        if not dataclasses.is_dataclass(base):
+            continue
+        try:
+            (node,) = ast.parse(textwrap.dedent(inspect.getsource(typing.cast(type, base)))).body
+        except (OSError, TypeError, ValueError, SyntaxError):
+            continue  # typed into an interpreter
+        body = node.body if isinstance(node, ast.ClassDef) else []
+        for field, behind in itertools.pairwise(body):
+            if not isinstance(field, ast.AnnAssign) or not isinstance(field.target, ast.Name):
+                continue
+            if isinstance(behind, ast.Expr) and isinstance(behind.value, ast.Constant):
+                found[field.target.id] = " ".join(str(behind.value.value).split())
+    return found
+
+
+def spelled_type(kind: Any) -> str:
+    """A type hint as a person writes values of it."""
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if origin is Literal:
+        return " | ".join(map(str, args))
+    if origin in (typing.Union, types.UnionType):
+        return " | ".join(map(spelled_type, args))
+    if origin is tuple:
+        return f"list of {spelled_type(args[0])}" if args[-1] is Ellipsis else f"list of {len(args)}"
+    if origin is not None and issubclass(origin, Mapping):
+        return f"names with {spelled_type(args[1])}"
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return " | ".join(str(member.value) for member in kind)
+    if dataclasses.is_dataclass(kind):
+        return "{" + ", ".join(f.name for f in dataclasses.fields(kind)) + "}"
+    return NAMES.get(kind, "any" if kind is Any else getattr(kind, "__name__", str(kind)))
+
+
+def spelled(value: Any) -> str:
+    """A value as it stands in yaml."""
+    if value is None or isinstance(value, bool):
+        return str(value).lower().replace("none", "null")
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return spelled({f.name: getattr(value, f.name) for f in dataclasses.fields(value)})
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {spelled(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, tuple | list):
+        return f"[{', '.join(map(spelled, value))}]"
+    if isinstance(value, Enum):
+        return spelled(value.value)
+    return '""' if value == "" else str(value)
