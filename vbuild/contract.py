@@ -51,7 +51,7 @@ def member_class(target: str, path: str) -> type[Stage | Decision]:
     if found is None:
         raise UsageError(f"{key}: there is no such class{hint(name, [n for n, v in vars(loaded).items() if _is(v)])}")
     if not _is(found):
-        raise UsageError(f"{key}: it is no stage; a stage is a dataclass made from vbuild.stage.Stage")
+        raise UsageError(f"{key}: it is no stage; a stage is a dataclass made from vbuild.Stage")
     if not is_own(found):
         for fault in _faults(found):
             raise UsageError(f"{key}: {fault} ({_place(found)})")
@@ -77,10 +77,9 @@ def _said(stage: Stage, request: Request | None, path: str) -> Iterator[str]:
         yield f"sink = True, and asks() gives {type(request).__name__}, of which a sink is fed nothing; write run()"
     if not stage.sink and isinstance(request, Media | Packets):
         yield f"asks() gives {type(request).__name__}, which only a sink is fed; say sink = True and write open()"
-    for method in ("models", "encoders"):
-        told = called(stage, method, path)
-        if not isinstance(told, Mapping) or not all(isinstance(text, str) for pair in told.items() for text in pair):
-            yield f"{method}() gives {told!r}: a mapping of texts is expected, of roles to identities"
+    told = called(stage, "models", path)
+    if not isinstance(told, Mapping) or not all(isinstance(text, str) for pair in told.items() for text in pair):
+        yield f"models() gives {told!r}: a mapping of texts is expected, of roles to identities"
     if by_parameters(type(stage)):
         yield from _written(of_code(type(stage), path, lambda: written(stage), "writes"))
 

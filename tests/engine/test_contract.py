@@ -12,8 +12,10 @@ from project import Project, ran
 
 from vbuild import digest
 from vbuild.compose import load
+from vbuild.contract import RESERVED
 from vbuild.errors import UsageError
 from vbuild.stage import recipe
+from vbuild.store.actions import schema
 
 STAGE = '''\
 """A stage."""
@@ -202,6 +204,11 @@ def test_what_fails_before_a_build_is_a_line(fault):
     assert said in text
     assert f"{Path.cwd()}/{module}.py line {LINE[line]}" in text
     assert "\n" not in text
+
+
+def test_the_columns_of_every_result_are_known():
+    """They are those that the store adds to what a stage writes."""
+    assert list(RESERVED) == schema({}).names
 
 
 def test_an_answer_that_is_no_request_is_a_line():
