@@ -38,7 +38,7 @@ print("built", flush=True)
 def builder(root, name):
     """A process that is ready to build a dataset, and does at a sign."""
     tests = Path(__file__).parents[1]
-    path = os.pathsep.join([str(tests.parent), str(tests), str(tests / "build")])
+    path = os.pathsep.join([str(tests.parent), str(tests), str(tests / "engine")])
     return subprocess.Popen(
         [sys.executable, "-c", CODE, str(root), name],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
