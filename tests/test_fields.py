@@ -29,6 +29,7 @@ KINDS = {
     "bool": (Scalar("bool"), True),
     "string": (Scalar("string"), "é"),
     "binary": (Scalar("binary"), b"\0"),
+    "float16": (Scalar("float16"), 0.5),
     "vector[3]": (Vector(3), np.arange(3) / 7),
     "vector[2, float16]": (Vector(2, "float16"), [0.5, 1.0]),
     "list[float64]": (List(Scalar("float64")), [1.5, None]),
@@ -58,6 +59,7 @@ def test_a_type_is_read_from_its_own_words(words, kind, value):
         (pa.float32(), "float32"), (pa.float64(), "float64"), (pa.int64(), "int64"), (pa.string(), "string"),
         (pa.bool_(), "bool"), (pa.list_(pa.float64()), "list[float64]"), (pa.list_(pa.float32(), 4), "vector[4]"),
         (pa.list_(pa.list_(pa.float16(), 2)), "list[vector[2, float16]]"),
+        ("utf8", "string"), ("list[double]", "list[float64]"),
     ],
 )  # fmt: skip
 def test_arrows_types_may_stand_for_ours(arrow, words):
@@ -175,6 +177,9 @@ def test_the_dataset_has_the_columns_that_are_told(words, kind, value):
         assert found.to_pylist()[1] is None
         assert found.to_pylist()[0] is not None
         duckdb.sql(f"select cast({shown.sample} as {shown.sql})").fetchall()
+        seen = pa.table({"f": found})
+        with duckdb.connect() as db:
+            assert len(db.register("seen", seen).execute("select f from seen").fetchall()) == 2
 
 
 def test_blobs_are_shown_by_their_paths_in_the_store():

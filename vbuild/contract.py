@@ -20,9 +20,13 @@ from vbuild.errors import UsageError, VbuildError
 from vbuild.executor.boundary import guarded
 from vbuild.executor.config import ExecutorConfig
 from vbuild.fields import of
-from vbuild.stage import PHASES, Request, Stage, by_parameters, is_param, recipe, written
+from vbuild.stage import PHASES, Media, Packets, Request, Stage, Vectors, by_parameters, is_param, recipe, written
+from vbuild.values import DIGEST, value_column
 
 T = TypeVar("T")
+
+RESERVED = ("key", "warning", "seconds", "created", "build")
+"""Columns that the store has for every result."""
 
 DECLARED = ("version", "phase", "writes", "reads", "scope", "dear", "sink", "uses")
 """What a stage says of itself beside its parameters."""
@@ -42,7 +46,7 @@ def member_class(target: str, path: str) -> type[Stage | Decision]:
     key = f"{path}._target_={target}"
     found = _class_at(target, key, _is)
     if not _is(found):
-        raise UsageError(f"{key}: it is no stage; a stage is a dataclass made from vbuild.stage.Stage")
+        raise UsageError(f"{key}: it is no stage; a stage is a dataclass made from vbuild.Stage")
     if not is_own(found):
         for fault in _faults(found):
             raise UsageError(f"{key}: {fault} ({_place(found)})")
@@ -82,12 +86,22 @@ def obeyed(stage: Stage, path: str) -> None:
             f"{_key(type(stage), path)}: asks() gives {type(request).__name__}, which is no request; give Frames, "
             f"Sound, Media, Packets, Vectors or None ({_place(type(stage))})"
         )
-    called(stage, "models", path)
-    if by_parameters(type(stage)):
-        writes = of_code(type(stage), path, lambda: written(stage), "writes")
-        for fault in _written(writes):
-            raise UsageError(f"{_key(type(stage), path)}: {fault} ({_place(type(stage))})")
+    for fault in _said(stage, request, path):
+        raise UsageError(f"{_key(type(stage), path)}: {fault} ({_place(type(stage))})")
     _named(path, lambda: of_code(type(stage), path, lambda: recipe(stage), "what its key is made of"))
+
+
+def _said(stage: Stage, request: Request | None, path: str) -> Iterator[str]:
+    """What is wrong with what a stage that is made says of itself."""
+    if stage.sink and (request is None or isinstance(request, Vectors)):
+        yield f"sink = True, and asks() gives {type(request).__name__}, of which a sink is fed nothing; write run()"
+    if not stage.sink and isinstance(request, Media | Packets):
+        yield f"asks() gives {type(request).__name__}, which only a sink is fed; say sink = True and write open()"
+    told = called(stage, "models", path)
+    if not isinstance(told, Mapping) or not all(isinstance(text, str) for pair in told.items() for text in pair):
+        yield f"models() gives {told!r}: a mapping of texts is expected, of roles to identities"
+    if by_parameters(type(stage)):
+        yield from _written(of_code(type(stage), path, lambda: written(stage), "writes"))
 
 
 def called(stage: Stage, method: str, path: str) -> Any:
@@ -178,6 +192,8 @@ def _faults(cls: Any) -> Iterator[str]:
     for f in dataclasses.fields(cls):
         if f.name in DECLARED:
             yield f"{f.name} is no parameter; write {f.name} = … without a type, or with ClassVar"
+        if callable(getattr(Stage, f.name, None)):
+            yield f"{f.name} is a method of every stage; call the parameter otherwise"
         if not f.kw_only:
             yield f"{f.name} is given by place; write @dataclass(frozen=True, kw_only=True) over the class"
     yield from _undeclared(cls)
@@ -208,8 +224,14 @@ def _undeclared(cls: Any) -> Iterator[str]:
         if not isinstance(getattr(cls, name), Mapping):
             yield f"{name}={getattr(cls, name)!r}: a mapping is expected"
     for port, fields in cls.reads.items():
-        if not isinstance(port, str) or isinstance(fields, str):
+        if (
+            not isinstance(port, str)
+            or not isinstance(fields, tuple | list)
+            or not all(isinstance(f, str) for f in fields)
+        ):
             yield f"reads={cls.reads!r}: a list of fields for each port is expected"
+    if not all(isinstance(name, str) and type(number) is int for name, number in cls.uses.items()):
+        yield f"uses={cls.uses!r}: a whole number for each name is expected"
 
 
 def _written(writes: Any) -> Iterator[str]:
@@ -217,13 +239,20 @@ def _written(writes: Any) -> Iterator[str]:
     if not isinstance(writes, Mapping):
         yield f"writes={writes!r}: a mapping is expected"
         return
+    taken = dict.fromkeys(RESERVED, "every result")
     for name, kind in writes.items():
         if not isinstance(name, str) or not (name.isidentifier() or not name):
             yield f"writes {name!r}: a field's name becomes a column; use letters, digits and _"
         try:
-            of(kind)
+            parts = of(kind).columns()
         except UsageError as error:
             yield f"writes {name!r} as {error}"
+            continue
+        for stored in [value_column(name) + part for part in parts]:
+            other = taken.setdefault(stored.lower(), f"the field {name!r}")
+            other = "every result" if stored.startswith(DIGEST) else other
+            if other != f"the field {name!r}":
+                yield f"writes {name!r}: {other} has the column {stored!r} already; call it otherwise"
 
 
 def _untyped(cls: Any) -> Iterator[str]:

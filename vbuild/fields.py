@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -65,10 +66,7 @@ class Kind(ABC):
 
     @abstractmethod
     def parted(self, what: str, value: Any) -> Mapping[str, Any]:
-        """What a value that a stage wrote comes to in each stored column.
-
-        Raises StageError, of `what`, for what Arrow would let pass and is none.
-        """
+        """What a value comes to in each stored column. Raises StageError for what Arrow would let pass and is none."""
 
     def encoded(self, what: str, values: Sequence[Any]) -> dict[str, pa.Array]:
         """Values that a stage wrote as stored columns. Raises StageError, of `what`, for values of another type."""
@@ -87,9 +85,9 @@ class Kind(ABC):
                 )
         return arrays
 
-    def shown(self, part: str, values: pa.ChunkedArray) -> pa.ChunkedArray:  # noqa: ARG002
+    def shown(self, part: str, values: pa.ChunkedArray) -> pa.ChunkedArray:
         """A stored column as the dataset shows it."""
-        return values
+        return values.cast(self.columns()[part].stored()[""])
 
     @abstractmethod
     def value(self, cell: pa.Scalar, blobs: Path) -> Any:
@@ -100,25 +98,19 @@ class Kind(ABC):
         return [self.value(cell, blobs) if cell.is_valid else None for cell in cells]
 
 
-PLAIN = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64",
-         "string")  # fmt: skip
-"""Names that Arrow has for values, of which there are more."""
-
 SQL: Mapping[str, str] = {
-    "bool": "boolean", "string": "varchar", "utf8": "varchar", "large_string": "varchar", "binary": "blob",
-    "int8": "tinyint", "int16": "smallint", "int32": "integer", "int64": "bigint",
-    "uint8": "utinyint", "uint16": "usmallint", "uint32": "uinteger", "uint64": "ubigint",
-    "float16": "float", "halffloat": "float", "float32": "float", "float": "float", "float64": "double",
-    "double": "double", "date32": "date", "timestamp[s]": "timestamp",
+    "bool": "boolean", "int8": "tinyint", "int16": "smallint", "int32": "integer", "int64": "bigint",
+    "uint8": "utinyint", "uint16": "usmallint", "uint32": "uinteger", "uint64": "ubigint", "float16": "float",
+    "float32": "float", "float64": "double", "string": "varchar", "large_string": "varchar", "binary": "blob",
 }  # fmt: skip
-"""Arrow's name → DuckDB's."""
+"""Arrow's name → DuckDB's, of what a stage may write."""
 
-TIMES = ("date32", "timestamp[s]")
-"""Columns of lists have them; no digest is made of them, so that no stage writes them."""
+TIMES: Mapping[str, str] = {"date32": "date", "timestamp[s]": "timestamp"}
+"""The same, of columns of lists; no digest is made of times, so that no stage writes them."""
 
 SAMPLES: Mapping[str, str] = {
-    "boolean": "true", "varchar": "'some text'", "blob": "'some bytes'::blob", "date": "date '2001-02-03'",
-    "timestamp": "timestamp '2001-02-03 04:05:06'",
+    "boolean": "true", "varchar": "'a text'", "blob": "''::blob", "date": "date '2001-02-03'",
+    "timestamp": "date '2001-02-03'",
 }  # fmt: skip
 
 
@@ -137,10 +129,14 @@ class Scalar(Kind):
 
         return {"": pa.type_for_alias(self.name)}
 
+    def columns(self) -> Mapping[str, Kind]:
+        """The same, of 32 bits at least: DuckDB reads none of 16."""
+        return {"": Scalar("float32") if self.name == "float16" else self}
+
     @property
     def sql(self) -> str:
         """DuckDB's type for it."""
-        return SQL[self.name]
+        return SQL.get(self.name) or TIMES[self.name]
 
     def parted(self, what: str, value: Any) -> Mapping[str, Any]:  # noqa: ARG002
         """The value; Arrow says whether it is one."""
@@ -176,9 +172,13 @@ class Vector(Kind):
 
         return {"": pa.list_(pa.type_for_alias(self.of), self.size)}
 
+    def columns(self) -> Mapping[str, Kind]:
+        """The same, of 32 bits."""
+        return {"": Vector(self.size)}
+
     @property
     def sql(self) -> str:
-        """An array; DuckDB reads float16 as float."""
+        """An array."""
         return f"float[{self.size}]"
 
     @property
@@ -255,7 +255,7 @@ class List(Kind):
         import pyarrow.compute as pc
 
         if not self.blob:
-            return values
+            return super().shown(part, values)
         cells = values.combine_chunks()
         items = self.of.shown(part, pa.chunked_array([cells.flatten()])).combine_chunks()
         ends = pc.cumulative_sum(pc.fill_null(pc.list_value_length(cells), 0)).to_pylist()
@@ -343,27 +343,22 @@ class BlobField(Kind):
         if part == "_digest":
             texts = [None if found is None else found.hex() for found in values.to_pylist()]
             return pa.chunked_array([pa.array(texts, pa.string())])
-        return values
+        return super().shown(part, values)
 
     def value(self, cell: pa.Scalar, blobs: Path) -> StoredBlob:
         """A handle."""
         return StoredBlob(blobs / cell.as_py())
 
 
-# how they are written
+WORDS: Mapping[str, Kind] = {name: Scalar(name) for name in SQL} | {
+    "caption": Caption(), "blob": BlobField(), "blobs": List(BlobField()),
+}  # fmt: skip
 
-
-SPELLED = re.compile(
-    r"(?P<blobs>blobs?)|(?P<caption>caption)|vector\[(?P<size>[1-9]\d*)(?:, *(?P<wide>float16|float32))?\]"
-    r"|list\[(?P<items>.+)\]"
-)
+VECTOR = re.compile(r"vector\[([1-9]\d*)(?:, *(float16|float32))?\]")
 
 
 def of(kind: Any) -> Kind:
-    """A type from how a stage writes it: as one of these, in words (`list[float64]`), or as one of Arrow's.
-
-    Raises UsageError for what is none.
-    """
+    """A type as a stage may write it: as one of these, in words, or as Arrow's. Raises UsageError for what is none."""
     if isinstance(kind, Kind):
         return kind
     if (arrow := sys.modules.get("pyarrow")) is not None and isinstance(kind, arrow.DataType):
@@ -372,20 +367,24 @@ def of(kind: Any) -> Kind:
 
 
 def _spelled(text: str) -> Kind:
-    if text in SQL and text not in TIMES:
-        return Scalar(text)
-    if (found := SPELLED.fullmatch(text)) is None:
-        raise UsageError(
-            f"{text!r}: there is no such type; use {', '.join(PLAIN)}, list[…] of these, vector[n], list[vector[n]], "
-            "caption, blob or blobs, or the types of vbuild.fields"
-        )
-    if found["blobs"]:
-        return BlobField() if found["blobs"] == "blob" else List(BlobField())
-    if found["caption"]:
-        return Caption()
-    if found["size"]:
-        return Vector(int(found["size"]), found["wide"] or "float32")  # type: ignore[arg-type]
-    return List(_spelled(found["items"]))
+    if text in WORDS:
+        return WORDS[text]
+    if found := VECTOR.fullmatch(text):
+        return Vector(int(found[1]), found[2] or "float32")  # type: ignore[arg-type]
+    return List(_spelled(text[5:-1])) if text.startswith("list[") and text[-1] == "]" else Scalar(_alias(text))
+
+
+def _alias(text: str) -> str:
+    """The name of what Arrow has other names for too: `double`, `utf8`."""
+    import pyarrow as pa
+
+    with suppress(ValueError):
+        if (name := _named(pa.type_for_alias(text))) in SQL:
+            return name
+    raise UsageError(
+        f"{text!r}: there is no such type; use {', '.join(SQL)}, list[…] of these, vector[n], list[vector[n]], "
+        "caption, blob or blobs, or the types of vbuild.fields"
+    )
 
 
 def _arrow(kind: pa.DataType) -> Kind:

@@ -50,6 +50,10 @@ class StoredBlob:
         return self.path.read_bytes()
 
 
+DIGEST = "digest__"
+"""What the columns of digests begin with."""
+
+
 def value_column(f: str) -> str:
     """The stored column that holds a field; a field without a name is the `value`."""
     return f or "value"
@@ -57,7 +61,7 @@ def value_column(f: str) -> str:
 
 def digest_column(f: str) -> str:
     """The stored column that holds the digest of a field."""
-    return f"digest__{value_column(f)}"
+    return f"{DIGEST}{value_column(f)}"
 
 
 def digests_of(column: pa.Array | pa.ChunkedArray) -> pa.Array:

@@ -12,8 +12,10 @@ from project import Project, ran
 
 from vbuild import digest
 from vbuild.compose import load
+from vbuild.contract import RESERVED
 from vbuild.errors import UsageError
 from vbuild.stage import recipe
+from vbuild.store.actions import schema
 
 STAGE = '''\
 """A stage."""
@@ -94,6 +96,8 @@ def test_a_stage_that_keeps_the_contract_is_taken():
 
 
 WRITES = 'writes = {"": "float32"}'
+ASKED = "return Frames(count=1, size=(8, 8))"
+NONE = "sink = True, and asks() gives NoneType, of which a sink is fed nothing; write run()"
 DECORATOR = "@dataclass(frozen=True, kw_only=True)\nclass Mine"
 BROKEN = {
     "no dataclass": (DECORATOR, "class Mine", "it is no dataclass; write @dataclass(frozen=True, kw_only=True)"),
@@ -116,6 +120,37 @@ BROKEN = {
     ),
     "a list by parameters": (WRITES, "writes = property(lambda self: ['x'])", "writes=['x']: a mapping is expected"),
     "no identifier": ('{"": "float32"}', '{"a b": "float32"}', "writes 'a b': a field's name becomes a column"),
+    "a column of every result": (
+        WRITES,
+        'writes = {"seconds": "float32"}',
+        "'seconds': every result has the column 'sec",
+    ),
+    "a digest's column": (WRITES, 'writes = {"digest__x": "float32"}', "every result has the column 'digest__x'"),
+    "two of one column": (
+        WRITES,
+        'writes = {"": "int64", "value": "int64"}',
+        "'value': the field '' has the column 'value'",
+    ),
+    "two of one blob's": (WRITES, 'writes = {"a": "blob", "a_uri": "string"}', "the field 'a' has the column 'a_uri'"),
+    "two that differ in case": (WRITES, 'writes = {"a": "int64", "A": "int64"}', "the field 'a' has the column 'A'"),
+    "reads no texts": ("reads: ClassVar = {}", "reads: ClassVar = {'x': (1,)}", "a list of fields for each port"),
+    "uses no number": ("reads: ClassVar = {}", "uses: ClassVar = {'x': '1'}", "a whole number for each name"),
+    "named as a method": ("level: int = 3", "level: int = 3\n    load: int = 3", "load is a method of every stage"),
+    "a sink of nothing": (
+        "def asks(self):",
+        "sink = True\n\n    def open(self, clip, model): ...\n\n    def asks(self):\n        return None",
+        NONE,
+    ),
+    "footage without a sink": (
+        ASKED,
+        "return __import__('vbuild').Media()",
+        "asks() gives Media, which only a sink is fed",
+    ),
+    "models that are no texts": (
+        "        return {}",
+        "        return {'model': 3}",
+        "models() gives {'model': 3}: a mapping",
+    ),
     "reads a text": ("reads: ClassVar = {}", "reads: ClassVar = {'x': 'mean'}", "a list of fields for each port"),
     "no type": ("level: int = 3", "level = 3", "level = 3 has no type; write level: int = … for a parameter"),
     "no type of a field of Stage": ("level: int = 3", "batch = 3", "batch = 3 has no type; write batch: int = …"),
@@ -152,6 +187,7 @@ FAILING = {
     "exit": (LEVEL, "    __import__('sys').exit('no')", "SystemExit: no", LEVEL),
     "asks": (ASKS, "        return Frames(cuont=1)", "asks() failed: TypeError: ", ASKS),
     "writes": (WRITES, "writes = property(lambda self: {}['w'])", "writes failed: KeyError: 'w'", f"    {WRITES}"),
+    "frames": (ASKS, "        return Frames(count=1, fit='crop')", "ValueError: fit='crop': it needs a size", ASKS),
     "models": (MODELS, "        return {}['w']", "models() failed: KeyError: 'w'", MODELS),
 }
 
@@ -168,6 +204,11 @@ def test_what_fails_before_a_build_is_a_line(fault):
     assert said in text
     assert f"{Path.cwd()}/{module}.py line {LINE[line]}" in text
     assert "\n" not in text
+
+
+def test_the_columns_of_every_result_are_known():
+    """They are those that the store adds to what a stage writes."""
+    assert list(RESERVED) == schema({}).names
 
 
 def test_an_answer_that_is_no_request_is_a_line():

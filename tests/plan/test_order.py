@@ -19,6 +19,12 @@ from vbuild.stages.quality import Quality
 from vbuild.stages.transcode import Transcode
 
 
+class EarlyShare(made.Share):
+    """The same of whole videos."""
+
+    scope = "video"
+
+
 def order(stages, where=None):
     """The order of a dataset."""
     return arrange(
@@ -138,6 +144,15 @@ def test_members_are_what_they_are():
         ({"word": made.Word(of="word")}, r"stages\.word\.of=word: there is no such stage"),
         ({"word": made.Word(of="point"), "point": made.Point()}, r"stages\.word\.of=point: point writes no 'step'"),
         ({"word": made.Word(of={"port": "tone"}), "tone": made.Tone()}, r"word has no input 'port'"),
+        (
+            {
+                "share": EarlyShare(of="length"),
+                "length": made.Length(of="word"),
+                "word": made.Word(of="t"),
+                "t": made.Tone(),
+            },
+            r"stages\.share\.of=length: it is of clips",
+        ),
         ({"dedup": Dedup(of="embed")}, r"stages\.dedup\.of=embed: there is no such stage"),
         ({"dedup": Dedup(of="tone"), "tone": made.Tone()}, r"stages\.dedup\.of=tone: tone writes no vector"),
         (

@@ -164,6 +164,7 @@ def arrange(config: Config, listed: Mapping[str, Kind] = NOTHING) -> Order:
     _entitled({PROBE: probe.stage, **config.by_path()})
     clips = {name: i for name, i in instances.items() if i.stage.scope == "clip"}
     video = {name: i for name, i in instances.items() if i.stage.scope == "video"}
+    _early({f"stages.{name}": i for name, i in video.items()} | {SPLIT: split}, clips)
     types = {**listed, **{name: PROBE_WRITES[f] for name, f in VIDEO.items()}, **_types(clips.values())}
     predicates = [Predicate(name, sql, columns_read(name, sql, types)) for name, sql in config.where.items()]
     deduplications = {name: _deduplication(name, rule, clips, types) for name, rule in dedups.items()}
@@ -174,6 +175,15 @@ def arrange(config: Config, listed: Mapping[str, Kind] = NOTHING) -> Order:
         split=split,
         waves=tuple(_waves(_place(sequence, predicates))),
     )
+
+
+def _early(video: Mapping[str, Instance], clips: Mapping[str, Instance]) -> None:
+    """Raises UsageError for what is of whole videos, by its path, and reads what is of clips."""
+    for path, instance in video.items():
+        if late := sorted(_sources(instance) & set(clips)):
+            raise UsageError(
+                f"{path}.of={late[0]}: it is of clips, and {path} runs on whole videos, before there are any"
+            )
 
 
 def _entitled(stages: Mapping[str, Stage]) -> None:
