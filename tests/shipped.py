@@ -11,7 +11,8 @@ from pathlib import Path
 
 import vbuild
 from vbuild.errors import UsageError
-from vbuild.stage import Stage, is_param, recipe
+from vbuild.recipes import is_param, recipe
+from vbuild.stage import Stage
 
 FOLDERS = ("stages", "split")
 

@@ -25,9 +25,10 @@ from vbuild.digest import Recipe
 from vbuild.errors import UsageError
 from vbuild.media.options import ENCODERS
 from vbuild.plan.order import arrange
+from vbuild.recipes import is_param, recipe
 from vbuild.split.content import Content
 from vbuild.split.fixed_stride import FixedStride
-from vbuild.stage import Stage, Windows, is_param, knob, recipe, wiring
+from vbuild.stage import Stage, Windows, knob, wiring
 from vbuild.stages.frames import Frames
 from vbuild.stages.motion import Motion
 from vbuild.stages.preview import Preview

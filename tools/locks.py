@@ -13,7 +13,8 @@ import vbuild
 from vbuild import digest
 from vbuild.fields import of
 from vbuild.media.versions import COVERS
-from vbuild.stage import Stage, defaults, outputs
+from vbuild.recipes import defaults
+from vbuild.stage import Stage, outputs
 
 ROOT = Path(vbuild.__file__).parent
 LOCK = Path(__file__).resolve().parents[1] / "tests" / "stages.lock.json"

@@ -93,7 +93,7 @@ def convert(kind: Any, value: Any, path: str) -> Any:
             raise UsageError(f"{path}={value!r}: a group of keys is expected")
         return {str(key): convert(args[1], item, join(path, key)) for key, item in value.items()}
     if dataclasses.is_dataclass(kind):
-        return into(typing.cast(type[Any], kind), value, path)
+        return into(typing.cast("type[Any]", kind), value, path)
     if isinstance(kind, type) and issubclass(kind, Enum):
         return _member(kind, value, path)
     return _scalar(kind, value, path)

@@ -20,7 +20,8 @@ from vbuild.errors import UsageError, VbuildError
 from vbuild.executor.boundary import guarded
 from vbuild.executor.config import ExecutorConfig
 from vbuild.fields import of
-from vbuild.stage import PHASES, Media, Packets, Request, Stage, Vectors, by_parameters, is_param, recipe, written
+from vbuild.recipes import is_param, recipe
+from vbuild.stage import PHASES, Media, Packets, Request, Stage, Vectors, by_parameters, written
 from vbuild.values import DIGEST, value_column
 
 T = TypeVar("T")

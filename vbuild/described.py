@@ -156,7 +156,7 @@ def docs(cls: type) -> dict[str, str]:
         if not dataclasses.is_dataclass(base):
             continue
         try:
-            (node,) = ast.parse(textwrap.dedent(inspect.getsource(typing.cast(type, base)))).body
+            (node,) = ast.parse(textwrap.dedent(inspect.getsource(typing.cast("type", base)))).body
         except (OSError, TypeError, ValueError, SyntaxError):
             continue  # typed into an interpreter
         body = node.body if isinstance(node, ast.ClassDef) else []

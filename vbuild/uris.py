@@ -189,7 +189,7 @@ def _member(stream: BinaryIO, archive: str, name: str) -> Iterator[BinaryIO]:
     with tarfile.TarFile(fileobj=stream) as tar:
         part = tar.extractfile(_info(archive, name))
         assert part is not None
-        yield cast(BinaryIO, part)
+        yield cast("BinaryIO", part)
 
 
 def _info(archive: str, name: str) -> TarInfo:

@@ -14,7 +14,7 @@ from vbuild import digest
 from vbuild.compose import load
 from vbuild.contract import RESERVED
 from vbuild.errors import UsageError
-from vbuild.stage import recipe
+from vbuild.recipes import recipe
 from vbuild.store.actions import schema
 
 STAGE = '''\

@@ -14,6 +14,7 @@ from vbuild.dataset.tables import targets
 from vbuild.dataset.tables.failures import failing
 from vbuild.decisions.dedup import Dedup
 from vbuild.engine.session import Session
+from vbuild.engine.walk import walk
 from vbuild.executor.config import Local
 from vbuild.split.fixed_stride import FixedStride
 
@@ -161,7 +162,7 @@ class History:
 def wanted(project):
     """The tables that a build shall leave, before they are written."""
     session = Session(project.config(), "a build")
-    session.walk(lambda _: None)
+    walk(session, lambda _: None)
     found = {}
     for target in targets(session, failing(session)):
         everything = np.arange(len(target.keys))

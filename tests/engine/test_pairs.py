@@ -7,7 +7,8 @@ from project import Project, ran
 from vbuild.decisions.dedup import Dedup
 from vbuild.digest import keys_of
 from vbuild.executor.config import Local
-from vbuild.stage import outputs, recipe
+from vbuild.recipes import recipe
+from vbuild.stage import outputs
 from vbuild.store.actions import Actions
 
 STAGES = {"tone": made.Tone(), "point": made.Point(), "dedup": Dedup(of="point", eps=0.9)}

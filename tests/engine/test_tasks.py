@@ -5,7 +5,7 @@ from footage import video
 from made import Tone
 from project import Project
 
-from vbuild.engine import session
+from vbuild.engine import walk
 
 
 @pytest.fixture
@@ -19,8 +19,8 @@ def passes(monkeypatch):
                 seen.append([span.start for span in task.spans])
             yield task
 
-    made = session.tasks
-    monkeypatch.setattr(session, "tasks", noted)
+    made = walk.tasks
+    monkeypatch.setattr(walk, "tasks", noted)
     return seen
 
 

@@ -10,7 +10,8 @@ from skimage import data
 from vbuild.engine import session
 from vbuild.errors import UsageError
 from vbuild.executor.config import Local
-from vbuild.stage import Clip, Frames, Moved, Sampled, Vectors, recipe
+from vbuild.recipes import recipe
+from vbuild.stage import Clip, Frames, Moved, Sampled, Vectors
 from vbuild.stages.motion import Motion, least, least_point
 
 NOISE = cv2.GaussianBlur(np.random.default_rng(0).normal(0, 1, (112, 400)), (0, 0), 5)

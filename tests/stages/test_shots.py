@@ -14,7 +14,8 @@ from shots import CUTS, FRAMES, cut_video
 
 from vbuild.errors import UsageError
 from vbuild.models import transnetv2
-from vbuild.stage import Clip, recipe
+from vbuild.recipes import recipe
+from vbuild.stage import Clip
 from vbuild.stages.shots import Shots
 
 

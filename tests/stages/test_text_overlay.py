@@ -12,8 +12,9 @@ from project import Project, ran
 from vbuild.errors import UsageError
 from vbuild.executor.config import Local
 from vbuild.models import ppocr
+from vbuild.recipes import recipe
 from vbuild.split.fixed_stride import FixedStride
-from vbuild.stage import Clip, recipe
+from vbuild.stage import Clip
 from vbuild.stages.text_overlay import TextOverlay, in_corner, longest, overlaps
 
 SIZE = (320, 192)

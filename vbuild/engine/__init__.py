@@ -13,8 +13,9 @@ from vbuild.contract import called
 from vbuild.dataset.versions import fingerprint
 from vbuild.errors import FULL, StoreError, UsageError
 from vbuild.maintenance import lock
+from vbuild.recipes import recipe
 from vbuild.report import Report
-from vbuild.stage import Stage, recipe
+from vbuild.stage import Stage
 from vbuild.stages.probe import Probe
 from vbuild.store import stamps
 
@@ -91,11 +92,12 @@ def plan(config: Config) -> Report:
     """
     from vbuild.engine.finish import summary
     from vbuild.engine.session import Session
+    from vbuild.engine.walk import walk
 
     began = time.perf_counter()
     session = Session(config, None)
     notes = [*_locked(config, session.identified), *session.changed_code()]
-    session.walk(lambda _: None)
+    walk(session, lambda _: None)
     report = summary(session, time.perf_counter() - began)
     report.notes += notes
     report.up_to_date = not any(stage.ran or stage.unknown or stage.unsplit for stage in report.stages)
@@ -111,10 +113,11 @@ def explain(
     Of one clip or one video, or of stages. Raises UsageError for a clip, a video or a stage that is not there.
     """
     from vbuild.engine.session import Session
+    from vbuild.engine.walk import walk
     from vbuild.plan.explain import Walked
 
     session = Session(config, None)
-    session.walk(lambda _: None)
+    walk(session, lambda _: None)
     found = session.identified
     files = session.files.names()
     walked = Walked(

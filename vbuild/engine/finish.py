@@ -18,6 +18,7 @@ from vbuild.dataset.tables.failures import failing, firsts
 from vbuild.dataset.tables.unclipped import unclipped
 from vbuild.engine.session import Session
 from vbuild.engine.verdict import blocked, decide_as_before, wrong
+from vbuild.engine.walk import walk
 from vbuild.errors import RAISED, Stopped, StoreError
 from vbuild.plan.items import State
 from vbuild.report import Report
@@ -70,7 +71,7 @@ class Run:
                 watch(progress)
 
             try:
-                self.session.walk(note)
+                walk(self.session, note)
             except (KeyboardInterrupt, *RAISED) as error:
                 if not (stops.asked() or isinstance(error, KeyboardInterrupt)):
                     raise

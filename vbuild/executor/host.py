@@ -9,9 +9,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vbuild.executor.faults import Failure, attempt
-from vbuild.executor.perform import loaded, put_away, rows_of
+from vbuild.executor.perform import put_away
 from vbuild.executor.pool import TRIES, Watch
 from vbuild.executor.spool import read
+from vbuild.executor.stages import loaded, rows_of
 from vbuild.executor.work import Done
 from vbuild.store.actions import encode
 

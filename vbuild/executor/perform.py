@@ -7,11 +7,12 @@ from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from vbuild.errors import StageError, StoreError
 from vbuild.executor.faults import Failure, attempt
 from vbuild.executor.spool import LAST
+from vbuild.executor.stages import Answers, Guarded, loaded, rows_of
 from vbuild.executor.work import Done, together
 from vbuild.media.clip import Cut
 from vbuild.media.passes import footage
@@ -27,29 +28,8 @@ if TYPE_CHECKING:
 
     from vbuild.executor.spool import Outbox
     from vbuild.executor.work import Job, Task
-    from vbuild.stage import Stage
     from vbuild.store.blobs import Blobs
     from vbuild.store.failures import Failed
-
-T = TypeVar("T")
-
-MODELS: dict[str, Any] = {}
-"""What `load` made in this process, by recipe."""
-
-
-def loaded(recipe: str, stage: Stage) -> Any:
-    """What a stage loads, once a process."""
-    if recipe not in MODELS:
-        MODELS[recipe] = stage.load()
-    return MODELS[recipe]
-
-
-def rows_of(stage: Stage, clips: Sequence[Clip], model: Any) -> list[Row]:
-    """What a stage says of clips, a row each. Raises StageError if it says more or less."""
-    rows = list(stage.run(clips, model))
-    if len(rows) != len(clips):
-        raise StageError(f"{stage.title()}: {len(rows)} rows for {len(clips)} clips; run must give one each")
-    return rows
 
 
 def perform(
@@ -185,10 +165,10 @@ class _Runner:
         """The spans whose rows are made elsewhere."""
         self.parts: dict[int, int] = {}
         """How many parts of a span were handed over."""
-        self.answers: dict[int, _Answers] = {}
+        self.answers: dict[int, Answers] = {}
         self.warnings: dict[int, str | None] = {}
         self.waiting: list[tuple[int, Clip]] = []
-        self.sinks: dict[int, _Guarded] = {}
+        self.sinks: dict[int, Guarded] = {}
         self.spent = 0.0
         self.share = 0.0
 
@@ -217,14 +197,14 @@ class _Runner:
 
     def sink(self, row: int) -> Sink:
         """The sink of a span; what it raises is kept from the pass."""
-        opened = self.sinks[row] = _Guarded(lambda: self.job.stage.open(self.clip(row), self._for_sink(row)))
+        opened = self.sinks[row] = Guarded(lambda: self.job.stage.open(self.clip(row), self._for_sink(row)))
         return opened
 
     def _for_sink(self, row: int) -> Any:
         """What a sink is opened with: the model, or what sends parts of its clip to where the model is."""
         if not self.job.stage.hosted:
             return loaded(self.job.recipe, self.job.stage)
-        return partial(self._send, row) if self.outbox else self.answers.setdefault(row, _Answers(self.job)).send
+        return partial(self._send, row) if self.outbox else self.answers.setdefault(row, Answers(self.job)).send
 
     def take(self, row: int, found: Sampled | Moved | np.ndarray | None, frames: int, warning: str | None) -> None:
         """A span is over: its sink is closed, or its samples wait until there is a batch of them."""
@@ -272,7 +252,7 @@ class _Runner:
         if isinstance(left, Failure) or not self.job.stage.hosted:
             self._keep(row, left)
         elif self.outbox is None:
-            answers = self.answers.pop(row, None) or _Answers(self.job)
+            answers = self.answers.pop(row, None) or Answers(self.job)
             self._keep(row, attempt(lambda: answers.joined(left)))
         else:
             self._try(row, lambda: self._hand(row, LAST, self.parts.pop(row, 0), left))
@@ -348,61 +328,3 @@ class _Runner:
             seconds=seconds,
             build=self.build,
         )
-
-
-class _Answers:
-    """What a hosted stage says here, in this process, of the parts of one clip that its sink cuts."""
-
-    def __init__(self, job: Job) -> None:
-        self.job = job
-        self.waiting: list[Clip] = []
-        self.rows: list[Row] = []
-
-    def send(self, part: Sampled) -> None:
-        """One part."""
-        self.waiting.append(Clip(duration=0.0, frames=part))
-        if len(self.waiting) >= self.job.stage.batch:
-            self._run()
-
-    def _run(self) -> None:
-        waiting, self.waiting = self.waiting, []
-        self.rows += rows_of(self.job.stage, waiting, loaded(self.job.recipe, self.job.stage)) if waiting else []
-
-    def joined(self, left: Row) -> Row:
-        """The clip's row."""
-        self._run()
-        return self.job.stage.join(left, self.rows)
-
-
-class _Guarded:
-    """A sink that is opened at its first frame, and whose exceptions end it alone."""
-
-    def __init__(self, opener: Callable[[], Sink]) -> None:
-        self.opener = opener
-        self.inner: Sink | Failure | None = None
-        self.result: Row | Failure = {}
-        self.spent = 0.0
-
-    def _feed(self, call: Callable[[Sink], T]) -> T | Failure:
-        began = time.perf_counter()
-        if self.inner is None:
-            self.inner = attempt(self.opener)
-        inner = self.inner
-        result = inner if isinstance(inner, Failure) else attempt(lambda: call(inner))
-        if isinstance(result, Failure):
-            self.inner = result
-        self.spent += time.perf_counter() - began
-        return result
-
-    def frame(self, frame: Any, time: float) -> None:
-        """One frame of the clip."""
-        self._feed(lambda sink: sink.frame(frame, time))
-
-    def packet(self, packet: Any) -> None:
-        """One packet of sound."""
-        self._feed(lambda sink: sink.packet(packet))
-
-    def close(self) -> Row:
-        """The end of the clip; what comes of it is in `result`."""
-        self.result = self._feed(lambda sink: sink.close())
-        return {}

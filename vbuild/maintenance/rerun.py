@@ -15,6 +15,7 @@ from vbuild.config import Config, checked
 from vbuild.dataset.commit import last_build
 from vbuild.engine.session import Session
 from vbuild.engine.tasks import tasks
+from vbuild.engine.walk import walk
 from vbuild.errors import VbuildError
 from vbuild.executor.perform import perform
 from vbuild.plan.items import State
@@ -69,7 +70,7 @@ def rerun(store: Path, count: int) -> tuple[list[Rerun], list[str]]:
             continue
         try:
             session = Session(config_of(build, store, known.folder.parent), None)
-            session.walk(lambda _: None)
+            walk(session, lambda _: None)
         except VbuildError as error:
             left.append(f"{known.folder.name}: its actions cannot run again ({error})")
         else:

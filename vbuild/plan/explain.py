@@ -13,7 +13,7 @@ from vbuild.check import hint
 from vbuild.errors import UsageError
 from vbuild.plan.items import NOBODY, State
 from vbuild.plan.reasons import difference, given
-from vbuild.stage import is_param
+from vbuild.recipes import is_param
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -14,7 +14,8 @@ from vbuild.decisions.predicate import Predicate, columns_read, ordering_columns
 from vbuild.errors import UsageError
 from vbuild.fields import Scalar, Vector
 from vbuild.media.versions import DEINTERLACE
-from vbuild.stage import PHASES, Frames, Media, Stage, outputs, recipe
+from vbuild.recipes import recipe
+from vbuild.stage import PHASES, Frames, Media, Stage, outputs
 from vbuild.stages.probe import Probe
 
 if TYPE_CHECKING:

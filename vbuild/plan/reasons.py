@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from vbuild import digest
+from vbuild.recipes import defaults
 from vbuild.secrets import plain
-from vbuild.stage import defaults
 from vbuild.values import digest_column
 
 if TYPE_CHECKING:
