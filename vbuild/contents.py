@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
+import json
+import os
+import time
+from contextlib import suppress
 from functools import cache
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from vbuild import digest
 from vbuild.errors import UsageError
 
-if TYPE_CHECKING:
-    from pathlib import Path
+LARGE = 1 << 20
+"""Bytes from which on a file's digest is remembered from run to run."""
+
+YOUNG_NS = 2_000_000_000
+"""A file may change without its mtime moving for as long as a clock tick; git and ccache wait as long."""
 
 
 def content(path: Path) -> str:
     """A digest of what a file holds, hex, or of the names and bytes of all files of a folder. Raises UsageError."""
     try:
         if not path.is_dir():
-            return _content(path, *_look(path))
+            return of_file(path)
         files = sorted(file for file in path.rglob("*") if file.is_file())
-        found = [(file.relative_to(path).as_posix(), _content(file, *_look(file))) for file in files]
+        found = [(file.relative_to(path).as_posix(), of_file(file)) for file in files]
     except FileNotFoundError as error:
         raise UsageError(f"{path}: there is no such file or folder; give the path of one that is there") from error
     except OSError as error:
         raise UsageError(f"{path}: it cannot be read ({error.strerror}); fix its rights") from error
     return digest.of("folder", *found).hex()
+
+
+def of_file(path: Path) -> str:
+    """A digest of a file's bytes, hex; of a large one from a memo, if it looks as it did. Raises OSError."""
+    return _content(path.absolute(), *_look(path))
 
 
 def _look(path: Path) -> tuple[int, ...]:
@@ -32,6 +44,32 @@ def _look(path: Path) -> tuple[int, ...]:
 
 
 @cache
-def _content(path: Path, *_look: int) -> str:
+def _content(path: Path, *look: int) -> str:
     """A digest of a file that looks so, taken once a process."""
-    return digest.of_file(path).hex()
+    if look[2] < LARGE:
+        return digest.of_file(path).hex()
+    memo = _memo()
+    said = _remembered(memo).get(str(path))
+    if isinstance(said, list) and said[:-1] == list(look):
+        return str(said[-1])
+    found = digest.of_file(path).hex()
+    if _look(path) == look and abs(time.time_ns() - look[3]) > YOUNG_NS:
+        private = memo.with_name(f".{memo.name}.{os.getpid()}")
+        with suppress(OSError):  # to know it again is a convenience
+            memo.parent.mkdir(parents=True, exist_ok=True)
+            private.write_text(json.dumps({**_remembered(memo), str(path): [*look, found]}), encoding="utf-8")
+            private.replace(memo)
+    return found
+
+
+def _memo() -> Path:
+    """A file of the user's own cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vbuild" / "contents.json"
+
+
+def _remembered(memo: Path) -> dict[str, list[int | str]]:
+    try:
+        said = json.loads(memo.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return said if isinstance(said, dict) else {}

@@ -13,6 +13,7 @@ from vbuild.plan.order import Deduplication, owner
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
     from vbuild.engine.session import Session
 
 

@@ -24,6 +24,7 @@ from vbuild.values import value_column
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
     from vbuild.engine.session import Session, Shard, Watch
     from vbuild.executor.protocol import Executor
     from vbuild.executor.work import Done

