@@ -130,9 +130,11 @@ def columns(member: Stage | Decision | type[Stage | Decision], name: str) -> dic
 def parameters(cls: type[Stage | Decision]) -> Iterator[Parameter]:
     """A class's own fields, then those that every stage has."""
     told, hints = docs(cls), typing.get_type_hints(cls)
-    common = {f.name for f in dataclasses.fields(Decision if issubclass(cls, Decision) else Stage)}
+    decides = issubclass(cls, Decision)
+    common = {f.name for f in dataclasses.fields(Decision if decides else Stage)}
     for f in sorted(dataclasses.fields(cls), key=lambda f: f.name in common):
-        role: Role = "knob" if f.metadata.get("knob") else "wiring" if f.metadata.get("wiring") else "parameter"
+        wired = f.metadata.get("wiring") or (decides and f.name in ("of", "at"))
+        role: Role = "knob" if f.metadata.get("knob") else "wiring" if wired else "parameter"
         yield Parameter(f.name, spelled_type(hints[f.name]), _default(f), told.get(f.name, ""), role)
 
 

@@ -138,20 +138,19 @@ def _lines(wish: Wish, chosen: Mapping[str, Described], split: Described) -> Ite
     yield "stages:"
     for name, stage in chosen.items():
         yield f"  {name}:"
-        yield from _parameters(stage, "    ", {"clips": None})
+        yield from _parameters(stage, "    ", {"of" if stage.kind == "decision" else "clips": None})
 
 
 def _parameters(stage: Described, indent: str, given: Mapping[str, Any]) -> Iterator[str]:
     """The parameters of a stage: those that are given, None for as by default, and as comments all others."""
     for p in sorted(stage.parameters, key=lambda p: p.name not in given):
-        own = p.role == "parameter" or (stage.kind == "decision" and p.role == "wiring" and p.name not in ("of", "at"))
         if p.name in given or p.default is None:
             value = p.default if given.get(p.name) is None else _yaml(given[p.name])
             if p.name != "clips":
                 yield from _wrapped(p.about, f"{indent}# ")
             comment = f"  # {p.kind}" if p.name == "clips" else ""
             yield f"{indent}{p.name}: {'???' if value is None else value}{comment}"
-        elif own:
+        elif p.role == "parameter":
             about = f"  # {p.about}" if p.about else ""
             yield from _wrapped(f"{p.name}: {p.default}{about}", f"{indent}# ")
 

@@ -7,7 +7,7 @@ from footage import video
 from project import Project
 from skimage import data
 
-from vbuild.engine import session
+from vbuild.engine import walk
 from vbuild.errors import UsageError
 from vbuild.executor.config import Local
 from vbuild.recipes import recipe
@@ -188,13 +188,13 @@ def test_both_ways_in_one_decode(project, monkeypatch):
     """Each video is decoded once for both; what has no vectors is null with a reason, kept, and no failure."""
     jobs = []
 
-    def works(*args):
-        for work in session_works(*args):
-            jobs.append([job.stage.by for job in work.jobs if isinstance(job.stage, Motion)])
-            yield work
+    def noted(*args):
+        for task in made(*args):
+            jobs.append([job.stage.by for job in task.jobs if isinstance(job.stage, Motion)])
+            yield task
 
-    session_works = session.works
-    monkeypatch.setattr(session, "works", works)
+    made = walk.tasks
+    monkeypatch.setattr(walk, "tasks", noted)
     report = project.build()
     assert [by for by in jobs if by] == [["flow", "vectors"]] * 2
     assert not sum(stage.failed for stage in report.stages)
