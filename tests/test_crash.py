@@ -30,6 +30,7 @@ STAGES = {
     "dedup": Dedup(of="point", eps=0.02),
     "word": made.Word(of="tone", fails=0),
     "pack": made.Pack(level=100),
+    "gaze": made.Gaze(),
 }
 
 CODE = """

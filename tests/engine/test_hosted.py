@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -210,28 +209,49 @@ def test_what_was_handed_over_does_not_run_again_when_a_worker_dies(tmp_path, fi
 
 
 CODE = """
-import sys
+import signal, sys
 from pathlib import Path
-sys.path[:0] = sys.argv[2:]
+sys.path[:0] = sys.argv[3:]
 from made import Gaze
+from vbuild import stops
+from vbuild.cli.main import told
 from vbuild.executor.config import Local
 from project import Project
-one = Project(Path(sys.argv[1]), {"gaze": Gaze(how="endless")})
+signal.signal(signal.SIGTERM, stops.stop)
+one = Project(Path(sys.argv[1]), {"gaze": Gaze(how="endless", log=sys.argv[2])})
 one.local = Local(workers=1)
-one.build()
+sys.exit(told(lambda: one.build() and 0))
 """
+
+
+def endless(tmp_path):
+    """A build, in a group of its own, whose model is at work and does not end."""
+    log, here = tmp_path / "log", Path(__file__).parents[1]
+    words = [sys.executable, "-c", CODE, str(tmp_path), str(log), str(here), str(here.parent)]
+    build = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    until(lambda: noted(log)[1])
+    return build
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_a_build_is_stopped_while_a_model_is_at_work(tmp_path, films, sign):
+    """At once, without a traceback, and nothing is left: no process and no parcel."""
+    project(tmp_path, films, {})
+    build = endless(tmp_path)
+    os.kill(build.pid, sign) if sign == signal.SIGTERM else os.killpg(build.pid, sign)
+    _, said = build.communicate(timeout=30)
+    assert build.returncode == 130
+    assert said.splitlines()[-1].startswith("vbuild: stopped; what was done is kept")
+    assert "Traceback" not in said
+    assert not spools()
 
 
 def test_a_build_that_is_killed_leaves_no_parcels_for_long(tmp_path, films):
     """The next build of anybody takes them away."""
     one = project(tmp_path, films, {"gaze": Gaze()})
-    here = Path(__file__).parents[1]
-    build = subprocess.Popen([sys.executable, "-c", CODE, str(tmp_path), str(here), str(here.parent)])
-    before = set(Path("/dev/shm").glob(f"{spool.PREFIX}*"))
-    until(lambda: set(Path("/dev/shm").glob(f"{spool.PREFIX}*")) - before)
-    time.sleep(1)
+    build = endless(tmp_path)
     os.kill(build.pid, signal.SIGKILL)
-    build.wait()
+    build.communicate(timeout=30)
     one.build()
     assert not spools()
     assert None not in values(one).values()
