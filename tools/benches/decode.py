@@ -36,7 +36,7 @@ CONSUMERS: dict[str, Request] = {
 }
 """A shot detector's, a flow's and an embedder's."""
 
-SIZES = {"360p": ((640, 360), 1.45), "480p": ((854, 480), 1.45), "720p": ((1280, 720), 1.35)}
+SIZES = {"360p": ((640, 360), 1.45), "480p": ((854, 480), 1.45), "720p": ((1280, 720), 1.30)}
 """Size → width and height, and the most that a pass may cost of a bare decode."""
 
 

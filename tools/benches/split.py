@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import defaultdict
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from vbuild.split.adaptive import Adaptive
 from vbuild.split.content import Content
 from vbuild.split.detect import cuts
 from vbuild.split.transnetv2 import TransNetV2, quiet
-from vbuild.stage import Clip
+from vbuild.stage import Clip, Sampled
 from vbuild.stages.changes import Changes
 from vbuild.stages.shots import Shots
 
@@ -38,6 +39,25 @@ DETECTORS = {"adaptive": Adaptive(), "content": Content()}
 
 
 def measures() -> Iterator[Measure]:
+    """The figures alone: PySceneDetect has FFmpeg say on standard error whatever it finds odd in a file."""
+    with muted():
+        yield from figures()
+
+
+@contextmanager
+def muted() -> Iterator[None]:
+    """While nothing is shown of what this process writes to standard error."""
+    kept = os.dup(2)
+    with Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def figures() -> Iterator[Measure]:
     """F1 of raw boundaries, before any length rule; then cuts and CPU beside PySceneDetect's own run."""
     av.logging.set_level(av.logging.PANIC)
     if not (FOLDER / "cuts.json").is_file():
@@ -103,10 +123,17 @@ def whole(path: Path, stage: Stage) -> Row:
     """What a stage of whole videos writes of a file."""
     video, request = probe(str(path)), stage.asks()
     assert request is not None
-    sink = stage.open(Clip(duration=video.duration), stage.load())
+    model = stage.load()
+    parts: list[Row] = []
+
+    def send(part: Sampled) -> None:
+        parts.extend(stage.run([Clip(duration=0.0, frames=part)], model))
+
+    sink = stage.open(Clip(duration=video.duration), send if stage.hosted else model)
     for _ in footage(str(path), video.stream, [Cut(video.start_pts, video.end_pts, {}, {"": (request, sink)})]):
         pass
-    return sink.close()
+    left = sink.close()
+    return stage.join(left, parts) if stage.hosted else left
 
 
 def network(path: Path) -> list[int]:
