@@ -15,6 +15,7 @@ from av.stream import Disposition
 
 from vbuild import uris
 from vbuild.errors import MediaError, NoVideoError, SourceError
+from vbuild.media.logs import listened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -89,21 +90,13 @@ def opened(path: str, hardware: HWAccel | None = None) -> Iterator[InputContaine
 
 @contextmanager
 def heard() -> Iterator[list[str]]:
-    """The errors that FFmpeg logs meanwhile in this thread, a line each; there when it is over.
-
-    Not for what decodes: its threads log too.
-    """
-    level, once = av.logging.get_level(), av.logging.get_skip_repeated()
-    av.logging.set_level(av.logging.ERROR)
-    av.logging.set_skip_repeated(False)
+    """The errors that FFmpeg logs meanwhile in this thread, a line each; there when it is over."""
     lines: list[str] = []
-    try:
-        with av.logging.Capture() as logs:
+    with listened(av.logging.ERROR) as said:
+        try:
             yield lines
-    finally:
-        lines += dict.fromkeys(" ".join(text.split()) for _, _, text in logs)
-        av.logging.set_skip_repeated(once)
-        av.logging.set_level(level)
+        finally:
+            lines += dict.fromkeys(" ".join(text.split()) for _, _, text in said)
 
 
 def _why(path: str, error: Exception, log: Sequence[str]) -> str:
@@ -173,12 +166,8 @@ def tags(container: InputContainer, streams: Sequence[Stream]) -> list[str]:
 
 def described(container: InputContainer) -> list[str]:
     """How FFmpeg describes a file, in lines: for what PyAV does not tell."""
-    level = av.logging.get_level()
-    av.logging.set_level(av.logging.INFO)
-    try:
+    with listened(av.logging.INFO):
         text: str = container.dumps_format()  # type: ignore[attr-defined]
-    finally:
-        av.logging.set_level(level)
     return text.splitlines()
 
 

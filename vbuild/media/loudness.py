@@ -13,6 +13,8 @@ import numpy as np
 from av.error import BlockingIOError as NotYet
 from av.filter import Graph
 
+from vbuild.media.logs import listened
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -63,15 +65,10 @@ class Meter:
         """The loudness of all of them."""
         # what others left behind shall not speak below
         gc.collect()
-        level = av.logging.get_level()
         # the filter gives its summary to the log alone, when it ends
-        av.logging.set_level(av.logging.INFO)
-        try:
-            with av.logging.Capture() as said:
-                self.graph = None
-                gc.collect()
-        finally:
-            av.logging.set_level(level)
+        with listened(av.logging.INFO) as said:
+            self.graph = None
+            gc.collect()
         found = {name: float(value) for name, value in SAID.findall("".join(text for _, _, text in said))}
         integrated = found["I"] if np.isfinite(found["I"]) and found["I"] > FLOOR else None
         peak = found["Peak"] if np.isfinite(found["Peak"]) else None

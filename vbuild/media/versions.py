@@ -25,7 +25,7 @@ PREVIEW = 1
 """How an animation is made of pictures."""
 
 COVERS = {
-    "probe": ("probe", "files", "line", "orientation"),
+    "probe": ("probe", "files", "logs", "line", "orientation"),
     "passes": (
         "passes",
         "reader",
@@ -41,17 +41,21 @@ COVERS = {
         "encode",
         "options",
         "files",
+        "logs",
         "probe",
         "graphs",
         "light",
         "hardware",
         "vectors",
     ),
-    "deinterlace": ("reader", "line", "graphs", "files"),
-    "encode": ("encode", "line", "colours", "graphs", "options", "soundtrack", "sound", "copying", "files"),
+    "deinterlace": ("reader", "line", "graphs", "files", "logs"),
+    "encode": ("encode", "line", "colours", "graphs", "options", "soundtrack", "sound", "copying", "files", "logs"),
     "preview": ("preview",),
     "stills": ("stills", "images", "colours", "graphs"),
-    "loudness": ("loudness",),
+    "loudness": (
+        "loudness",
+        "logs",
+    ),
 }
 """The modules of `vbuild.media` whose code each number stands for, by its name in `uses`.
 
