@@ -23,7 +23,7 @@ import pyarrow as pa
 import xxhash
 
 from benches.measure import Measure, cpu
-from vbuild import build as way
+from vbuild import engine as way
 from vbuild import source
 from vbuild.config import Config, Source
 from vbuild.engine.ledger import Ledger

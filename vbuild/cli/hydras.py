@@ -25,6 +25,9 @@ FLAGS = ("--cfg", "-c", "--info", "-i", "-m", "--multirun", "-sc", "--shell-comp
 SHOWING = ("--cfg", "-c", "--info", "-i")
 """Those of them that print a configuration."""
 
+RESOLVING = ("--resolve", "-r")
+"""That it is printed with what it takes from elsewhere."""
+
 QUIET, VERBOSE = ("-q", "--quiet"), ("-v", "--verbose")
 """Flags of a build, which a sweep heeds too."""
 
@@ -75,11 +78,15 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _masking(show: Callable[[], None], arguments: Sequence[str]) -> None:
-    """Shows a configuration without the secrets in it; those of the environment are known when it is composed."""
-    from vbuild.compose import load
+    """Shows a configuration without the secrets in it.
 
-    with suppress(VbuildError):
-        load([word for word in arguments if not word.startswith("-") and ("=" in word or word.startswith("~"))])
+    Those of the environment are shown where it is resolved, and known when it is composed.
+    """
+    if any(word in RESOLVING for word in arguments):
+        from vbuild.compose import load
+
+        with suppress(VbuildError):
+            load([word for word in arguments if not word.startswith("-") and ("=" in word or word.startswith("~"))])
     said = io.StringIO()
     try:
         with redirect_stdout(said):
