@@ -26,6 +26,7 @@ from benches.measure import Measure, cpu
 from vbuild import engine as way
 from vbuild import source
 from vbuild.config import Config, Source
+from vbuild.engine import walk as walking
 from vbuild.engine.ledger import Ledger
 from vbuild.engine.session import Session
 from vbuild.executor.config import Local
@@ -154,8 +155,8 @@ def footage(root: Path, count: int) -> None:
         os.close(os.open(path, os.O_CREAT | os.O_WRONLY))
         os.utime(path, (OLD, OLD))
     files = source.listing(Source(path=(str(root / "videos"),)))
-    sizes, mtimes, inodes = (np.frombuffer(c, np.int64) for c in (files.sizes, files.mtimes, files.inodes))
-    Files(root / "store").add(files.uris, sizes, mtimes, inodes, chance(count))
+    looks = (np.frombuffer(c, np.int64) for c in (files.sizes, files.mtimes, files.ctimes, files.inodes))
+    Files(root / "store").add(files.uris, *looks, chance(count))
 
 
 def chance(count: int) -> np.ndarray:
@@ -184,6 +185,7 @@ def results(instance: Instance, keys: np.ndarray, blobs: Path | None = None) -> 
         for name, value in {**told, "end_pts": A_VIDEO * 1000, "stream": 0}.items():
             columns[name] = pa.array([value] * n, pa.int64())
     if instance.name == "split":
+        columns |= {f.name: pa.array([[]] * n, f.type) for f in schema(instance.writes) if f.name.startswith("lost")}
         starts = [[k * 1000 for k in range(A_VIDEO)]] * n
         columns["start_pts"] = pa.array(starts, pa.list_(pa.int64()))
         columns["end_pts"] = pa.array([[s + 1000 for s in row] for row in starts], pa.list_(pa.int64()))
@@ -216,17 +218,18 @@ def link(blobs: Path, names: list[str]) -> None:
             os.link(blobs / first, blobs / name)
 
 
-class Filling(Session):
+class Filling(walking._Way):  # noqa: SLF001
     """Walks as a plan does, and puts a made-up result wherever one is missing."""
 
     def _run(self, items: Items, wave: tuple[Instance, ...]) -> Iterator[None]:
         for instance in wave:
-            rows = self.lookup.look(items, instance)
+            session = self.session
+            rows = session.lookup.look(items, instance)
             _, once = np.unique(items.found[instance.name].keys[rows], return_index=True)
             keys = items.found[instance.name].keys[rows[np.sort(once)]]
             if len(keys):
-                self.shelf.results(instance.name).append(results(instance, keys, self.blobs.folder))
-            self.lookup.settle(items, instance)
+                session.shelf.results(instance.name).append(results(instance, keys, session.blobs.folder))
+            session.lookup.settle(items, instance)
         yield from ()
 
 
@@ -234,8 +237,10 @@ def made(root: Path, clips: int, stages: dict[str, Stage], shard: int = 2_000) -
     """A store that holds everything of a made-up dataset."""
     footage(root, clips // A_VIDEO)
     wanted = config(root, stages)
-    filling = Filling(Config(**{**vars(wanted), "executor": Local(workers=0), "shard": shard}), None)
-    filling.walk(lambda _: None)
+    filling = Session(Config(**{**vars(wanted), "executor": Local(workers=0), "shard": shard}), None)
+    walking._Way, way = Filling, walking._Way  # noqa: SLF001
+    walking.walk(filling, lambda _: None)
+    walking._Way = way  # noqa: SLF001
     for name in filling.shelf.instances:
         dataset = filling.shelf.results(name).dataset
         dataset.optimize.compact_files()
@@ -330,7 +335,8 @@ def fast_path(root: Path) -> Iterator[Measure]:
     footage(root, count)
     wanted = config(root, STAGES["one"])
     files = source.listing(wanted.source)
-    stamp = dict.fromkeys(way.COUNTS, count) | {"state": way._state(wanted, files)}  # noqa: SLF001
+    told = {"state": way._state(wanted, files), "code": way._code(wanted), "under": way._under(wanted)}  # noqa: SLF001
+    stamp = dict.fromkeys(way.COUNTS, count) | told
     stamps.write(wanted.store, wanted.name, stamp)
     assert way.up_to_date(wanted)
     gc.freeze()  # what this process has imported; an up-to-date build has not
