@@ -178,12 +178,15 @@ def _moody(called: str, node: Mapping[str, Any]) -> bool:
 def _moods() -> frozenset[str]:
     """Functions that may answer otherwise when they are asked again: what they drop would change by itself.
 
-    Those that DuckDB calls so, and the macros that are made of them. Operators and `age` are left out: newer releases
-    call those so that take times with a zone, which are refused by their type.
+    Those that DuckDB calls so, and the macros that are made of them. Operators, `age` and `timezone` are left out:
+    newer releases call those so that take times with a zone, which are refused by their type.
     """
     said = "select function_name, stability, macro_definition from duckdb_functions() where stability is not null or "
     rows = _root().execute(f"{said} macro_definition is not null").fetchall()
-    changing = {name.lower() for name, stability, _ in rows if stability not in (None, "CONSISTENT")} - {"age"}
+    changing = {name.lower() for name, stability, _ in rows if stability not in (None, "CONSISTENT")} - {
+        "age",
+        "timezone",
+    }
     moods = {name for name in changing if name.isidentifier()} | LIARS | WORDS
     macros = [(name.lower(), definition.lower()) for name, _, definition in rows if definition]
     while more := {n for n, d in macros if n not in moods and any(re.search(rf"\b{m}\b", d) for m in moods)}:
