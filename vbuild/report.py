@@ -115,3 +115,5 @@ class Progress:
     failed: int
     known: int
     """Actions of the stage that are known to be wanted so far."""
+    oldest: str = ""
+    """Of the videos that are at work the one that has been so longest."""

@@ -151,9 +151,9 @@ def test_nothing_new_is_said_where_there_is_no_terminal(monkeypatch, capsys):
     """A line tells that the build is alive, what is going on, and since when nothing came."""
     monkeypatch.setattr("vbuild.cli.progress.SILENCE", 0.0)
     with Watcher("films") as watcher:
-        watcher(Progress("motion", 3, 0, 9))
+        watcher(Progress("motion", 3, 0, 9, "/films/long.mp4"))
         time.sleep(1.3)
-    assert re.search(r"^vbuild: films: motion 3 of 9; nothing new for \d s$", capsys.readouterr().err, re.MULTILINE)
+    assert re.search(r"^vbuild: films: motion 3 of 9; nothing new for \d s; longest at long.mp4$", capsys.readouterr().err, re.MULTILINE)
 
 
 def test_quiet_shows_nothing(monkeypatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vbuild.cli.printer import columns, is_terminal
@@ -33,6 +34,7 @@ class Watcher:
         self.every = 0.0 if verbose else EVERY
         self.drawn = not quiet and is_terminal(sys.stderr)
         self.stages: dict[str, Progress] = {}
+        self.oldest = ""
         self.bars: Bars | None = None
         self.tasks: dict[str, TaskID] = {}
         self.began = self.said = self.came = time.monotonic()
@@ -57,6 +59,7 @@ class Watcher:
         with self.lock:
             self.came = time.monotonic()
             self.stages[progress.stage] = progress
+            self.oldest = progress.oldest
             if self.bars is not None:
                 self._draw(progress)
             elif not self.drawn and not self.quiet:
@@ -78,11 +81,16 @@ class Watcher:
 
     def _standing(self) -> str:
         """How far all is, where nothing has come for a while."""
-        quiet = f"nothing new for {time.monotonic() - self.came:.0f} s"
+        quiet = self._quiet()
         going = [p for p in self.stages.values() if p.done + p.failed < p.known]
         if not going:
             return quiet
         return f"{', '.join(f'{p.stage} {p.done + p.failed} of {p.known}' for p in going)}; {quiet}"
+
+    def _quiet(self) -> str:
+        """For how long nothing has come, and which video has been at work longest."""
+        at = f"; longest at {Path(self.oldest).name}" if self.oldest else ""
+        return f"nothing new for {time.monotonic() - self.came:.0f} s{at}"
 
     # on a terminal
 
@@ -123,7 +131,7 @@ class Watcher:
         known = sum(p.known for p in self.stages.values())
         done = sum(p.done + p.failed for p in self.stages.values())
         still = time.monotonic() - self.came
-        note = f"nothing new for {still:.0f} s" if still > EVERY else f"{time.monotonic() - self.began:.0f} s"
+        note = self._quiet() if still > EVERY else f"{time.monotonic() - self.began:.0f} s"
         self._move("", done, known or None, note)
 
     def _move(self, name: str, done: int, known: int | None, note: str) -> None:

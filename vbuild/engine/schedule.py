@@ -70,8 +70,8 @@ class Scheduler:
     workers: Executor
     ledger: Ledger
     policy: Failures
-    note: Callable[[Done], None]
-    """Called with what each task left."""
+    note: Callable[[Done, str], None]
+    """Called with what each task left, and the video that has been at work longest."""
     blobs: Blobs
     build: str
     undone: Undone = field(default_factory=Undone)
@@ -112,6 +112,13 @@ class Scheduler:
                 del self.awaits[shard]
                 self.ledger.commit()
                 self._advance(shard, shards[shard])
+
+    @property
+    def oldest(self) -> str:
+        """The video of the task that was given away first, of those that are not done."""
+        tickets = [ticket for ticket, what in self.flying.items() if isinstance(what, Queued)]
+        first = self.flying[min(tickets)] if tickets else None
+        return masked(first.task.uri) if isinstance(first, Queued) else ""
 
     def _advance(self, number: int, shard: Steps) -> None:
         """Takes a shard to its next step, or to its end."""
@@ -291,7 +298,7 @@ class Scheduler:
             self.undone.take(left)
         self._stop()
         self.ledger.take(done)
-        self.note(done)
+        self.note(done, self.oldest)
         self._judge(done)
 
     def _stop(self) -> None:

@@ -145,10 +145,11 @@ class _Way:
                 for _ in shard:
                     raise AssertionError("a plan runs nothing")
         else:
-            note, undone = self._note, self.session.lookup.undone
-            assert self.session.build is not None
+            session = self.session
+            assert session.build is not None
+            undone = session.lookup.undone
             scheduler = Scheduler(
-                self.workers, ledger, self.session.config.failures, note, self.session.blobs, self.session.build, undone
+                self.workers, ledger, session.config.failures, self._note, session.blobs, session.build, undone
             )
             scheduler.run(steps)
             ledger.commit()
@@ -156,7 +157,7 @@ class _Way:
                 if instance.recipe.id in scheduler.loads:
                     self.session.shelf.actions.loaded(instance.recipe, scheduler.loads[instance.recipe.id])
 
-    def _note(self, done: Done) -> None:
+    def _note(self, done: Done, oldest: str) -> None:
         """Counts what a task left, and says how far its stages are."""
         told: set[str] = set()
         for recipe, table in done.tables:
@@ -170,12 +171,9 @@ class _Way:
             askers = self.session.lookup.askers(failure.recipe, [failure.key])
             self.session.failed += askers
             told |= askers.keys()
+        failed, wanted = self.session.failed, self.session.wanted
         for name in told:
-            self.watch(
-                Progress(
-                    name, self.session.lookup.count(name).ran, self.session.failed[name], self.session.wanted[name]
-                )
-            )
+            self.watch(Progress(name, self.session.lookup.count(name).ran, failed[name], wanted[name], oldest))
 
 
 def _segments(waves: Sequence[Wave]) -> list[list[Wave]]:
