@@ -153,7 +153,11 @@ def test_nothing_new_is_said_where_there_is_no_terminal(monkeypatch, capsys):
     with Watcher("films") as watcher:
         watcher(Progress("motion", 3, 0, 9, "/films/long.mp4"))
         time.sleep(1.3)
-    assert re.search(r"^vbuild: films: motion 3 of 9; nothing new for \d s; longest at long.mp4$", capsys.readouterr().err, re.MULTILINE)
+    assert re.search(
+        r"^vbuild: films: motion 3 of 9; nothing new for \d s; longest at long.mp4$",
+        capsys.readouterr().err,
+        re.MULTILINE,
+    )
 
 
 def test_quiet_shows_nothing(monkeypatch):
