@@ -32,6 +32,9 @@ Hosted = Batch | Opening | Task
 AT_ONCE = 2
 """Batches that a process has in hand: one runs, and one lies ready."""
 
+YIELDING = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
+"""Has threads that wait for one another sleep: passes run on the same cores."""
+
 NVIDIA = Path("/proc/driver/nvidia/gpus")
 
 
@@ -65,7 +68,7 @@ class Host:
     """One process, made anew when it dies."""
 
     def __init__(self, run: Run, number: int, env: Mapping[str, str], threads: int) -> None:
-        self.run, self.env, self.threads = run, env, threads
+        self.run, self.env, self.threads = run, {**YIELDING, **env}, threads
         self.notes = run.notes / f"host-{number}"
         self.notes.mkdir()
         self.pool = self._pool()
