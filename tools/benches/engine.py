@@ -108,7 +108,9 @@ def _make(root: Path) -> None:
     """Videos, and weights."""
     from footage import grained, video
     from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()
     size = (1280, 720)
     for count in (VIDEOS, FEW):
         (root / f"videos{count}").mkdir()
@@ -130,7 +132,8 @@ def _child(*words: object) -> None:
     paths = os.pathsep.join([str(here), str(here.parent), str(here.parent / "tests")])
     command = [sys.executable, "-W", "ignore", "-m", "benches.engine", *map(str, words)]
     env = {**os.environ, "PYTHONPATH": paths, "HF_HUB_OFFLINE": "1"}
-    subprocess.run(command, check=True, env=env, stdout=subprocess.DEVNULL)
+    done = subprocess.run(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def _stages(root: Path, videos: Path, kind: str) -> dict[str, Stage]:
