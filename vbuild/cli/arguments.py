@@ -113,12 +113,9 @@ def add_json(parser: Parser) -> None:
     parser.add_argument("--json", action="store_true", help="as JSON, for programs")
 
 
-def add_keys(parser: Parser) -> None:
+def add_keys(parser: Parser, what: str = "the dataset (NAME is +dataset=NAME), and keys as in its yaml") -> None:
     """A dataset as it is declared, with keys."""
-    parser.add_argument(
-        "keys", nargs="*", metavar="NAME|KEY=VALUE",
-        help="the dataset (NAME is +dataset=NAME), and keys as in its yaml",
-    )  # fmt: skip
+    parser.add_argument("keys", nargs="*", metavar="NAME|KEY=VALUE", help=what)
     parser.add_argument("--store", metavar="PATH", help="the same as the key store=PATH")
 
 

@@ -17,11 +17,10 @@ ABOUT = "every stage, splitter and decision; of one, its parameters and columns;
 
 def declare(parser: Parser) -> None:
     """Adds its arguments."""
-    parser.add_argument(
-        "keys", nargs="*", metavar="NAME|KEY=VALUE",
-        help="a stage, a splitter, the path of a class, or a dataset and its keys (+dataset=NAME is always a dataset)",
-    )  # fmt: skip
-    parser.add_argument("--store", metavar="PATH", help="the same as the key store=PATH")
+    arguments.add_keys(
+        parser,
+        "a stage, a splitter, the path of a class, or a dataset and its keys (+dataset=NAME is always a dataset)",
+    )
     arguments.add_json(parser)
 
 

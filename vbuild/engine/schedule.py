@@ -241,7 +241,6 @@ class Scheduler:
         """Ends those of some handed actions that have all of their answers, or have failed."""
         failed = {(f.recipe, f.key) for f in done.failures}
         origins: dict[Action, Queued] = {}
-        stale: dict[int, bool] = {}
         for action in actions & self.batches.handed.keys():
             handed = self.batches.handed[action]
             whole = action in failed or not handed.rows or handed.complete
@@ -252,9 +251,9 @@ class Scheduler:
             self.batches.forget(action)
             origins[action] = handed.origin
             self.left[handed.origin.shard] -= 1
-            task = handed.origin.task
-            if stale.setdefault(id(task), task.stale()):
-                _strike(done, _changed(task, {action}))
+        for task in {id(origin): origin.task for origin in origins.values()}.values():
+            if task.stale():
+                _strike(done, _changed(task, origins.keys()))
         self.open -= origins.keys()
         self._take(done, origins)
 

@@ -12,7 +12,7 @@ from vbuild.executor.faults import Failure, attempt
 from vbuild.executor.perform import put_away
 from vbuild.executor.pool import TRIES, Watch
 from vbuild.executor.spool import read
-from vbuild.executor.stages import loaded, rows_of
+from vbuild.executor.stages import loaded, rows_of, tabled
 from vbuild.executor.work import Done
 from vbuild.store.actions import encode
 
@@ -114,14 +114,9 @@ def _keep(stage: Stage, kept: Sequence[tuple[Parcel, str | None, Row]], done: Do
     done.answers = [(parcel, row) for parcel, _, row in kept if parcel.parts is None]
     whole = [one for one in kept if one[0].parts is not None]
     seconds = done.seconds / max(len(kept), 1)
-    table = attempt(partial(_table, stage, whole, seconds, blobs, build)) if whole else None
-    for some in [whole] if table is not None and not isinstance(table, Failure) else [[one] for one in whole]:
-        alone = table if len(some) == len(whole) else attempt(partial(_table, stage, some, seconds, blobs, build))
-        parcel = some[0][0]
-        if isinstance(alone, Failure):
-            done.failures.append(alone.of(stage, parcel.recipe, parcel.key, parcel.item))
-        else:
-            done.tables.append((parcel.recipe, alone))
+    tables, failed = tabled(whole, lambda some: _table(stage, some, seconds, blobs, build))
+    done.tables += [(whole[0][0].recipe, table) for table in tables]
+    done.failures += [why.of(stage, parcel.recipe, parcel.key, parcel.item) for (parcel, _, _), why in failed]
 
 
 def _table(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from vbuild.errors import StageError, StoreError
 from vbuild.executor.faults import Failure, attempt
 from vbuild.executor.spool import LAST
-from vbuild.executor.stages import Answers, Guarded, loaded, rows_of
+from vbuild.executor.stages import Answers, Guarded, loaded, rows_of, tabled
 from vbuild.executor.work import Done, together
 from vbuild.media.clip import Cut
 from vbuild.media.passes import footage
@@ -148,14 +148,8 @@ class _Runner:
     def __init__(
         self, task: Task, job: Job, blobs: Blobs, scratch: Path, build: str, outbox: Outbox | None = None
     ) -> None:
-        self.task, self.job, self.blobs, self.scratch, self.build, self.outbox = (
-            task,
-            job,
-            blobs,
-            scratch,
-            build,
-            outbox,
-        )
+        self.task, self.job, self.outbox = task, job, outbox
+        self.blobs, self.scratch, self.build = blobs, scratch, build
         self.request: Request | None = job.stage.asks()
         self.reads = self.request is None and not job.columns
         """Whether the stage opens the file itself."""
@@ -303,22 +297,15 @@ class _Runner:
         stage = self.job.stage
         seconds = self.spent / max(len(self.rows), 1) + self.share
         good = [row for row in self.job.spans if row not in self.handed and not isinstance(self.rows[row], Failure)]
-        table = attempt(lambda: self._table(good, seconds))
-        if isinstance(table, Failure):
-            for row in good:
-                alone = attempt(partial(self._table, [row], seconds))
-                if isinstance(alone, Failure):
-                    self.rows[row] = alone
-                else:
-                    done.tables.append((self.job.recipe, alone))
-        elif good:
-            done.tables.append((self.job.recipe, table))
+        tables, failed = tabled(good, lambda rows: self._table(rows, seconds))
+        done.tables += [(self.job.recipe, table) for table in tables]
+        self.rows |= failed
         for row, why in self.rows.items():
             if isinstance(why, Failure):
                 place = self.places[row]
                 done.failures.append(why.of(stage, self.job.recipe, self.job.keys[place], self.job.items[place]))
 
-    def _table(self, rows: list[int], seconds: float) -> pa.Table:
+    def _table(self, rows: Sequence[int], seconds: float) -> pa.Table:
         found = [self.rows[row] for row in rows]
         return encode(
             self.job.stage,

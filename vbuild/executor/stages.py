@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vbuild.errors import StageError
@@ -11,6 +12,8 @@ from vbuild.stage import Clip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    import pyarrow as pa
 
     from vbuild.executor.work import Job
     from vbuild.stage import Row, Sampled, Sink, Stage
@@ -34,6 +37,18 @@ def rows_of(stage: Stage, clips: Sequence[Clip], model: Any) -> list[Row]:
     if len(rows) != len(clips):
         raise StageError(f"{stage.title()}: {len(rows)} rows for {len(clips)} clips; run must give one each")
     return rows
+
+
+def tabled(
+    some: Sequence[T], table: Callable[[Sequence[T]], pa.Table]
+) -> tuple[list[pa.Table], list[tuple[T, Failure]]]:
+    """Some results as a table; what cannot be stored among others fails alone, and they have a table each."""
+    whole = attempt(lambda: table(some)) if some else None
+    if not isinstance(whole, Failure):
+        return [] if whole is None else [whole], []
+    alone = [(one, whole if len(some) == 1 else attempt(partial(table, [one]))) for one in some]
+    made = [found for _, found in alone if not isinstance(found, Failure)]
+    return made, [(one, found) for one, found in alone if isinstance(found, Failure)]
 
 
 class Answers:
