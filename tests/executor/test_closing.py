@@ -1,5 +1,6 @@
 """An executor can be closed at any time, as a person's Ctrl-C does."""
 
+import os
 import subprocess
 import sys
 
@@ -46,3 +47,30 @@ def test_idle_workers_end_with_a_build_that_is_killed(tmp_path):
         assert len(workers) >= 2
         process.kill()
     until(lambda: not any(map(running, workers)))
+
+
+PRESS = """
+import os, signal
+if os.environ.get("PRESSED"):
+    os.kill(os.getpid(), signal.SIGINT)
+"""
+
+START = """
+import os, sys
+from pathlib import Path
+from vbuild.executor.pool import pool
+os.environ["PRESSED"] = "1"
+workers = pool(1, Path(sys.argv[1]), 1, None, {})
+print(workers.submit(len, "four").result())
+workers.shutdown(wait=True)
+"""
+
+
+def test_workers_that_start_do_not_hear_of_ctrl_c(tmp_path):
+    """One that comes while Python itself starts, long before any code of ours, has them say nothing and work."""
+    (tmp_path / "sitecustomize.py").write_text(PRESS)
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    env = {**os.environ, "PYTHONPATH": path}
+    args = [sys.executable, "-c", START, str(tmp_path)]
+    done = subprocess.run(args, capture_output=True, text=True, env=env, timeout=60, check=False)
+    assert (done.stdout, done.stderr, done.returncode) == ("4\n", "", 0)

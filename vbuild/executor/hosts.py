@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING
 from joblib.externals.loky.process_executor import BrokenProcessPool
 
 from vbuild.executor import host
-from vbuild.executor.pool import TRIES, blamed, do, finished, pool, settled, unloadable
+from vbuild.executor.pool import TRIES, Pool, blamed, do, finished, pool, settled, unloadable
 from vbuild.executor.work import Batch, Done, Opening, Task, together
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-
-    from joblib.externals.loky import ProcessPoolExecutor
 
     from vbuild.config import Limits
     from vbuild.executor.config import Local
@@ -77,7 +75,7 @@ class Host:
         self.flying: dict[Future[Done], tuple[int, Hosted]] = {}
         """In the order in which it does them."""
 
-    def _pool(self) -> ProcessPoolExecutor:
+    def _pool(self) -> Pool:
         return pool(1, self.notes, self.threads, None, self.env)  # a limit would count what a GPU's library maps
 
     @property

@@ -25,8 +25,6 @@ from vbuild.executor.work import Batch, Done, Opening, Task, together
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from joblib.externals.loky import ProcessPoolExecutor
-
     from vbuild.config import Limits
     from vbuild.executor.config import Local
     from vbuild.executor.protocol import Needs
@@ -102,7 +100,7 @@ class Processes:
         self.hosts: list[Host] = []
         self.ready: deque[tuple[int, Done]] = deque()
 
-    def _pool(self, workers: int) -> ProcessPoolExecutor:
+    def _pool(self, workers: int) -> pool.Pool:
         return pool.pool(workers, self.notes, 1, self.limits.memory, {})
 
     def room(self, needs: Needs) -> int:
@@ -152,7 +150,7 @@ class Processes:
         self.flying[future] = ticket, task
         future.add_done_callback(self.events.put)
 
-    def _begun(self, workers: ProcessPoolExecutor, ticket: int, task: Task) -> Future[Done]:
+    def _begun(self, workers: pool.Pool, ticket: int, task: Task) -> Future[Done]:
         spool = None if self.spool is None else (self.spool.folder, self.spool.budget, ticket)
         seconds = self.limits.over(len(task.spans))
         future: Future[Done] = workers.submit(pool.do, task, self.blobs, self.build, seconds, spool)
@@ -211,7 +209,7 @@ class Processes:
         """What is left of a task besides what it has handed over."""
         return task if self.spool is None else task.only(task.actions() - self.spool.whole.get(ticket, set()))
 
-    def _alone(self, ticket: int, task: Task, alone: ProcessPoolExecutor) -> tuple[Done, ProcessPoolExecutor]:
+    def _alone(self, ticket: int, task: Task, alone: pool.Pool) -> tuple[Done, pool.Pool]:
         """Does a task in a pool of one; if that dies, its parts one by one, and what cannot be parted is to blame.
 
         Returns the pool too, a new one where it died.
@@ -232,7 +230,7 @@ class Processes:
             dones.append(done)
         return together(dones), alone
 
-    def _loaded(self, task: Task, alone: ProcessPoolExecutor) -> tuple[list[Failed], ProcessPoolExecutor]:
+    def _loaded(self, task: Task, alone: pool.Pool) -> tuple[list[Failed], pool.Pool]:
         """Has a worker load what stages need, which has no limit of time; the actions of those of which it dies twice.
 
         No clip is to blame for that.
@@ -251,7 +249,7 @@ class Processes:
                     failed += task.failed(why, {(job.recipe, key) for key in job.keys})
         return failed, alone
 
-    def _renewed(self, alone: ProcessPoolExecutor) -> ProcessPoolExecutor:
+    def _renewed(self, alone: pool.Pool) -> pool.Pool:
         alone.shutdown(wait=True, kill_workers=True)
         if self.spool is not None:
             self.spool.sync()

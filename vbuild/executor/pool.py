@@ -10,11 +10,13 @@ import sys
 import time
 from contextlib import contextmanager
 from dataclasses import replace
+from multiprocessing import resource_tracker
 from pathlib import Path
 from threading import Thread
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from joblib.externals.loky import ProcessPoolExecutor, process_executor
+from joblib.externals.loky.backend import resource_tracker as loky_tracker
 
 from vbuild.executor.faults import Failure
 from vbuild.executor.perform import perform
@@ -43,15 +45,30 @@ POOLS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_
 """By these numeric libraries choose how many threads they have, when they are loaded."""
 
 
-def pool(workers: int, notes: Path, threads: int, memory: float | None, env: Mapping[str, str]) -> ProcessPoolExecutor:
+class Pool(ProcessPoolExecutor):  # type: ignore[misc]
+    """Processes that Ctrl-C does not reach, not even while they start: it is for the build's process alone."""
+
+    def submit(self, *args: Any, **kwargs: Any) -> Any:
+        """Starts processes as they are needed; they inherit that the signal waits, until they leave it alone."""
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            return super().submit(*args, **kwargs)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def pool(workers: int, notes: Path, threads: int, memory: float | None, env: Mapping[str, str]) -> Pool:
     """Processes, started afresh and never forked, each with so many threads for numeric libraries, and GiB at most."""
+    for tracker in (resource_tracker, loky_tracker):  # that it starts would have the signal heard again
+        tracker.ensure_running()
     begin = (os.getpid(), memory, str(notes), dict.fromkeys(POOLS, str(threads)) | dict(env))
-    return ProcessPoolExecutor(max_workers=workers, initializer=_begin, initargs=begin, env=begin[-1])
+    return Pool(max_workers=workers, initializer=_begin, initargs=begin, env=begin[-1])
 
 
 def _begin(build: int, memory: float | None, notes: str, env: Mapping[str, str]) -> None:
     """A worker leaves Ctrl-C to the build's process, and keeps to its memory: what asks for more gets a MemoryError."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     os.environ.update(env)
     # it would replace a worker that has grown by 300 MB, as one does that decodes large frames or holds a model
     process_executor._MAX_MEMORY_LEAK_SIZE = sys.maxsize  # noqa: SLF001  it has no other door
