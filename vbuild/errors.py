@@ -6,6 +6,8 @@ VbuildError
 ├── MediaError        one file or clip that cannot be read or written
 │   └── NoVideoError       a file that opens but holds no picture
 ├── StageError        a stage that broke its contract
+├── AnswerError       what a model answered of a clip, and is of no use
+│   └── NoAnswerError      it gave none, as often as it was asked; it may another time
 ├── PlaceError        what is missing where the program runs: a device, weights, a server; no clip is to blame
 ├── TooManyFailuresError   a build that was ended by failures.max or failures.max_rate
 ├── StoreError        the cache folder: not writable, damaged, full
@@ -54,6 +56,14 @@ class NoVideoError(MediaError):
 
 class StageError(VbuildError):
     """A stage returned something other than it declared."""
+
+
+class AnswerError(VbuildError):
+    """A model's answer that is none, or a clip that its server does not take."""
+
+
+class NoAnswerError(AnswerError):
+    """A server that gave no answer of one clip, as often as it was asked, though it answers of others."""
 
 
 class PlaceError(VbuildError):

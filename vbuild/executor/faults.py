@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from vbuild.errors import FULL, Kind, VbuildError, came_of, foreign, kind_of
+from vbuild.errors import FULL, Kind, NoAnswerError, VbuildError, came_of, foreign, kind_of
 from vbuild.executor.boundary import guarded
 from vbuild.media.files import UNREADABLE
 from vbuild.store.failures import Failed
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-PASSING = (MemoryError, ConnectionError, TimeoutError, InterruptedError, BlockingIOError)
+PASSING = (MemoryError, ConnectionError, TimeoutError, InterruptedError, BlockingIOError, NoAnswerError)
 """Errors that may pass by themselves."""
 
 FRAMES = 30
