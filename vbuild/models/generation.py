@@ -1,0 +1,115 @@
+"""Answers of language models, token by token, that do not depend on what else is in the batch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from vbuild.models.messages import Answer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import torch
+
+    from vbuild.models.messages import Sampling
+
+VERSION = 1
+"""How tokens are chosen."""
+
+
+def settle(model: Any, tokenizer: Any) -> None:
+    """Takes from a loaded model the ways of choosing tokens that its files suggest: they would be in no key."""
+    from transformers import GenerationConfig
+
+    ends = model.generation_config.eos_token_id
+    ends = ends if ends is not None else tokenizer.eos_token_id
+    pad = tokenizer.pad_token_id
+    if pad is None:
+        pad = ends[0] if isinstance(ends, list) else ends
+        tokenizer.pad_token_id = pad
+    model.generation_config = GenerationConfig(eos_token_id=ends, pad_token_id=pad)
+
+
+def answers(model: Any, tokenizer: Any, inputs: Mapping[str, Any], sampling: Sampling) -> list[Answer]:
+    """What a model says to each row of inputs, padded at the left."""
+    import torch
+
+    with torch.inference_mode():
+        said = model.generate(
+            **inputs,
+            max_new_tokens=sampling.max_tokens,
+            do_sample=False,
+            logits_processor=_processors(sampling, inputs["attention_mask"]),
+        )
+    rows = said[:, inputs["input_ids"].shape[1] :].tolist()
+    ends = model.generation_config.eos_token_id
+    return [_answer(tokenizer, row, set(ends if isinstance(ends, list) else [ends])) for row in rows]
+
+
+def first(model: Any, inputs: Mapping[str, Any]) -> torch.Tensor:
+    """The logits of the first token of each answer, float32 (n, vocabulary), by one pass."""
+    import torch
+
+    with torch.inference_mode():
+        said = model.generate(
+            **inputs, max_new_tokens=1, do_sample=False, output_logits=True, return_dict_in_generate=True
+        )
+    found: torch.Tensor = said.logits[0].float()
+    return found
+
+
+def _answer(tokenizer: Any, row: list[int], ends: set[int]) -> Answer:
+    """What tokens say, up to the first that ends an answer."""
+    place = next((n for n, token in enumerate(row) if token in ends), None)
+    tokens = row if place is None else row[: place + 1]
+    text = tokenizer.decode(tokens, skip_special_tokens=True).strip()
+    return Answer(text, "truncated" if place is None else "success", len(tokens))
+
+
+def _processors(sampling: Sampling, mask: torch.Tensor) -> list[Any]:
+    """What changes the scores of the next tokens before the best is taken."""
+    found: list[Any] = []
+    if sampling.repetition_penalty != 1:
+        found.append(_Penalty(sampling.repetition_penalty, mask))
+    if sampling.temperature:
+        found.append(_Draw(sampling))
+    return found
+
+
+class _Penalty:
+    """Makes tokens of question and answer less likely (Keskar et al., CTRL, 2019), those that pad a row left out."""
+
+    def __init__(self, penalty: float, mask: torch.Tensor) -> None:
+        self.penalty, self.mask = penalty, mask
+
+    def __call__(self, ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        import torch
+
+        rest = self.mask.new_ones(len(ids), ids.shape[1] - self.mask.shape[1])
+        seen = torch.zeros_like(scores).scatter_add_(1, ids, torch.cat([self.mask, rest], 1).to(scores.dtype)) > 0
+        return torch.where(seen, torch.where(scores < 0, scores * self.penalty, scores / self.penalty), scores)
+
+
+class _Draw:
+    """Draws by the Gumbel-max trick: the best score with noise added is a draw from the softmax.
+
+    The noise of a step is the same for all rows, so that none depends on how many there are.
+    """
+
+    def __init__(self, sampling: Sampling) -> None:
+        import torch
+
+        self.sampling = sampling
+        self.noise = torch.Generator().manual_seed(sampling.seed)
+
+    def __call__(self, ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:  # noqa: ARG002
+        import torch
+
+        scores = scores.float() / self.sampling.temperature
+        if self.sampling.top_p < 1:
+            order = scores.argsort(-1, descending=True)
+            share = scores.gather(-1, order).softmax(-1)
+            late = share.cumsum(-1) - share >= self.sampling.top_p
+            scores = scores.masked_fill(torch.zeros_like(late).scatter(-1, order, late), -torch.inf)
+        uniform = torch.rand(scores.shape[-1], generator=self.noise).clamp_(1e-20, 1 - 1e-7)
+        return scores - torch.log(-torch.log(uniform)).to(scores.device)
