@@ -17,6 +17,14 @@ VERSION = 1
 """How tokens are chosen."""
 
 
+def quiet() -> None:
+    """Keeps transformers from drawing bars and giving advice into what a build says."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+
+
 def settle(model: Any, tokenizer: Any) -> None:
     """Takes from a loaded model the ways of choosing tokens that its files suggest: they would be in no key."""
     from transformers import GenerationConfig

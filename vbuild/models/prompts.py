@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vbuild.errors import UsageError
 from vbuild.windows import Window
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 VERSION = 1
 """What the named prompts say, and how columns are written among words."""

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from vbuild.errors import UsageError
@@ -21,35 +22,38 @@ if TYPE_CHECKING:
 VERSION = 1
 """How videos and questions are put to each type of model."""
 
+NONE: Mapping[str, Any] = MappingProxyType({})
+
 PLACE = "<|vbuild video|>"
 """Where the video stands in a question, until it is written as the model's own tokens."""
 
 
 class Network:
-    """A model on a device, ready to answer; `source` is a repository of the hub, with a commit, or a folder."""
+    """A model on a device, ready to answer; `source` and `arguments` are what every `from_pretrained` is given."""
 
     def __init__(
-        self, source: str, revision: str | None = None, *, dtype: str, device: str, attention: str = "sdpa"
+        self, source: str, arguments: Mapping[str, Any] = NONE, *, dtype: str, device: str, attention: str = "sdpa"
     ) -> None:
         import torch
         from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageTextToText, AutoTokenizer
 
-        config = AutoConfig.from_pretrained(source, revision=revision)
+        generation.quiet()
+        config = AutoConfig.from_pretrained(source, **arguments)
         if config.model_type not in FAMILIES:
             raise UsageError(
                 f"model={source}: it is of the type {config.model_type}; those that can be asked about videos here are "
                 f"{listed(sorted(FAMILIES))}; ask others by a server"
             )
         self.device = device
-        self.tokenizer: Any = AutoTokenizer.from_pretrained(source, revision=revision, padding_side="left")
+        self.tokenizer: Any = AutoTokenizer.from_pretrained(source, padding_side="left", **arguments)
         self.model: Any = AutoModelForImageTextToText.from_pretrained(
-            source, revision=revision, dtype=getattr(torch, dtype), attn_implementation=attention
+            source, dtype=getattr(torch, dtype), attn_implementation=attention, **arguments
         )
         self.model.to(device).eval()
         generation.settle(self.model, self.tokenizer)
-        looks = AutoImageProcessor.from_pretrained(source, revision=revision, backend="pil").to_dict()
+        looks = AutoImageProcessor.from_pretrained(source, backend="pil", **arguments).to_dict()
         self.family = FAMILIES[config.model_type](config, looks, self.tokenizer)
-        self.template = _template(source, revision)
+        self.template = _template(source, arguments)
 
     def answers(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Answer]:
         """What the model says to each question; questions about videos of one shape go through it together."""
@@ -136,12 +140,12 @@ def _video(prompt: Prompt) -> Video:
     return prompt.video
 
 
-def _template(source: str, revision: str | None) -> str | None:
+def _template(source: str, arguments: Mapping[str, Any]) -> str | None:
     """The chat template that stands beside the model; None where the tokenizer alone has one."""
     from transformers.utils import cached_file
 
     for name in ("chat_template.jinja", "chat_template.json"):
-        found = cached_file(source, name, revision=revision, _raise_exceptions_for_missing_entries=False)
+        found = cached_file(source, name, **arguments, _raise_exceptions_for_missing_entries=False)
         if found is not None:
             text = Path(found).read_text(encoding="utf-8")
             return text if name.endswith("jinja") else str(json.loads(text)["chat_template"])
