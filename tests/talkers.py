@@ -43,8 +43,8 @@ def tokenizer(folder, specials, end, template, **names):
 
 
 TEXT = {
-    "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
-    "max_position_embeddings": 4096, "tie_word_embeddings": False,
+    "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "max_position_embeddings": 4096, "tie_word_embeddings": False,
 }  # fmt: skip
 
 
@@ -80,9 +80,10 @@ def qwen2_5_vl(folder):
     )  # fmt: skip
     config = CONFIG_MAPPING["qwen2_5_vl"](
         text_config=dict(TEXT, vocab_size=size, rope_parameters={"rope_type": "default", "rope_theta": 1e4,
-                         "mrope_section": [2, 1, 1]}, eos_token_id=ids["<|im_end|>"], pad_token_id=ids["<|endoftext|>"]),
-        vision_config={"depth": 2, "hidden_size": 32, "intermediate_size": 48, "num_heads": 2, "out_hidden_size": 32, "patch_size": 14,
-                           "fullatt_block_indexes": [1], "window_size": 56},
+                         "mrope_section": [2, 1, 1]}, eos_token_id=ids["<|im_end|>"],
+                         pad_token_id=ids["<|endoftext|>"]),
+        vision_config={"depth": 2, "hidden_size": 32, "intermediate_size": 48, "num_heads": 2,
+                       "out_hidden_size": 32, "patch_size": 14, "fullatt_block_indexes": [1], "window_size": 56},
         image_token_id=ids["<|image_pad|>"], video_token_id=ids["<|video_pad|>"],
         vision_start_token_id=ids["<|vision_start|>"], vision_end_token_id=ids["<|vision_end|>"],
     )  # fmt: skip
@@ -102,8 +103,9 @@ def qwen3_vl(folder):
         text_config=dict(TEXT, vocab_size=size, head_dim=8, rope_parameters={"rope_type": "default", "rope_theta": 1e4,
                          "mrope_section": [2, 1, 1], "mrope_interleaved": True}, eos_token_id=ids["<|im_end|>"],
                          pad_token_id=ids["<|endoftext|>"]),
-        vision_config={"depth": 2, "hidden_size": 32, "intermediate_size": 48, "num_heads": 2, "out_hidden_size": 32, "patch_size": 16,
-                           "num_position_embeddings": 64, "deepstack_visual_indexes": [0]},
+        vision_config={"depth": 2, "hidden_size": 32, "intermediate_size": 48, "num_heads": 2,
+                       "out_hidden_size": 32, "patch_size": 16, "num_position_embeddings": 64,
+                       "deepstack_visual_indexes": [0]},
         image_token_id=ids["<|image_pad|>"], video_token_id=ids["<|video_pad|>"],
         vision_start_token_id=ids["<|vision_start|>"], vision_end_token_id=ids["<|vision_end|>"],
     )  # fmt: skip
@@ -131,8 +133,9 @@ def internvl(folder):
 
 def smolvlm(folder):
     """Frames of 64 pixels a side, of 4 tokens."""
-    names = {"fake_image_token": "<fake_token_around_image>", "global_image_token": "<global-img>", "image_token": "<image>",
-                 "video_token": "<video>", "end_of_utterance_token": "<end_of_utterance>"}  # fmt: skip
+    names = {"fake_image_token": "<fake_token_around_image>", "global_image_token": "<global-img>",
+             "image_token": "<image>", "video_token": "<video>",
+             "end_of_utterance_token": "<end_of_utterance>"}  # fmt: skip
     ids, size = tokenizer(folder, SMOL, "<end_of_utterance>", CHATML, **names)
     processor(
         folder, image_processor_type="SmolVLMImageProcessor", size={"longest_edge": 128},

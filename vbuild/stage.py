@@ -246,9 +246,6 @@ class Stage:
     phase: ClassVar[Phase]
     reads: ClassVar[Mapping[str, Sequence[str]]] = {}
     """Port → the fields it reads of the instance wired to it by `of`. A port that ends in "?" may stay unwired."""
-    mentions: ClassVar[Sequence[str]] = ()
-    """Columns of the dataset that it reads beside its ports, or a property that tells them: each is a port of its own
-    name, that of the one stage that writes it."""
     scope: ClassVar[Literal["video", "clip"]] = "clip"
     dear: ClassVar[bool] = False
     """A model, a GPU or an encoder: worth a decode of its own to see only the clips that are left."""
@@ -280,6 +277,11 @@ class Stage:
         bytes and digest). The field "" takes the instance's own name.
         """
         raise NotImplementedError
+
+    @property
+    def mentions(self) -> Sequence[str]:
+        """Columns of the dataset that it reads beside its ports: each is a port, of the column's name."""
+        return ()
 
     def asks(self) -> Request | None:
         """What it wants of the footage; None for a stage that reads columns only."""

@@ -63,7 +63,8 @@ def test_how_likely_answers_are_does_not_depend_on_the_batch(networks, name):
     assert np.abs(together - alone).max() < 1e-5
     assert np.abs(together.sum(1) - 1).max() < 1e-6
     assert np.ptp(together[:, 0]) > 0.001
-    logits = net.model(**net.inputs(prompts()[3:])).logits[0, -1]
+    with torch.inference_mode():
+        logits = net.model(**net.inputs(prompts()[3:])).logits[0, -1]
     one, two = (net.tokenizer.encode(word)[0] for word in ("y", "n"))
     expected = torch.sigmoid(logits[one] - logits[two]).item()
     assert net.odds(prompts()[3:], [("y",), ("n",)])[0, 0] == pytest.approx(expected, abs=1e-5)
@@ -82,8 +83,8 @@ WRITTEN = {
     + PADS + "<|vision_end|>What?<|im_end|>\n<|im_start|>assistant\n",
     "internvl": "<|im_start|>user\n" + "\n".join(f"Frame{n}: {FRAME['internvl']}" for n in (1, 2, 3, 4))
     + "\nWhat?<|im_end|>\n<|im_start|>assistant\n",
-    "smolvlm": "<|im_start|>User: You are provided the following series of four frames from a 0:00:02 [H:MM:SS] video.\n"
-    + "".join(f"\nFrame from 00:0{n // 2}:{FRAME['smolvlm']}" for n in range(4))
+    "smolvlm": "<|im_start|>User: You are provided the following series of four frames from a 0:00:02 [H:MM:SS] "
+    "video.\n" + "".join(f"\nFrame from 00:0{n // 2}:{FRAME['smolvlm']}" for n in range(4))
     + "\n\nWhat?<end_of_utterance>\nAssistant:",
 }  # fmt: skip
 """What the processors of transformers 5.24 make of four frames, two a second, with torchvision, which is not needed

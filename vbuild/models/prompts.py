@@ -9,7 +9,7 @@ from vbuild.errors import UsageError
 from vbuild.windows import Window
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 VERSION = 1
 """What the named prompts say, and how columns are written among words."""
@@ -33,8 +33,8 @@ PROMPTS: Mapping[str, str] = {
 
 REFINE = (
     "This was said of the video: {caption}\n"
-    "Look again and write a better description of it: correct what is wrong, add what is missing, make what is seen and "
-    "felt sharper, and stay clear and precise. Answer with the description alone."
+    "Look again and write a better description of it: correct what is wrong, add what is missing, make what is seen "
+    "and felt sharper, and stay clear and precise. Answer with the description alone."
 )
 
 ENHANCE: Mapping[str, str] = {
@@ -64,6 +64,11 @@ def chosen(field: str, text: str, known: Mapping[str, str]) -> str:
 def mentions(text: str) -> tuple[str, ...]:
     """The columns that a prompt names in braces, each once, in order."""
     return tuple(dict.fromkeys(MENTION.findall(text)))
+
+
+def values(columns: Mapping[str, Mapping[str, Any]], names: Sequence[str]) -> dict[str, Any]:
+    """The values of columns that a prompt names, of what a clip has by its ports."""
+    return {name: next(iter(columns[name].values())) for name in names}
 
 
 def filled(text: str, columns: Mapping[str, Any]) -> str:

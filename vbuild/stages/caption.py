@@ -23,8 +23,8 @@ class Caption(Talking, Stage):
     """A caption of each window of a clip, by a model that is loaded here or by a server.
 
     `status` of a window: success; truncated, where `sampling.max_tokens` were not enough; blocked, where the server
-    would not say it; error. With `structure`, each of its keys is a column too: what was said of all windows, each thing
-    once, a line each.
+    would not say it; error. With `structure`, each of its keys is a column too: what was said of all windows, each
+    thing once, a line each.
     """
 
     version: ClassVar[int] = 1
@@ -96,7 +96,7 @@ class Caption(Talking, Stage):
         return {"": ("",)} if self.payload == "clip" else {}
 
     @property
-    def mentions(self) -> tuple[str, ...]:
+    def mentions(self) -> Sequence[str]:
         """The columns that the prompt names."""
         return prompts.mentions(prompts.chosen("prompt", self.prompt, prompts.PROMPTS))
 
@@ -166,8 +166,7 @@ class Caption(Talking, Stage):
 
     def _text(self, clip: Clip) -> str:
         """The prompt with the clip's own values."""
-        known = {name: next(iter(clip.columns[name].values())) for name in self.mentions}
-        return prompts.filled(self.asked(), known)
+        return prompts.filled(self.asked(), prompts.values(clip.columns, self.mentions))
 
     def _row(self, clip: Clip, said: Answer | Exception) -> Row | Exception:
         """What was said of a window, with the values of the structure."""
