@@ -11,15 +11,15 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
-from vbuild.errors import UsageError
+from vbuild.errors import PlaceError, UsageError
 from vbuild.split.fixed_stride import FixedStride
-from vbuild.stage import Blob, Clip, Frames, Phase, Row, Sampled, Stage, Window, knob
+from vbuild.stage import Blob, Clip, Frames, Phase, Row, Sampled, Stage, Window, Windows, knob
 
 CALLS: Counter[str] = Counter()
 """Clips that a stage was given in this process, by the name of its class."""
@@ -381,6 +381,63 @@ class Unpack(Stage):
             blob = clip.columns["file"][""]
             with blob.open() as stream:
                 yield {"first": stream.read(1)[0], "size": len(blob.bytes())}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Telling(Stage):
+    """What a hosted model says of each window of a clip; with dark ones it does what `how` says."""
+
+    version: ClassVar[int] = 1
+    phase: ClassVar[Phase] = "annotate"
+    dear: ClassVar[bool] = True
+    hosted: ClassVar[bool] = True
+    partial: ClassVar[bool] = True
+    writes: ClassVar[Mapping[str, str]] = {"": "caption", "shown": "list[int64]"}
+
+    how: str = knob("see")
+    windows: Windows = Windows(frames=8, remainder=4, min=2)
+    log: str = knob("")
+    """A file that tells, a line a batch, of which windows it was."""
+
+    def asks(self) -> Frames:
+        """Four small pictures a second, window by window."""
+        return Frames(fps=4, size=(8, 8), windows=self.windows)
+
+    def prepare(self, clip: Clip) -> Clip:
+        """Half of each picture."""
+        return replace(clip, frames=replace(clip.frames, pixels=clip.frames.pixels[:, :, :4]))
+
+    def load(self) -> None:
+        """Nothing is needed."""
+
+    def run(self, clips: Sequence[Clip], model: None) -> Iterable[Row | Exception]:
+        """How bright a window is."""
+        if self.log:
+            with Path(self.log).open("a") as file:
+                file.write(f"{[clip.window.index for clip in clips]}\n")
+        return [self._said(clip) for clip in clips]
+
+    def _said(self, clip: Clip) -> Row | Exception:
+        pixels, window = clip.frames.pixels, clip.window
+        assert pixels.shape[1:] == (8, 4, 3)
+        if pixels.mean() < 60 and self.how != "see":
+            if self.how == "deadly":
+                os._exit(3)
+            if self.how == "place":
+                raise PlaceError("the server is gone")
+            if self.how == "raises":
+                raise ValueError("too dark")
+            return BlockingIOError("away") if self.how == "passing" else ValueError("too dark")
+        assert all(window.start - 0.1 <= time < window.end for time in clip.frames.times)
+        return {"text": f"{pixels.mean():.0f}", "shown": len(pixels)}
+
+    def join(self, left: Row, parts: Sequence[Row | None]) -> Row:
+        """A caption with a window each."""
+        windows = [
+            Window(part and part["text"], w.start, w.end, status="success" if part is not None else "error")
+            for w, part in zip(left["windows"], parts, strict=True)
+        ]
+        return {"": windows, "shown": [0 if part is None else part["shown"] for part in parts]}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
         wiring,
     )
     from vbuild.values import Blob, StoredBlob
-    from vbuild.windows import Window, Windows
+    from vbuild.windows import Stretch, Window, Windows
 
 __version__ = "0.1.0"
 
@@ -54,6 +54,7 @@ __all__ = [
     "Stage",
     "StageError",
     "StoredBlob",
+    "Stretch",
     "UsageError",
     "VbuildError",
     "Vectors",
@@ -73,7 +74,7 @@ _HOMES = {
     "vbuild.dataset.query": ("Dataset", "open"),
     "vbuild.errors": ("MediaError", "PlaceError", "StageError", "UsageError", "VbuildError", "WeightsError"),
     "vbuild.values": ("Blob", "StoredBlob"),
-    "vbuild.windows": ("Window", "Windows"),
+    "vbuild.windows": ("Stretch", "Window", "Windows"),
 }
 """Where names are; all others are in `vbuild.stage`."""
 

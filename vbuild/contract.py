@@ -22,7 +22,7 @@ from vbuild.executor.boundary import guarded
 from vbuild.executor.config import ExecutorConfig
 from vbuild.fields import of
 from vbuild.recipes import is_param, recipe
-from vbuild.stage import PHASES, Media, Packets, Request, Stage, Vectors, by_parameters, written
+from vbuild.stage import PHASES, Frames, Media, Packets, Request, Stage, Vectors, by_parameters, written
 from vbuild.values import DIGEST, value_column
 
 T = TypeVar("T")
@@ -30,7 +30,9 @@ T = TypeVar("T")
 RESERVED = ("key", "warning", "seconds", "created", "build")
 """Columns that the store has for every result."""
 
-DECLARED = ("version", "phase", "writes", "reads", "mentions", "scope", "dear", "sink", "uses")
+DECLARED = (
+    "version", "phase", "writes", "reads", "mentions", "scope", "dear", "sink", "hosted", "partial", "uses",
+)  # fmt: skip
 """What a stage says of itself beside its parameters."""
 
 PACKAGE = Path(__file__).parent
@@ -107,6 +109,11 @@ def _said(stage: Stage, request: Request | None, path: str) -> Iterator[str]:
         yield f"sink = True, and asks() gives {type(request).__name__}, of which a sink is fed nothing; write run()"
     if not stage.sink and isinstance(request, Media | Packets):
         yield f"asks() gives {type(request).__name__}, which only a sink is fed; say sink = True and write open()"
+    windows = isinstance(request, Frames) and request.windows is not None
+    if windows and (stage.sink or not stage.hosted):
+        yield "asks() gives windows, for hosted stages that are no sinks; say hosted = True, write run(), join()"
+    if stage.partial and not (windows or (stage.hosted and stage.sink)):
+        yield "partial = True, and it is given no clip in parts; ask for windows"
     told = called(stage, "models", path)
     if not isinstance(told, Mapping) or not all(isinstance(text, str) for pair in told.items() for text in pair):
         yield f"models() gives {told!r}: a mapping of texts is expected, of roles to identities"

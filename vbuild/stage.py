@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, get_ar
 from vbuild.fields import Kind, of
 from vbuild.values import Blob as Blob
 from vbuild.values import StoredBlob as StoredBlob
+from vbuild.windows import Stretch as Stretch
 from vbuild.windows import Window as Window
 from vbuild.windows import Windows as Windows
 
@@ -83,6 +84,8 @@ class Frames:
     with which most models were trained."""
     rounding: Rounding = "round"
     """How a side that follows from the picture's shape is made whole; models know it as round() or int()."""
+    windows: Windows | None = None
+    """Of a hosted stage: each window of a clip by itself. Of one in which no sampled frame lies the first is taken."""
 
     def __post_init__(self) -> None:
         """Raises ValueError for frames that cannot be chosen or made."""
@@ -96,6 +99,8 @@ class Frames:
         for name, known in (("fit", Fit), ("kernel", Kernel), ("rounding", Rounding)):
             if getattr(self, name) not in get_args(known):
                 raise ValueError(f"{name}={getattr(self, name)!r}: it must be one of {', '.join(get_args(known))}")
+        if self.windows is not None and (self.count is not None or self.pairs):
+            raise ValueError("windows: their frames are chosen by fps or every, and are no pairs")
         if self.fit != "squash" and self.size is None:
             raise ValueError(f"fit={self.fit!r}: it needs a size")
         if self.fit == "crop" and self.short_side is not None and self.short_side < max(self.size or ()):
@@ -200,6 +205,8 @@ class Clip:
     fps: float | None = None
     """Frames a second of the source; None where it has but one."""
     frames: Sampled | None = None
+    window: Stretch | None = None
+    """Of a stage that asks for windows: the one that this is. Times of its frames are from the clip's start."""
     sound: np.ndarray | None = None
     """float32 (channels, samples)."""
     vectors: Moved | None = None
@@ -254,6 +261,9 @@ class Stage:
     hosted: ClassVar[bool] = False
     """`load` and `run` are for a process that holds the model, apart from those that decode: one a device, to which
     passes hand what they found, and in which clips of all videos make up a batch."""
+    partial: ClassVar[bool] = False
+    """Of a stage that gives an answer for each part of a clip: a row is worth having though some of them failed, for
+    which `join` is given None. The failure stands beside the row, and is tried again as any other."""
     uses: ClassVar[Mapping[str, int]] = {}
     """Code outside the stage that shapes its output, with its version (`{"passes": passes.VERSION}`)."""
 
@@ -317,8 +327,8 @@ class Stage:
         """What is dear to make (a model), once a worker; handed to `run` and `open`."""
         return None
 
-    def run(self, clips: Sequence[Clip], model: Any) -> Iterable[Row]:
-        """One row for each clip, in order."""
+    def run(self, clips: Sequence[Clip], model: Any) -> Iterable[Row | Exception]:
+        """One row for each clip, in order; or, of one that has none, the exception that tells why."""
         raise NotImplementedError
 
     def open(self, clip: Clip, model: Any) -> Sink:
@@ -339,8 +349,11 @@ class Stage:
         pixels = () if clip.frames is None else (clip.frames.pixels.dtype.str, *clip.frames.pixels.shape)
         return pixels if clip.sound is None else (*pixels, *clip.sound.shape)
 
-    def join(self, left: Row, parts: Sequence[Row]) -> Row:
-        """Of a hosted stage with a sink: a clip's row, of what the sink's `close` left and the answers, in order."""
+    def join(self, left: Row, parts: Sequence[Any]) -> Row:
+        """Of a hosted stage that is given a clip in parts: the clip's row, of the answers (each a `Row`), in order.
+
+        `left`: what the sink's `close` left; of one that asks for windows, `{"windows": [Stretch, …]}`.
+        """
         raise NotImplementedError
 
     @classmethod

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from films import filmed
 from footage import scene, video
 
 SIZE = (64, 48)
@@ -42,3 +43,9 @@ def shots(tmp_path_factory) -> list[Path]:
     stand = scene(9, (128, 96))(0.0)
     made.append(video(folder / "still.mp4", fps=8, gop=8, picture=lambda _: stand))
     return [*made, video(folder / "twin.mkv", fps=8, gop=4, seed=0, crf=26, size=(128, 96))]
+
+
+@pytest.fixture(scope="session")
+def films(tmp_path_factory) -> list[Path]:
+    """Three videos of seven seconds; two seconds of the first are dark."""
+    return filmed(tmp_path_factory.mktemp("films"))

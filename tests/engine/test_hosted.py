@@ -8,8 +8,8 @@ from collections import Counter
 from pathlib import Path
 
 import lance
-import numpy as np
 import pytest
+from films import DARK, picture
 from footage import video
 from made import Gaze, Glance, Killing, Slow, Tone
 from processes import until
@@ -19,31 +19,6 @@ from vbuild.config import Limits
 from vbuild.executor import spool
 from vbuild.executor.config import Local
 from vbuild.split.fixed_stride import FixedStride
-
-DARK = {2, 5}
-"""Seconds of the first video in which it is dark."""
-
-
-def picture(seed, dark=()):
-    """Noise of a brightness of its own each second."""
-
-    def paint(time):
-        second = int(time + 1e-6)
-        rng = np.random.default_rng(seed * 1000 + round(time * 100))
-        level = 30 if second in dark else 90 + 10 * ((seed + second) % 9)
-        return rng.normal(level, 5, (48, 64, 3)).clip(0, 255).astype(np.uint8)
-
-    return paint
-
-
-@pytest.fixture(scope="module")
-def films(tmp_path_factory):
-    """Three videos of seven clips; two clips of the first are dark."""
-    folder = tmp_path_factory.mktemp("films")
-    return [
-        video(folder / f"{n}.mp4", seconds=7, fps=8, size=(64, 48), picture=picture(n, DARK if n == 0 else ()))
-        for n in range(3)
-    ]
 
 
 def project(root, films, stages, **local):

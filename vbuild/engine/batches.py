@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from vbuild.engine.schedule import Queued
     from vbuild.executor.work import Action
     from vbuild.stage import Row, Stage
+    from vbuild.store.failures import Failed
 
 LINGER = 0.02
 """Seconds for which a batch that is not full waits for more, while a model has nothing to do."""
@@ -36,8 +37,8 @@ class Handed:
     """Part → where it lies, of those that are not with a model."""
     known: set[int] = field(default_factory=set)
     """Parts that came."""
-    rows: dict[int, Row] = field(default_factory=dict)
-    """Part → what was said of it."""
+    rows: dict[int, Row | Failed] = field(default_factory=dict)
+    """Part → what was said of it, or why nothing was."""
     seconds: float = 0.0
     """What that took."""
 

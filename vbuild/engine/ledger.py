@@ -10,7 +10,7 @@ import pyarrow as pa
 from vbuild.digest import keys_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Set
 
     from vbuild.executor.work import Done
     from vbuild.store.actions import Results
@@ -26,8 +26,11 @@ SECONDS = 5.0
 class Ledger:
     """Results and failures on their way into the store. The build's process alone commits them."""
 
-    def __init__(self, results: Mapping[str, Results], failures: Failures, *, retried: bool) -> None:
-        self.results, self.failures, self.retried = results, failures, retried
+    def __init__(
+        self, results: Mapping[str, Results], failures: Failures, *, retried: bool, partial: Set[str] = frozenset()
+    ) -> None:
+        """`retried`: whether what failed may have a result now. `partial`: recipes whose results may be made anew."""
+        self.results, self.failures, self.retried, self.partial = results, failures, retried, partial
         self.tables: dict[str, list[pa.Table]] = {recipe: [] for recipe in results}
         self.failed: list[Failed] = []
         self.rows = 0
@@ -49,10 +52,13 @@ class Ledger:
         for recipe, tables in self.tables.items():
             if tables:
                 table = pa.concat_tables(tables)
+                keys = keys_of(table["key"])
+                if recipe in self.partial:
+                    self.results[recipe].delete(keys)  # of which parts had failed
                 self.results[recipe].append(table)
                 tables.clear()
                 if self.retried:
-                    self.failures.delete(recipe, keys_of(table["key"]))
+                    self.failures.delete(recipe, keys)
         if self.failed:
             self.failures.append(self.failed)
             self.failed = []

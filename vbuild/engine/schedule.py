@@ -23,6 +23,7 @@ from vbuild.plan.undone import Undone
 from vbuild.secrets import masked
 from vbuild.source.identity import CHANGED
 from vbuild.store.actions import encode
+from vbuild.store.failures import Failed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Set
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from vbuild.executor.work import Action, Task
     from vbuild.stage import Stage
     from vbuild.store.blobs import Blobs
-    from vbuild.store.failures import Failed
 
 
 @dataclass(frozen=True)
@@ -253,16 +253,20 @@ class Scheduler:
             self.left[handed.origin.shard] -= 1
         for task in {id(origin): origin.task for origin in origins.values()}.values():
             if task.stale():
-                _strike(done, _changed(task, origins.keys()))
+                changed = _changed(task, origins.keys())
+                _strike(done, {(f.recipe, f.key) for f in changed})
+                done.failures += changed
         self.open -= origins.keys()
         self._take(done, origins)
 
     def _join(self, action: Action, handed: Handed, done: Done) -> None:
-        """The row of an action whose parts are all answered."""
+        """The row of an action whose parts are all answered; beside it, the first that failed."""
+        parts = [handed.rows[n] for n in sorted(handed.rows)]
+        done.failures += [part for part in parts if isinstance(part, Failed)][:1]
 
         def table() -> pa.Table:
             left, lost = self.workers.value(handed.lying[LAST])
-            row = handed.stage.join(left, [handed.rows[n] for n in sorted(handed.rows)])
+            row = handed.stage.join(left, [None if isinstance(part, Failed) else part for part in parts])
             rows = [put_away(row, self.blobs)]
             seconds, build = handed.seconds, self.build
             return encode(handed.stage, rows, keys=[action[1]], warnings=[lost], seconds=seconds, build=build)
@@ -292,6 +296,7 @@ class Scheduler:
             self.queue.append(Queued(origin.shard, origin.task.only(actions), origin.attempt + 1, due))
             self.left[origin.shard] += 1
             self.open |= actions
+            _strike(done, actions)
         done.failures = [f for f in final if f.kind in ("item", "program")]
         for left in (f for f in final if f not in done.failures):
             self.undone.take(left)
@@ -332,13 +337,12 @@ def _changed(task: Task, actions: Set[Action]) -> list[Failed]:
     return task.failed(Failure("SourceError", f"{task.uri}: {CHANGED}", "source"), actions)
 
 
-def _strike(done: Done, failures: Sequence[Failed]) -> None:
-    """Puts failures in the place of results."""
-    for failed in failures:
+def _strike(done: Done, actions: Set[Action]) -> None:
+    """Takes away what is known of some actions."""
+    for action in actions:
         done.tables = [
-            (recipe, table if recipe != failed.recipe else table.filter(pc.not_equal(table["key"], failed.key)))
+            (recipe, table if recipe != action[0] else table.filter(pc.not_equal(table["key"], action[1])))
             for recipe, table in done.tables
         ]
     done.tables = [(recipe, table) for recipe, table in done.tables if len(table)]
-    done.failures = [f for f in done.failures if (f.recipe, f.key) not in {(g.recipe, g.key) for g in failures}]
-    done.failures += failures
+    done.failures = [f for f in done.failures if (f.recipe, f.key) not in actions]

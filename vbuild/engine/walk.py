@@ -43,7 +43,8 @@ def walk(session: Session, watch: Watch) -> None:
     build, config = session.build, session.config
     workers = None if build is None else config.executor.start(session.blobs, build, config.limits)
     way = _Way(session, workers, watch)
-    ledger = Ledger(results, session.failures, retried=session.lookup.retry != "never")
+    partial = {instance.recipe.id for instance in session.shelf.instances.values() if instance.stage.partial}
+    ledger = Ledger(results, session.failures, retried=session.lookup.retry != "never", partial=partial)
     try:
         segments = list(_segments(session.order.waves))
         for number, segment in enumerate(segments):

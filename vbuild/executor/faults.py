@@ -42,6 +42,10 @@ class Failure:
     crowded: bool = False
     """It wanted more memory than was left, which what ran beside it may have taken."""
 
+    def spares(self, stage: Stage) -> bool:
+        """Whether a clip has a row all the same, where it is of a part of it."""
+        return stage.partial and self.kind in ("item", "program")
+
     def of(self, stage: Stage, recipe: str, key: bytes, item: bytes) -> Failed:
         """The same of an action."""
         return Failed(

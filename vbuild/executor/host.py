@@ -13,7 +13,7 @@ from vbuild.executor.perform import put_away
 from vbuild.executor.pool import TRIES, Watch
 from vbuild.executor.spool import read
 from vbuild.executor.stages import loaded, rows_of, tabled
-from vbuild.executor.work import Done
+from vbuild.executor.work import Done, together
 from vbuild.store.actions import encode
 
 if TYPE_CHECKING:
@@ -63,8 +63,8 @@ def run(batch: Batch, folder: Path, blobs: Blobs, build: str, seconds: float | N
     stage, first = batch.stage, batch.parcels[0]
     model = opened(first.recipe, stage)
     if isinstance(model, Failure):
-        return Done(failures=[model.of(stage, p.recipe, p.key, p.item) for p in batch.parcels])
-    done = Done()
+        return batch.failed(model)
+    dones = [done := Done()]
     with blobs.scratch() as scratch:
         held = [read(folder / parcel.name) for parcel in batch.parcels]
         clips = [(p, replace(clip, scratch=scratch), lost) for p, (clip, lost) in zip(batch.parcels, held, strict=True)]
@@ -77,9 +77,11 @@ def run(batch: Batch, folder: Path, blobs: Blobs, build: str, seconds: float | N
             with Watch(None if seconds is None else seconds * len(some)).running():
                 found = attempt(partial(rows_of, stage, [clip for _, clip, _ in some], model))
             if not isinstance(found, Failure):
-                kept += [(parcel, lost, row) for (parcel, _, lost), row in zip(some, found, strict=True)]
+                answered = [(parcel, lost, row) for (parcel, _, lost), row in zip(some, found, strict=True)]
+                kept += [(parcel, lost, row) for parcel, lost, row in answered if not isinstance(row, Failure)]
+                dones += [batch.failed(row, [parcel]) for parcel, _, row in answered if isinstance(row, Failure)]
             elif len(some) == 1 or found.kind == "place":
-                done.failures += [found.of(stage, p.recipe, p.key, p.item) for p, _, _ in some]
+                dones.append(batch.failed(found, [parcel for parcel, _, _ in some]))
             else:
                 half = len(some) // 2
                 if _crowded(found):
@@ -89,7 +91,7 @@ def run(batch: Batch, folder: Path, blobs: Blobs, build: str, seconds: float | N
                 waiting = parted(some, half) + waiting
         done.seconds = time.perf_counter() - began
         _keep(stage, kept, done, blobs, build)
-    return done
+    return replace(together(dones), cap=done.cap)
 
 
 def parted(some: list[T], most: int | None) -> list[list[T]]:
@@ -111,7 +113,7 @@ def _emptied() -> None:
 
 def _keep(stage: Stage, kept: Sequence[tuple[Parcel, str | None, Row]], done: Done, blobs: Blobs, build: str) -> None:
     """Rows as results, or, of parts of an action, as they are; what cannot be stored fails alone."""
-    done.answers = [(parcel, row) for parcel, _, row in kept if parcel.parts is None]
+    done.answers += [(parcel, row) for parcel, _, row in kept if parcel.parts is None]
     whole = [one for one in kept if one[0].parts is not None]
     seconds = done.seconds / max(len(kept), 1)
     tables, failed = tabled(whole, lambda some: _table(stage, some, seconds, blobs, build))

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from vbuild.executor.faults import Failure
     from vbuild.stage import Stage
     from vbuild.store.blobs import Blobs
-    from vbuild.store.failures import Failed
 
 Hosted = Batch | Opening | Task
 """What is for a process that holds models; a task is, if it reads columns only."""
@@ -88,7 +87,7 @@ class Host:
         future: Future[Done] = Future()
         why = self.lost.get(_model(task)[0])
         if why is not None:
-            future.set_result(Done(failures=_failed(task, why)))
+            future.set_result(_failed(task, why))
         else:
             try:
                 future = self._begun(task)
@@ -131,7 +130,7 @@ class Host:
         why = self.lost.get(recipe) or self._unloadable(recipe, stage, TRIES - isinstance(task, Opening))
         if why is not None:
             self.lost[recipe] = why
-            return Done(failures=_failed(task, why))
+            return _failed(task, why)
         if isinstance(task, Opening):
             return Done()
         if not parted:
@@ -147,7 +146,7 @@ class Host:
         except BrokenProcessPool as error:
             why = blamed(self.notes, error, self.run.limits)
             self._renew()
-            return Done(failures=_failed(task, why))
+            return _failed(task, why)
 
     def _unloadable(self, recipe: str, stage: Stage, tries: int) -> Failure | None:
         """Why new processes cannot load a model, if so many die of it. No clip is to blame for that."""
@@ -187,9 +186,7 @@ def _parts(task: Batch | Task) -> Sequence[Batch | Task]:
     return [replace(task, parcels=(parcel,)) for parcel in task.parcels]
 
 
-def _failed(task: Hosted, why: Failure) -> list[Failed]:
+def _failed(task: Hosted, why: Failure) -> Done:
     if isinstance(task, Opening):
-        return []
-    if isinstance(task, Task):
-        return task.failed(why)
-    return [why.of(task.stage, parcel.recipe, parcel.key, parcel.item) for parcel in task.parcels]
+        return Done()
+    return task.failed(why) if isinstance(task, Batch) else Done(failures=task.failed(why))

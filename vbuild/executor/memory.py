@@ -96,5 +96,7 @@ def _sampled(job: Job, seconds: float, shown: tuple[int, int], fps: float | None
         return 0.0
     width, height = target_size(request, shown)
     rate = fps or 0.0 if request.every else request.fps or 0.0
+    if request.windows is not None:
+        seconds = min(seconds, request.windows.longest(fps))
     count = request.count or seconds * rate + 1
     return count * width * height * (3 if request.format == "rgb24" else 1) * (2 if request.pairs else 1)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from vbuild.errors import StageError, StoreError
 from vbuild.executor.faults import Failure, attempt
 from vbuild.executor.spool import LAST
-from vbuild.executor.stages import Answers, Guarded, loaded, rows_of, tabled
+from vbuild.executor.stages import Answers, Guarded, Windowing, in_windows, loaded, rows_of, tabled
 from vbuild.executor.work import Done, together
 from vbuild.media.clip import Cut
 from vbuild.media.passes import footage
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from vbuild.executor.work import Job, Task
     from vbuild.store.blobs import Blobs
     from vbuild.store.failures import Failed
+    from vbuild.windows import Stretch
 
 
 def perform(
@@ -86,11 +87,11 @@ def _decode(task: Task, runners: Sequence[_Runner]) -> None:
         Cut(
             span.start_pts,
             span.end_pts,
-            {str(n): r.request for n, r in enumerate(runners) if r.request and r.wants(row) and not r.job.stage.sink},
+            {str(n): r.request for n, r in enumerate(runners) if r.request and r.wants(row) and not r.streams},
             {
                 str(n): (r.request, r.sink(row))
                 for n, r in enumerate(runners)
-                if r.request and r.wants(row) and r.job.stage.sink
+                if r.request and r.wants(row) and r.streams
             },
         )
         for row, span in enumerate(task.spans)
@@ -151,6 +152,8 @@ class _Runner:
         self.task, self.job, self.outbox = task, job, outbox
         self.blobs, self.scratch, self.build = blobs, scratch, build
         self.request: Request | None = job.stage.asks()
+        self.streams = job.stage.sink or in_windows(job.stage)
+        """Whether it is given footage while that is decoded."""
         self.reads = self.request is None and not job.columns
         """Whether the stage opens the file itself."""
         self.places = {row: n for n, row in enumerate(job.spans)}
@@ -160,6 +163,8 @@ class _Runner:
         self.parts: dict[int, int] = {}
         """How many parts of a span were handed over."""
         self.answers: dict[int, Answers] = {}
+        self.beside: dict[int, Failure] = {}
+        """What failed of spans that have a row for all that."""
         self.warnings: dict[int, str | None] = {}
         self.waiting: list[tuple[int, Clip]] = []
         self.sinks: dict[int, Guarded] = {}
@@ -174,7 +179,7 @@ class _Runner:
         """Whether it is yet to be given a span that it wants."""
         return row in self.places and row not in self.rows and row not in self.handed
 
-    def clip(self, row: int, found: Sampled | Moved | np.ndarray | None = None) -> Clip:
+    def clip(self, row: int, found: Sampled | Moved | np.ndarray | None = None, window: Stretch | None = None) -> Clip:
         """What the stage is given of a span."""
         return Clip(
             duration=self.task.spans[row].duration,
@@ -182,6 +187,7 @@ class _Runner:
             bitrate=self.task.bitrate,
             fps=self.task.fps,
             frames=found if isinstance(found, Sampled) else None,
+            window=window,
             vectors=found if isinstance(found, Moved) else None,
             sound=None if isinstance(found, Sampled | Moved) else found,
             columns={port: read[self.places[row]] for port, read in self.job.columns.items()},
@@ -191,14 +197,15 @@ class _Runner:
 
     def sink(self, row: int) -> Sink:
         """The sink of a span; what it raises is kept from the pass."""
-        opened = self.sinks[row] = Guarded(lambda: self.job.stage.open(self.clip(row), self._for_sink(row)))
+        opened = self.sinks[row] = Guarded(partial(self._opened, row))
         return opened
 
-    def _for_sink(self, row: int) -> Any:
-        """What a sink is opened with: the model, or what sends parts of its clip to where the model is."""
-        if not self.job.stage.hosted:
-            return loaded(self.job.recipe, self.job.stage)
-        return partial(self._send, row) if self.outbox else self.answers.setdefault(row, Answers(self.job)).send
+    def _opened(self, row: int) -> Sink:
+        stage = self.job.stage
+        if not stage.sink:
+            return Windowing(partial(self._send, row))
+        model = partial(self._send, row) if stage.hosted else loaded(self.job.recipe, stage)
+        return stage.open(self.clip(row), model)
 
     def take(self, row: int, found: Sampled | Moved | np.ndarray | None, frames: int, warning: str | None) -> None:
         """A span is over: its sink is closed, or its samples wait until there is a batch of them."""
@@ -222,10 +229,15 @@ class _Runner:
         if len(self.waiting) >= self.job.stage.batch:
             self._flush()
 
-    def _send(self, row: int, part: Sampled) -> None:
-        """Hands a part of a span over, as its sink cuts it."""
+    def _send(self, row: int, frames: Sampled, window: Stretch | None = None) -> None:
+        """Hands a part of a span over, as its sink cuts it, or runs it here."""
+        part = self.clip(row, frames, window)
+        part = part if window is None else self.job.stage.prepare(part)
+        if self.outbox is None:
+            self.answers.setdefault(row, Answers(self.job)).send(part)
+            return
         count = self.parts[row] = self.parts.get(row, 0) + 1
-        self._hand(row, count - 1, None, self.clip(row, part))
+        self._hand(row, count - 1, None, part)
 
     def _hand(self, row: int, part: int, parts: int | None, value: Clip | Row) -> None:
         """Hands a span, or a part of it, over to where its model is."""
@@ -247,7 +259,11 @@ class _Runner:
             self._keep(row, left)
         elif self.outbox is None:
             answers = self.answers.pop(row, None) or Answers(self.job)
-            self._keep(row, attempt(lambda: answers.joined(left)))
+            joined = attempt(lambda: answers.joined(left))
+            made, failed = (joined, None) if isinstance(joined, Failure) else joined
+            if failed is not None:
+                self.beside[row] = failed
+            self._keep(row, made if made is not None else self.beside.pop(row))
         else:
             self._try(row, lambda: self._hand(row, LAST, self.parts.pop(row, 0), left))
 
@@ -283,7 +299,7 @@ class _Runner:
                 self._keep(row, result)
         self.spent += time.perf_counter() - began
 
-    def _run(self, clips: list[Clip]) -> list[Row]:
+    def _run(self, clips: list[Clip]) -> list[Row | Failure]:
         return rows_of(self.job.stage, clips, loaded(self.job.recipe, self.job.stage))
 
     def _keep(self, row: int, result: Row | Failure) -> None:
@@ -300,7 +316,7 @@ class _Runner:
         tables, failed = tabled(good, lambda rows: self._table(rows, seconds))
         done.tables += [(self.job.recipe, table) for table in tables]
         self.rows |= failed
-        for row, why in self.rows.items():
+        for row, why in [*self.rows.items(), *self.beside.items()]:
             if isinstance(why, Failure):
                 place = self.places[row]
                 done.failures.append(why.of(stage, self.job.recipe, self.job.keys[place], self.job.items[place]))

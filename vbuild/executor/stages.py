@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from vbuild.errors import StageError
 from vbuild.executor.faults import Failure, attempt
-from vbuild.stage import Clip
+from vbuild.stage import Frames
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from vbuild.executor.work import Job
-    from vbuild.stage import Row, Sampled, Sink, Stage
+    from vbuild.stage import Clip, Row, Sampled, Sink, Stage
+    from vbuild.windows import Stretch
 
 T = TypeVar("T")
 
@@ -31,12 +32,43 @@ def loaded(recipe: str, stage: Stage) -> Any:
     return MODELS[recipe]
 
 
-def rows_of(stage: Stage, clips: Sequence[Clip], model: Any) -> list[Row]:
-    """What a stage says of clips, a row each. Raises StageError if it says more or less."""
+def rows_of(stage: Stage, clips: Sequence[Clip], model: Any) -> list[Row | Failure]:
+    """What a stage says of clips, a row each or why there is none. Raises StageError if it says more or less."""
     rows = list(stage.run(clips, model))
     if len(rows) != len(clips):
         raise StageError(f"{stage.title()}: {len(rows)} rows for {len(clips)} clips; run must give one each")
-    return rows
+    return [attempt(partial(_raised, row)) if isinstance(row, Exception) else row for row in rows]
+
+
+def _raised(error: Exception) -> Row:
+    raise error
+
+
+def in_windows(stage: Stage) -> bool:
+    """Whether a stage is given clips window by window."""
+    request = stage.asks()
+    return isinstance(request, Frames) and request.windows is not None
+
+
+class Windowing:
+    """Sends each window of a clip, as a pass cuts it, to where the model is."""
+
+    def __init__(self, send: Callable[[Sampled, Stretch], None]) -> None:
+        self.send = send
+        self.windows: list[Stretch] = []
+
+    def frame(self, frame: Any, time: float) -> None:  # noqa: ARG002
+        """One window and its frames."""
+        window, frames = frame
+        self.windows.append(window)
+        self.send(frames, window)
+
+    def packet(self, packet: Any) -> None:
+        """Sound is of no interest."""
+
+    def close(self) -> Row:
+        """All windows."""
+        return {"windows": self.windows}
 
 
 def tabled(
@@ -57,22 +89,34 @@ class Answers:
     def __init__(self, job: Job) -> None:
         self.job = job
         self.waiting: list[Clip] = []
-        self.rows: list[Row] = []
+        self.rows: list[Row | Failure] = []
 
-    def send(self, part: Sampled) -> None:
+    def send(self, part: Clip) -> None:
         """One part."""
-        self.waiting.append(Clip(duration=0.0, frames=part))
+        self.waiting.append(part)
         if len(self.waiting) >= self.job.stage.batch:
             self._run()
 
     def _run(self) -> None:
         waiting, self.waiting = self.waiting, []
-        self.rows += rows_of(self.job.stage, waiting, loaded(self.job.recipe, self.job.stage)) if waiting else []
+        self.rows += self._asked(waiting) if waiting else []
 
-    def joined(self, left: Row) -> Row:
-        """The clip's row."""
+    def _asked(self, parts: list[Clip]) -> list[Row | Failure]:
+        """What is said of parts; if all fail together, of each by itself, so that only the guilty fail."""
+        model = loaded(self.job.recipe, self.job.stage)
+        rows = attempt(lambda: rows_of(self.job.stage, parts, model))
+        if not isinstance(rows, Failure):
+            return rows
+        return [rows] if len(parts) == 1 else [row for part in parts for row in self._asked([part])]
+
+    def joined(self, left: Row) -> tuple[Row | None, Failure | None]:
+        """The clip's row, and what failed of it."""
         self._run()
-        return self.job.stage.join(left, self.rows)
+        failed = next((row for row in self.rows if isinstance(row, Failure)), None)
+        if failed is not None and not failed.spares(self.job.stage):
+            return None, failed
+        rows = [None if isinstance(row, Failure) else row for row in self.rows]
+        return self.job.stage.join(left, rows), failed
 
 
 class Guarded:

@@ -133,6 +133,17 @@ class Batch:
 
     needs: ClassVar[Needs] = Needs(hosted=True)
 
+    def failed(self, why: Failure, parcels: Sequence[Parcel] | None = None) -> Done:
+        """Its parcels, or some, as failures; a part without which there is a row all the same, as an answer."""
+        done = Done()
+        for parcel in self.parcels if parcels is None else parcels:
+            failed = why.of(self.stage, parcel.recipe, parcel.key, parcel.item)
+            if parcel.parts is None and why.spares(self.stage):
+                done.answers.append((parcel, failed))
+            else:
+                done.failures.append(failed)
+        return done
+
 
 @dataclass(frozen=True)
 class Opening:
@@ -152,8 +163,8 @@ class Done:
     seconds: float = 0.0
     parcels: list[Parcel] = field(default_factory=list)
     """What it hands over."""
-    answers: list[tuple[Parcel, Row]] = field(default_factory=list)
-    """What a model said of parcels that are a part of an action."""
+    answers: list[tuple[Parcel, Row | Failed]] = field(default_factory=list)
+    """What a model said of parcels that are a part of an action, or why it said nothing."""
     cap: int | None = None
     """How many parcels of the batch's shape there is memory for, if for fewer than there were."""
     loads: dict[str, float] = field(default_factory=dict)
@@ -167,5 +178,6 @@ def together(parts: Sequence[Done]) -> Done:
     return Done(
         tables=[table for part in parts for table in part.tables],
         failures=[failed for part in parts for failed in part.failures],
+        answers=[answer for part in parts for answer in part.answers],
         seconds=sum(part.seconds for part in parts),
     )

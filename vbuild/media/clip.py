@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from vbuild.media.sampling import Collected, Sampler
+from vbuild.media.sampling import Collected, Sampler, Windowed
 from vbuild.media.sound import Heard, Track, decoded, decoder_of, layout_of
 from vbuild.media.vectors import Moving
 from vbuild.stage import Frames, Media, Moved, Request, Sampled, Sink, Sound, Vectors
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from av.packet import Packet
 
     from vbuild.media.pixels import Picture, Upright
+    from vbuild.windows import Stretch
 
 
 Apart = Callable[[int, str, Callable[[], object]], bool]
@@ -73,7 +74,7 @@ class Clip:
         self.heard: dict[str, Heard] = {}
         self.tracks: dict[str, Track] = {}
         self.moving: dict[str, Moving] = {}
-        self.samplers: dict[str, Sampler] = {}
+        self.samplers: dict[str, Sampler | Windowed] = {}
         self.media: dict[str, tuple[Media, Sink]] = {}
         self.frames = self.lost = self.damaged = self.fitted = 0
         self.standing = False
@@ -85,7 +86,9 @@ class Clip:
         for name, request in cut.requests.items():
             self._do(name, partial(self._collect, name, request, stream))
         for name, (request, sink) in cut.sinks.items():
-            if isinstance(request, Frames):
+            if isinstance(request, Frames) and request.windows is not None:
+                self.samplers[name] = Windowed(request, self.duration, base, partial(_window, sink))
+            elif isinstance(request, Frames):
                 self.samplers[name] = Sampler(request, self.duration, base, partial(_feed, sink))
             elif isinstance(request, Sound):
                 give = partial(_sound, sink, request.rate)
@@ -196,6 +199,10 @@ def _show(sink: Sink, picture: Picture, upright: Upright, time: float) -> None:
 
 def _feed(sink: Sink, time: float, pictures: list[np.ndarray]) -> None:
     sink.frame(pictures[0] if len(pictures) == 1 else np.stack(pictures), time)
+
+
+def _window(sink: Sink, window: Stretch, frames: Sampled) -> None:
+    cast("Any", sink).frame((window, frames), window.start)
 
 
 def _sound(sink: Sink, rate: int, samples: np.ndarray, place: int) -> None:

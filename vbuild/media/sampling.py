@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from fractions import Fraction
 from functools import partial
 from itertools import count, takewhile
@@ -10,12 +11,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vbuild.stage import Sampled
+from vbuild.windows import Stretch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from vbuild.media.pixels import Picture
     from vbuild.stage import Frames
+    from vbuild.windows import Windows
+
+TICK = 1e-6
+"""Share of a window by which a frame may come too early: times are rounded."""
 
 
 class Moments:
@@ -110,6 +116,101 @@ class Collected:
         self.sampler.close()
         pixels = np.stack(self.pixels) if self.pixels else np.empty((0,), np.uint8)
         return Sampled(pixels, np.array(self.times, np.float64))
+
+
+class Cutting:
+    """Cuts windows while a clip's frames go by.
+
+    Whether the frames behind the last full window are one of their own is known only when enough of them have come, or
+    at the end.
+    """
+
+    def __init__(self, windows: Windows, duration: float) -> None:
+        """`duration`: the clip's, in seconds."""
+        self.windows, self.duration = windows, duration
+        self.count = 0
+        """Frames that came."""
+        self.starts: list[float] = []
+        """Seconds at which windows begin that are sure."""
+        self.ahead: float | None = None
+        """Where one may begin behind them."""
+
+    def see(self, time: float) -> bool:
+        """One frame, at `time` seconds; whether a window begins with it, or may."""
+        number, windows = self.count, self.windows
+        self.count += 1
+        if windows.seconds is not None:
+            begins = number == 0 or self._whole(time) > self._whole(self.starts[-1])
+            least = 1
+        else:
+            place = number % windows.frames if windows.frames else number
+            begins = place == 0
+            least = 1 if number == 0 else min(windows.remainder, windows.frames or 1) - place
+        if begins:
+            self.ahead = time
+        if self.ahead is not None and least <= 1:
+            self.starts.append(self.ahead)
+            self.ahead = None
+        return begins
+
+    def _whole(self, time: float) -> int:
+        """In which window of so many seconds a time lies."""
+        assert self.windows.seconds is not None
+        many = self.duration / self.windows.seconds
+        most = int(many + 0.5 + TICK)
+        return min(int(time / self.windows.seconds + TICK), max(most, 1) - 1)
+
+    def stretches(self, *, over: bool = False) -> list[Stretch]:
+        """The windows whose ends are sure; all, when the clip is over."""
+        if self.count < self.windows.min:
+            return []
+        ends = [*self.starts[1:], self.duration] if over else self.starts[1:]
+        return [Stretch(n, start, end) for n, (start, end) in enumerate(zip(self.starts, ends, strict=False))]
+
+
+class Windowed:
+    """Gives on each window of a clip as soon as its end is sure; no more is held than a window and what is left."""
+
+    def __init__(
+        self, request: Frames, duration: int, base: Fraction, give: Callable[[Stretch, Sampled], None]
+    ) -> None:
+        """`duration` is the clip's, in ticks of `base` seconds."""
+        assert request.windows is not None
+        self.request, self.base, self.give = request, base, give
+        self.cutting = Cutting(request.windows, float(duration * base))
+        self.times: list[float] = []
+        self.pixels: list[np.ndarray] = []
+        self.sampler = Sampler(request, duration, base, partial(_collect, self.times, self.pixels))
+        self.first: dict[float, Picture] = {}
+        """When a window began, or may have → its first frame."""
+        self.given = 0
+
+    def see(self, time: int, picture: Picture) -> None:
+        """The next frame of the clip, at `time` ticks from its start."""
+        self.sampler.see(time, picture)
+        seconds = time * self.base.numerator / self.base.denominator
+        if self.cutting.see(seconds):
+            self.first[seconds] = picture
+        if len(self.cutting.starts) > self.given + 1:
+            self._give(self.cutting.stretches())
+
+    def close(self) -> None:
+        """The clip is over."""
+        self.sampler.close()
+        self._give(self.cutting.stretches(over=True))
+        self.first.clear()
+
+    def _give(self, windows: Sequence[Stretch]) -> None:
+        """Gives on what is new of the windows that are over."""
+        for window in windows[self.given :]:
+            many = len(self.times) if window.end == self.cutting.duration else bisect_left(self.times, window.end)
+            first = self.first.pop(window.start)
+            times, pixels = self.times[:many], self.pixels[:many]
+            del self.times[:many], self.pixels[:many]
+            if not many:
+                times, pixels = [window.start], [first.array(self.request)]
+            self.given += 1
+            self.give(window, Sampled(np.stack(pixels), np.array(times, np.float64)))
 
 
 def _collect(times: list[float], pixels: list[np.ndarray], time: float, pictures: list[np.ndarray]) -> None:

@@ -67,6 +67,7 @@ class Lookup:
         self._pull(instance, keys[ready])
         places, gone = self.stored(instance, keys[ready])
         stored = places >= 0
+        stored[stored], failed_parts = self._left_so(instance, keys[ready[stored]])
         results = self.shelf.results(instance.name)
         if stored.any():
             count.saved += float(np.nansum(results.take(places[stored], ["seconds"])["seconds"]))
@@ -86,7 +87,7 @@ class Lookup:
         run = np.flatnonzero(found.state == State.MISSING)
         found.own[run] = self._unasked(instance, keys[run])
         count.hits += int(stored.sum())
-        count.failed += int(failed.sum())
+        count.failed += int(failed.sum()) + failed_parts
         count.unknown += int((found.state == State.UNKNOWN).sum())
         own = run[found.own[run]]
         matches = list(self.reasons.of(items, instance, own, np.isin(own, ready[gone])))
@@ -111,6 +112,7 @@ class Lookup:
         count = self.count(instance.name)
         count.hits += int((stored & ~found.own[rows]).sum())
         count.failed += int((found.state[rows] == State.FAILED).sum())
+        count.failed += int(self.beside(instance, found.keys[rows[stored]]).sum())
         count.unknown += int((found.state[rows] == State.UNKNOWN).sum())
 
     def askers(self, recipe: str, keys: Iterable[bytes]) -> Counter[str]:
@@ -161,6 +163,17 @@ class Lookup:
             for rows, uris in map(flat, table.columns):
                 gone[rows[self.present.missing(uris)]] = True
         return np.where(gone, -1, places), gone
+
+    def beside(self, instance: Instance, keys: np.ndarray) -> np.ndarray:
+        """Which keys, of those that have a result, have a failure beside it."""
+        return instance.stage.partial & self.failures.known(instance.recipe.id, keys)
+
+    def _left_so(self, instance: Instance, keys: np.ndarray) -> tuple[np.ndarray, int]:
+        """Which results are taken as they are; not those of which parts failed that are tried again. How many did."""
+        if not instance.stage.partial:
+            return np.ones(len(keys), bool), 0
+        failed, stay = self.beside(instance, keys), self._failed(instance, keys)
+        return ~failed | stay, int(stay.sum())
 
     def _failed(self, instance: Instance, keys: np.ndarray) -> np.ndarray:
         """Which keys failed before and are not tried again."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from vbuild.media.preview import Animation
+    from vbuild.media.sampling import Cutting
     from vbuild.media.stills import Chooser, Shrinker, Still
 
 
@@ -72,11 +73,12 @@ class Preview(Stage):
 
     def open(self, clip: Clip, model: None) -> Showing:  # noqa: ARG002
         """The preview of one clip."""
+        from vbuild.media.sampling import Cutting
         from vbuild.media.stills import Chooser, Shrinker
 
         return Showing(
             self,
-            clip.duration,
+            Cutting(self.windows, clip.duration),
             Chooser(clip.duration, (self.fps,), middle=True),
             Shrinker(height=self.height),
             Shrinker(format="bgr24", height=self.poster_height),
@@ -85,36 +87,30 @@ class Preview(Stage):
 
 @dataclass
 class Showing:
-    """A preview while it is made.
-
-    Whether the frames behind the last full window are one of their own is known only when enough of them have come, or
-    at the end: until then their few small pictures wait.
-    """
+    """A preview while it is made. Until a window is sure its few small pictures wait."""
 
     stage: Preview
-    duration: float
+    cutting: Cutting
     chooser: Chooser
     small: Shrinker
     large: Shrinker
     poster: Blob | None = None
     made: list[Blob] = field(default_factory=list)
-    starts: list[float] = field(default_factory=list)
-    """Seconds at which windows begin."""
+    begun: int = 0
+    """Windows that are sure."""
     animation: Animation | None = None
-    """That of the last window that is sure."""
-    ahead: tuple[float, np.ndarray] | None = None
-    """Time and picture of the first frame behind it; None where there is none."""
+    """That of the last of them."""
+    ahead: np.ndarray | None = None
+    """The first picture behind it; None where there is none."""
     waiting: list[np.ndarray] = field(default_factory=list)
 
     def frame(self, frame: av.VideoFrame | np.ndarray, time: float) -> None:
         """One frame, as decoded."""
-        whole, number, windows = cast("av.VideoFrame", frame), self.chooser.count, self.stage.windows
+        whole = cast("av.VideoFrame", frame)
         self._show(self.chooser.see(whole, time))
-        place = number % windows.frames if windows.frames else number
-        if place == 0:
-            self._sure()
-            self.ahead = (time, self.small.array(whole))
-        if number == 0 or place + 1 >= min(windows.remainder, windows.frames or 1):
+        if self.cutting.see(time):
+            self.ahead = self.small.array(whole)
+        if len(self.cutting.starts) > self.begun:
             self._sure()
 
     def packet(self, packet: av.Packet[Any]) -> None:
@@ -144,15 +140,14 @@ class Showing:
         """What is ahead is a window of its own."""
         from vbuild.media.preview import Animation
 
-        if self.ahead is not None:
-            self._end()
-            time, first = self.ahead
-            self.starts.append(time)
-            self.animation = Animation(
-                fps=self.stage.fps, quality=self.stage.quality, level=self.stage.level, otherwise=first
-            )
-            self.ahead = None
-            self._flush()
+        assert self.ahead is not None
+        self._end()
+        self.begun += 1
+        self.animation = Animation(
+            fps=self.stage.fps, quality=self.stage.quality, level=self.stage.level, otherwise=self.ahead
+        )
+        self.ahead = None
+        self._flush()
 
     def _end(self) -> None:
         """The last window is over."""
@@ -162,8 +157,9 @@ class Showing:
     def close(self) -> Row:
         """The animations and the poster."""
         self._show(self.chooser.close())
-        if self.chooser.count < self.stage.windows.min:
-            return {"": [], "start": [], "end": [], "poster": self.poster}
-        self._flush()
-        self._end()
-        return {"": self.made, "start": self.starts, "end": [*self.starts[1:], self.duration], "poster": self.poster}
+        windows = self.cutting.stretches(over=True)
+        if windows:
+            self._flush()
+            self._end()
+        starts, ends = [window.start for window in windows], [window.end for window in windows]
+        return {"": self.made if windows else [], "start": starts, "end": ends, "poster": self.poster}

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from vbuild import digest
 from vbuild.dataset.tables.columns import columns_of, written
+from vbuild.dataset.tables.failures import failed_rows
 from vbuild.dataset.target import Group, Index, Target
 from vbuild.decisions.predicate import Predicate
 from vbuild.plan.items import BASE_SCHEMA, NOBODY, State, base_columns, hexed
@@ -132,7 +133,7 @@ def _remarks(clips: Everything) -> tuple[dict[int, str], dict[int, str]]:
     for start, c in zip(clips.starts.tolist(), clips.shards, strict=False):
         for instance in session.order.clip_stages:
             found = c.found[instance.name]
-            failed = np.flatnonzero((found.state == State.FAILED) & (found.keys != NOBODY[0]))
+            failed = failed_rows(session, instance, found)
             known = session.failures.lookup(instance.recipe.id, found.keys[failed]) if len(failed) else {}
             for row in failed.tolist():
                 if (failure := known.get(bytes(found.keys[row].item()))) is not None:

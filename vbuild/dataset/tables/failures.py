@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from vbuild.engine.session import Session
-    from vbuild.plan.items import Items
+    from vbuild.plan.items import Found, Items
     from vbuild.plan.order import Instance
 
 FAILURES = pa.schema(
@@ -61,12 +61,20 @@ def _unread(session: Session) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=FAILURES)
 
 
+def failed_rows(session: Session, instance: Instance, found: Found) -> np.ndarray:
+    """The rows whose action failed, or a part of it."""
+    failed = (found.state == State.FAILED) & (found.keys != NOBODY[0])
+    done = np.flatnonzero(found.state == State.DONE) if instance.stage.partial else np.empty(0, np.int64)
+    failed[done] = session.lookup.beside(instance, found.keys[done])
+    return np.flatnonzero(failed)
+
+
 def _of(session: Session, items: Items, instances: list[Instance]) -> Iterator[pa.Table]:
     for instance in instances:
         found = items.found.get(instance.name)
         if found is None:
             continue
-        rows = np.flatnonzero((found.state == State.FAILED) & (found.keys != NOBODY[0]))
+        rows = failed_rows(session, instance, found)
         if not len(rows):
             continue
         known, record = session.failures.details(instance.recipe.id, found.keys[rows], RECORDED)
