@@ -11,7 +11,7 @@ from vbuild.errors import AnswerError, UsageError
 from vbuild.media.versions import PASSES, STILLS
 from vbuild.models import chat, generation, messages, prompts, server, vlm
 from vbuild.models.messages import Answer, Files, Prompt, Video
-from vbuild.stage import Clip, Frames, Phase, Row, Stage, Stretch, Window, Windows, knob, weights
+from vbuild.stage import Clip, Frames, Phase, Row, Stage, Window, Windows, knob, weights
 from vbuild.stages.talking import Talking
 
 WHOLE = "caption"
@@ -180,13 +180,13 @@ class Caption(Talking, Stage):
             except AnswerError as error:
                 return error
             text = str(values.get(WHOLE) or "") or None
-        stretch = clip.window or Stretch(0, 0.0, clip.duration)
         window = Window(
-            None if said.status == "blocked" else text, stretch.start, stretch.end, status=said.status,
-            tokens=said.tokens, model=self.called,
+            None if said.status == "blocked" else text, status=said.status, tokens=said.tokens, model=self.called
         )  # fmt: skip
-        row = {"": window, **{name: prompts.said(values[name]) for name in self.structure if values.get(name)}}
-        return row if clip.window is not None else self.join({"windows": [stretch]}, [row])
+        row = {name: prompts.said(values[name]) for name in self.structure if values.get(name)}
+        if clip.window is None:
+            return {"": [window], **{name: row.get(name) for name in self.structure}}
+        return {"": replace(window, start=clip.window.start, end=clip.window.end), **row}
 
     def join(self, left: Row, parts: Sequence[Row | None]) -> Row:
         """The windows of a clip, with those that failed, and what was said of them."""
@@ -208,21 +208,19 @@ def _both(first: Answer | Exception, second: Answer | Exception) -> Answer | Exc
     return replace(second, tokens=(first.tokens or 0) + (second.tokens or 0))
 
 
-def _times(clip: Clip) -> Sequence[float]:
+def _times(clip: Clip) -> list[float]:
     """Seconds of a window's frames from its start."""
     assert clip.frames is not None
-    start = clip.window.start if clip.window is not None else 0.0
-    return [max(float(time) - start, 0.0) for time in clip.frames.times]
+    assert clip.window is not None
+    return [max(float(time) - clip.window.start, 0.0) for time in clip.frames.times]
 
 
 def _seen(clip: Clip) -> Video | Files:
     """What the model is shown of a window."""
     if isinstance(clip.made, Files):
         return clip.made
-    if clip.frames is None:
-        (file,) = clip.columns[""].values()
-        return Files((file.bytes(),), "video/mp4")
+    if clip.window is None or clip.frames is None:
+        return Files((clip.columns[""][""].bytes(),), "video/mp4")
     import numpy as np
 
-    stretch = clip.window or Stretch(0, 0.0, clip.duration)
-    return Video(clip.frames.pixels, np.array(_times(clip)), stretch.end - stretch.start)
+    return Video(clip.frames.pixels, np.array(_times(clip)), clip.window.end - clip.window.start)
