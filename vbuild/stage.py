@@ -285,6 +285,10 @@ class Stage:
         """Identities of the models it loads, by role."""
         return {}
 
+    def weights(self) -> int:
+        """Bytes that its models take on a device, as their files say: those that are too many together take turns."""
+        return 0
+
     def encoders(self) -> Mapping[str, str]:
         """The encoders that make its files, each with what tells one build of it from another: for locks, in no key."""
         return {}

@@ -13,6 +13,7 @@ from vbuild.decisions.predicate import Predicate
 from vbuild.engine.judge import deduplicate, judge
 from vbuild.engine.ledger import Ledger
 from vbuild.engine.schedule import Scheduler, Step, Steps
+from vbuild.engine.segments import segments
 from vbuild.engine.tasks import tasks
 from vbuild.errors import StageError
 from vbuild.executor.protocol import Needs
@@ -46,11 +47,12 @@ def walk(session: Session, watch: Watch) -> None:
     partial = {instance.recipe.id for instance in session.shelf.instances.values() if instance.stage.partial}
     ledger = Ledger(results, session.failures, retried=session.lookup.retry != "never", partial=partial)
     try:
-        segments = list(_segments(session.order.waves))
-        for number, segment in enumerate(segments):
-            steps = [way.steps(shard, segment, first=number == 0) for shard in session.shards]
+        for number, segment in enumerate(segments(session.order, workers)):
+            if segment.turn and workers is not None:
+                workers.release()
+            steps = [way.steps(shard, segment.waves, first=number == 0) for shard in session.shards]
             way.drive(steps, ledger)
-            for decision in segment[-1].decisions if segment else ():
+            for decision in segment.waves[-1].decisions if segment.waves else ():
                 if isinstance(decision, Deduplication):
                     deduplicate(session, decision)
     finally:
@@ -77,7 +79,7 @@ class _Way:
         """How many passes can run at once."""
 
     def steps(self, shard: Shard, waves: Sequence[Wave], *, first: bool) -> Steps:
-        """A shard's way to the next dedup."""
+        """A shard's way to the end of a segment."""
         if first:
             yield from self._split(shard)
         assert shard.clips is not None
@@ -175,13 +177,3 @@ class _Way:
         failed, wanted = self.session.failed, self.session.wanted
         for name in told:
             self.watch(Progress(name, self.session.lookup.count(name).ran, failed[name], wanted[name], oldest))
-
-
-def _segments(waves: Sequence[Wave]) -> list[list[Wave]]:
-    """Waves in runs that end at a dedup, for a dedup looks at all clips at once."""
-    segments: list[list[Wave]] = [[]]
-    for wave in waves:
-        segments[-1].append(wave)
-        if any(isinstance(d, Deduplication) for d in wave.decisions):
-            segments.append([])
-    return segments

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from joblib.externals.loky.process_executor import BrokenProcessPool
 
+from vbuild.errors import PlaceError
 from vbuild.executor import host
 from vbuild.executor.pool import TRIES, Pool, blamed, do, finished, pool, settled, unloadable
 from vbuild.executor.work import Batch, Done, Opening, Task, together
@@ -61,13 +63,32 @@ def devices(local: Local) -> list[dict[str, str]]:
     return [{"CUDA_VISIBLE_DEVICES": name} for name in names] or [{}] * local.hosts
 
 
+def device_memory(local: Local, memory: int) -> int:
+    """Bytes that models may take on each device. `memory`: what all workers may take."""
+    if local.device_memory is not None:
+        return round(local.device_memory * (1 << 30))
+    numbers = [env["CUDA_VISIBLE_DEVICES"] for env in devices(local) if env]
+    return gpu_memory(numbers) if numbers else memory // 2 // local.hosts
+
+
+def gpu_memory(numbers: Sequence[str]) -> int:
+    """Bytes of the smallest of some GPUs, as their driver's own program says. Raises PlaceError if it says nothing."""
+    query = ["nvidia-smi", f"--id={','.join(numbers)}", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+    try:
+        told = subprocess.run(query, capture_output=True, text=True, check=True, timeout=60).stdout  # noqa: S603
+        return min(int(line) for line in told.split()) << 20
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        why = f"nvidia-smi does not say how much memory the GPUs have ({error}); set executor.device_memory"
+        raise PlaceError(why) from error
+
+
 class Host:
     """One process, made anew when it dies."""
 
     def __init__(self, run: Run, number: int, env: Mapping[str, str], threads: int) -> None:
         self.run, self.env, self.threads = run, {**YIELDING, **env}, threads
         self.notes = run.notes / f"host-{number}"
-        self.notes.mkdir()
+        self.notes.mkdir(exist_ok=True)
         self.pool = self._pool()
         self.lost: dict[str, Failure] = {}
         """Recipe → why its model cannot be loaded."""

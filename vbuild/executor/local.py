@@ -16,18 +16,21 @@ from typing import TYPE_CHECKING, Any
 from joblib.externals.loky.process_executor import BrokenProcessPool
 
 from vbuild.executor import host, pool
-from vbuild.executor.hosts import Host, Run, devices
-from vbuild.executor.memory import WORKER, budget, parcels
+from vbuild.executor.hosts import Host, Run, device_memory, devices
+from vbuild.executor.memory import WORKER, budget, fits, parcels
 from vbuild.executor.perform import perform
 from vbuild.executor.spool import Parcel, Spool, read
+from vbuild.executor.stages import MODELS
 from vbuild.executor.work import Batch, Done, Opening, Task, together
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from concurrent.futures import Future
 
     from vbuild.config import Limits
     from vbuild.executor.config import Local
     from vbuild.executor.protocol import Needs
+    from vbuild.stage import Stage
     from vbuild.store.blobs import Blobs
     from vbuild.store.failures import Failed
 
@@ -55,6 +58,14 @@ class Inline:
 
     def _done(self, task: Task) -> Done:
         return perform(task, self.blobs, self.build)
+
+    def fits(self, stages: Sequence[Stage]) -> bool:
+        """In half of the memory that there is."""
+        return fits(stages, budget(None) // 2)
+
+    def release(self) -> None:
+        """Lets them go."""
+        MODELS.clear()
 
     def pressed(self) -> bool:
         """Nothing is handed over."""
@@ -134,8 +145,9 @@ class Processes:
 
     def _start(self) -> None:
         """Starts the processes for models, and makes the place where parcels lie."""
-        self.spool = Spool(parcels(self.memory))
-        self.spool.follow(self.events.put)
+        if self.spool is None:
+            self.spool = Spool(parcels(self.memory))
+            self.spool.follow(self.events.put)
         run = Run(self.blobs, self.build, self.limits, self.notes, self.spool.folder, self.events.put)
         places = devices(self.local)
         threads = max(1, (os.cpu_count() or 1) // len(places))
@@ -255,6 +267,16 @@ class Processes:
             self.spool.sync()
             self.spool.settle()
         return self._pool(1)
+
+    def fits(self, stages: Sequence[Stage]) -> bool:
+        """On each of the devices."""
+        return fits(stages, device_memory(self.local, self.memory)) if any(s.weights() for s in stages) else True
+
+    def release(self) -> None:
+        """Ends the processes that hold them; new ones start with the next model."""
+        for each in self.hosts:
+            each.close()
+        self.hosts = []
 
     def pressed(self) -> bool:
         """Whether passes wait because there is no room for what they hand over."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from vbuild.executor.work import Job, Span
+    from vbuild.stage import Stage
 
 SHARE = 0.75
 """Of the memory that there is, what workers may take if nobody says otherwise."""
@@ -22,6 +23,9 @@ WORKER = 230 << 20
 
 DECODER = 24
 """Frames that a decoder and the pass hold: 17 in a decoder at most, and some in graphs and on the way."""
+
+WORKING = 1.3
+"""How many times its weights a model takes that runs."""
 
 CONTROL = ("memory.max", "memory.high", "memory.limit_in_bytes")
 """Where Linux tells what a group of processes may take; `max` stands for no limit."""
@@ -35,6 +39,11 @@ def budget(gib: float | None) -> int:
 def parcels(memory: int) -> int:
     """Bytes of a budget that may lie between passes and models."""
     return min(1 << 30, memory // 8)
+
+
+def fits(stages: Sequence[Stage], room: int) -> bool:
+    """Whether models are held together in so many bytes."""
+    return sum(stage.weights() for stage in stages) * WORKING <= room
 
 
 def available(root: Path = Path("/")) -> int:
