@@ -45,13 +45,13 @@ def member_class(target: str, path: str) -> type[Stage | Decision]:
     Raises UsageError, of that key, for what is neither or breaks the contract.
     """
     key = f"{path}._target_={target}"
-    found = _class_at(target, key, _is)
-    if not _is(found):
+    cls = _class_at(target, key, _is)
+    if not _is(cls):
         raise UsageError(f"{key}: it is no stage; a stage is a dataclass made from vbuild.Stage")
-    if not is_own(found):
-        for fault in _faults(found):
-            raise UsageError(f"{key}: {fault} ({_place(found)})")
-    return found  # type: ignore[no-any-return]
+    if not is_own(cls):
+        for fault in _faults(cls):
+            raise UsageError(f"{key}: {fault} ({_place(cls)})")
+    return cls  # type: ignore[no-any-return]
 
 
 def executor_class(target: str, path: str) -> type[ExecutorConfig]:
@@ -61,10 +61,10 @@ def executor_class(target: str, path: str) -> type[ExecutorConfig]:
     def fits(value: Any) -> bool:
         return inspect.isclass(value) and issubclass(value, ExecutorConfig) and dataclasses.is_dataclass(value)
 
-    found = _class_at(target, key, fits)
-    if not fits(found) or found is ExecutorConfig:
+    cls = _class_at(target, key, fits)
+    if not fits(cls) or cls is ExecutorConfig:
         raise UsageError(f"{key}: it is no executor; one is a dataclass made from {ExecutorConfig.__module__}")
-    return found  # type: ignore[no-any-return]
+    return cls  # type: ignore[no-any-return]
 
 
 def _class_at(target: str, key: str, fits: Callable[[Any], bool]) -> Any:
@@ -73,10 +73,10 @@ def _class_at(target: str, key: str, fits: Callable[[Any], bool]) -> Any:
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))
     loaded = guarded(lambda: importlib.import_module(module), lambda error: _unloaded(error, module, key))
-    found = getattr(loaded, name, None)
-    if found is None:
+    cls = getattr(loaded, name, None)
+    if cls is None:
         raise UsageError(f"{key}: there is no such class{hint(name, [n for n, v in vars(loaded).items() if fits(v)])}")
-    return found
+    return cls
 
 
 def obeyed(stage: Stage, path: str) -> None:

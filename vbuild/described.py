@@ -71,16 +71,16 @@ class Described:
 
 def shipped() -> dict[str, Described]:
     """All stages, then all splitters, of the packaged configuration and of the user's own, by name."""
-    found: dict[str, Described] = {}
+    members: dict[str, Described] = {}
     for folder, kind in FOLDERS.items():
         for conf in filter(None, (CONF, user_conf())):
             for path in sorted((conf / folder).glob("*.yaml")):
                 data = yaml.safe_load(path.read_text(encoding="utf-8"))
                 target = data.pop("_target_", None) if isinstance(data, dict) else None
-                if isinstance(target, str) and path.stem not in found:
+                if isinstance(target, str) and path.stem not in members:
                     cls = member_class(target, f"{folder}={path.stem}")
-                    found[path.stem] = described(cls, path.stem, data, splitter=kind == "splitter")
-    return found
+                    members[path.stem] = described(cls, path.stem, data, splitter=kind == "splitter")
+    return members
 
 
 def named() -> dict[str, Path]:
@@ -153,7 +153,7 @@ def _default(f: dataclasses.Field[Any]) -> str | None:
 
 def docs(cls: type) -> dict[str, str]:
     """Field → the docstring that stands under it, of a dataclass and of those that it is made from."""
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for base in reversed(cls.__mro__[:-1]):
         if not dataclasses.is_dataclass(base):
             continue
@@ -166,8 +166,8 @@ def docs(cls: type) -> dict[str, str]:
             if not isinstance(field, ast.AnnAssign) or not isinstance(field.target, ast.Name):
                 continue
             if isinstance(behind, ast.Expr) and isinstance(behind.value, ast.Constant):
-                found[field.target.id] = " ".join(str(behind.value.value).split())
-    return found
+                texts[field.target.id] = " ".join(str(behind.value.value).split())
+    return texts
 
 
 def spelled_type(kind: Any) -> str:

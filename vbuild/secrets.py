@@ -30,7 +30,7 @@ def hold(value: str) -> None:
 def masked(text: str) -> str:
     """A text without the secrets in it; what is masked stays as it is."""
     if "://" in text:
-        text = _QUERY.sub(lambda found: found[1] + _query(found[2]), _USER.sub(f"{MASK}@", text))
+        text = _QUERY.sub(lambda match: match[1] + _query(match[2]), _USER.sub(f"{MASK}@", text))
     for value in _HELD:
         if len(value) >= TEXT or value == text:
             text = text.replace(value, MASK)
@@ -57,11 +57,11 @@ def plain(value: Any) -> Any:
 def names(uris: list[str]) -> list[str]:
     """What files are called in tables and messages: no two alike, in the order of the uris."""
     count: dict[str, int] = {}
-    found = []
+    given = []
     for uri in uris:
         name = masked(uri) if "://" in uri else uri
         if name != uri:
             count[name] = count.get(name, 0) + 1
             name += f"#{count[name]}" if count[name] > 1 else ""
-        found.append(name)
-    return found
+        given.append(name)
+    return given

@@ -343,8 +343,8 @@ def outputs(stage: Stage) -> dict[str, Kind]:
 
 def written(stage: Stage) -> Mapping[str, Any]:
     """`writes` as the stage has it: a mapping, or what a property or a method gives."""
-    found: Any = stage.writes
-    return found() if callable(found) else found  # type: ignore[no-any-return]
+    writes: Any = stage.writes
+    return writes() if callable(writes) else writes  # type: ignore[no-any-return]
 
 
 def by_parameters(cls: type[Stage]) -> bool:

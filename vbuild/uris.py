@@ -91,14 +91,14 @@ def filesystem(uri: str) -> tuple[Any, str]:
 
     protocol = uri.partition("://")[0].lower()
     try:
-        found: tuple[Any, str] = fsspec.core.url_to_fs(uri)
+        fs_and_path: tuple[Any, str] = fsspec.core.url_to_fs(uri)
     except ImportError as error:
         extra = EXTRAS.get(protocol)
         remedy = f"pip install 'vbuild-video[{extra}]'" if extra else str(error)
         raise SourceError(f"{uri}: what reads {protocol}:// is not installed; {remedy}") from error
     except ValueError as error:
         raise SourceError(f"{uri}: {protocol}:// is not known ({error})") from error
-    return found
+    return fs_and_path
 
 
 def look(uri: str) -> Seen:
@@ -109,10 +109,10 @@ def look(uri: str) -> Seen:
     file, name = parts(uri)
     if is_remote(file):
         fs, path = filesystem(file)
-        found = seen(fs.info(path))
+        now = seen(fs.info(path))
     else:
-        found = _regular(os.stat(file))  # noqa: PTH116  it is called for each file
-    return found if name is None else found._replace(size=_info(file, name).size)
+        now = _regular(os.stat(file))  # noqa: PTH116  it is called for each file
+    return now if name is None else now._replace(size=_info(file, name).size)
 
 
 def altered(uri: str, before: Seen) -> bool:
@@ -123,11 +123,11 @@ def altered(uri: str, before: Seen) -> bool:
         return True
 
 
-def _regular(found: os.stat_result) -> Seen:
+def _regular(info: os.stat_result) -> Seen:
     """What a file of this machine looks like. Raises OSError for what has no bytes of its own: a folder, a device."""
-    if not stat.S_ISREG(found.st_mode):
-        raise OSError(errno.EINVAL, "it is a folder" if stat.S_ISDIR(found.st_mode) else "it is no regular file")
-    return Seen(found.st_size, *map(signed, (found.st_mtime_ns, found.st_ctime_ns, found.st_ino)))
+    if not stat.S_ISREG(info.st_mode):
+        raise OSError(errno.EINVAL, "it is a folder" if stat.S_ISDIR(info.st_mode) else "it is no regular file")
+    return Seen(info.st_size, *map(signed, (info.st_mtime_ns, info.st_ctime_ns, info.st_ino)))
 
 
 def signed(number: int) -> int:
@@ -165,8 +165,8 @@ def watched(uri: str) -> Iterator[tuple[BinaryIO, Callable[[], Seen]]]:
         size = None if name is None else _info(file, name).size
 
         def look_at_it() -> Seen:
-            found = _regular(os.fstat(stream.fileno()))
-            return found if size is None else found._replace(size=size)
+            now = _regular(os.fstat(stream.fileno()))
+            return now if size is None else now._replace(size=size)
 
         yield part, look_at_it
 

@@ -64,7 +64,7 @@ def _age(text: str) -> object:
     import re
     from datetime import timedelta
 
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", text.strip())
-    if found is None:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", text.strip())
+    if match is None:
         raise argparse.ArgumentTypeError(f"{text}: a time is expected, such as 30d, 12h or 0d")
-    return timedelta(**{UNITS[found[2]]: float(found[1])})
+    return timedelta(**{UNITS[match[2]]: float(match[1])})

@@ -74,9 +74,9 @@ def _widths(texts: Sequence[Sequence[str]], width: int) -> list[int]:
     room = width - 2 * (len(texts) - 1)
     for least in (words, [1] * len(words)):
         for cap in range(min(max(natural, default=1), max(room, 1)), 0, -1):
-            found = [min(wide, max(word, cap)) for wide, word in zip(natural, least, strict=True)]
-            if sum(found) <= room:
-                return found
+            widths = [min(wide, max(word, cap)) for wide, word in zip(natural, least, strict=True)]
+            if sum(widths) <= room:
+                return widths
     return [1] * len(texts)
 
 

@@ -60,8 +60,8 @@ def _plain_names(rows: pa.Table) -> list[str]:
 
 def _flat(rows: pa.Table) -> list[dict[str, Any]]:
     """Rows without vectors and lists."""
-    found: list[dict[str, Any]] = rows.select(_plain_names(rows)).to_pylist()
-    return found
+    records: list[dict[str, Any]] = rows.select(_plain_names(rows)).to_pylist()
+    return records
 
 
 def _as_csv(rows: pa.Table) -> str:

@@ -132,9 +132,9 @@ def _place(path: str, places: list[str]) -> int:
     return places.index(name) if name in places else -1 if path == "split" else len(places)
 
 
-def _columns(stage: Stage, found: dict[str, str]) -> dict[str, str]:
+def _columns(stage: Stage, columns: dict[str, str]) -> dict[str, str]:
     """Those that stand in a table: a stage of videos has some only where it makes files."""
-    return found if stage.scope == "clip" or any(name.endswith("_uri") for name in found) else {}
+    return columns if stage.scope == "clip" or any(name.endswith("_uri") for name in columns) else {}
 
 
 def _set(values: dict[str, str]) -> str:

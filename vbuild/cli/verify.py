@@ -62,8 +62,8 @@ def _share(text: str) -> float:
     """`1%` or `0.01` as a share of one."""
     import re
 
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)(%?)", text.strip())
-    value = float(found[1]) / (100 if found[2] else 1) if found else 2.0
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(%?)", text.strip())
+    value = float(match[1]) / (100 if match[2] else 1) if match else 2.0
     if not 0 < value <= 1:
         raise argparse.ArgumentTypeError(f"{text}: a share is expected, such as 1% or 0.01")
     return value

@@ -31,8 +31,8 @@ class Listed:
 
 def listing(output: Path) -> list[Listed]:
     """The datasets in a folder of databases, by name; those of which no build was finished are left out."""
-    found = (_listed(folder.parent) for folder in sorted(output.glob(f"*/{BUILDS}.lance")))
-    return [listed for listed in found if listed is not None]
+    entries = (_listed(folder.parent) for folder in sorted(output.glob(f"*/{BUILDS}.lance")))
+    return [listed for listed in entries if listed is not None]
 
 
 def find(name: str, output: Path) -> Path:

@@ -118,15 +118,15 @@ def explain(
 
     session = Session(config, None)
     walk(session, lambda _: None)
-    found = session.identified
+    identified = session.identified
     files = session.files.names()
     walked = Walked(
         session.order,
         session.lookup,
         [shard.videos for shard in session.shards],
         [shard.clips for shard in session.shards if shard.clips is not None],
-        {uri: found.ids[row].item() for row, uri in enumerate(files) if row not in found.errors},
-        {files[row]: error for row, error in found.errors.items()},
+        {uri: identified.ids[row].item() for row, uri in enumerate(files) if row not in identified.errors},
+        {files[row]: error for row, error in identified.errors.items()},
         sum(shard.unsplit for shard in session.shards),
     )
     return walked.explain(clip=clip, video=video, stage=stage)
@@ -148,13 +148,13 @@ def _locked(config: Config, identified: source.Identified) -> list[str]:
     held = lock.read(config)
     if held is None:
         return []
-    found = lock.differences(held, lock.found(config, identified))
+    changes = lock.differences(held, lock.found(config, identified))
     file = lock.place(config.declared).name
-    if found and config.locked:
+    if changes and config.locked:
         raise UsageError(
-            f"locked=true: {'; '.join(found)} ({file}); vbuild lock +dataset={config.declared} takes what is there now"
+            f"locked=true: {'; '.join(changes)} ({file}); vbuild lock +dataset={config.declared} takes what is there now"
         )
-    return [f"{file}: {difference}" for difference in found]
+    return [f"{file}: {difference}" for difference in changes]
 
 
 def _notes(config: Config) -> list[str]:

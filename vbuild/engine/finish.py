@@ -81,13 +81,13 @@ class Run:
         """Commits the dataset and returns the report. `began` is the time on the performance counter."""
         session = self.session
         decide_as_before(session)
-        report, found = summary(session, 0.0), failing(session)
-        report.wrong, report.firsts = [*wrong(session, report)], firsts(found)
+        report, failed = summary(session, 0.0), failing(session)
+        report.wrong, report.firsts = [*wrong(session, report)], firsts(failed)
         if blocked(session):
             report.wrong.append("clips of these are not known, so the dataset is as the last build left it")
         else:
             folder = session.config.output / session.config.name
-            committed = commit(folder, targets(session, found), self._record(report, began))
+            committed = commit(folder, targets(session, failed), self._record(report, began))
             report.tables, report.changed, report.build = committed.versions, committed.changed, committed.build
         report.seconds = time.perf_counter() - began
         report.up_to_date = not (report.build or self.undone or any(stage.ran for stage in report.stages))

@@ -75,14 +75,14 @@ def run(batch: Batch, folder: Path, blobs: Blobs, build: str, seconds: float | N
         while waiting:
             some = waiting.pop(0)
             with Watch(None if seconds is None else seconds * len(some)).running():
-                found = attempt(partial(rows_of, stage, [clip for _, clip, _ in some], model))
-            if not isinstance(found, Failure):
-                kept += [(parcel, lost, row) for (parcel, _, lost), row in zip(some, found, strict=True)]
-            elif len(some) == 1 or found.kind == "place":
-                done.failures += [found.of(stage, p.recipe, p.key, p.item) for p, _, _ in some]
+                rows = attempt(partial(rows_of, stage, [clip for _, clip, _ in some], model))
+            if not isinstance(rows, Failure):
+                kept += [(parcel, lost, row) for (parcel, _, lost), row in zip(some, rows, strict=True)]
+            elif len(some) == 1 or rows.kind == "place":
+                done.failures += [rows.of(stage, p.recipe, p.key, p.item) for p, _, _ in some]
             else:
                 half = len(some) // 2
-                if _crowded(found):
+                if _crowded(rows):
                     _emptied()
                     CAPS[bucket] = done.cap = half
                     waiting = [part for one in waiting for part in parted(one, half)]

@@ -74,9 +74,9 @@ def _libraries() -> Iterator[Finding]:
         lacking = [name for name in names if name != PACKAGE and _version(name) is None]
         if group != "dev":
             state: State = "absent" if lacking else "ok"
-            found = f"without {', '.join(lacking)}" if lacking else ", ".join(f"{n} {_version(n)}" for n in names)
+            said = f"without {', '.join(lacking)}" if lacking else ", ".join(f"{n} {_version(n)}" for n in names)
             remedy = f"pip install '{PACKAGE}[{group}]'" if lacking else ""
-            yield Finding("extras", group, state, found, remedy)
+            yield Finding("extras", group, state, said, remedy)
 
 
 def _version(name: str) -> str | None:

@@ -43,13 +43,13 @@ def named(folder: Path, name: str) -> dict[str, Any]:
     back = {"last": 1, "previous": 2}.get(name, 0)
     if 0 < back <= len(there):
         return there[-back]
-    found = [b for b in there if b["id"].startswith(name) or b["id"].endswith(name)]
-    if len(found) != 1:
-        what = "no build" if not found else f"{len(found)} builds"
+    matches = [b for b in there if b["id"].startswith(name) or b["id"].endswith(name)]
+    if len(matches) != 1:
+        what = "no build" if not matches else f"{len(matches)} builds"
         raise DatasetError(
             f"{folder.name}: it has {what} {name}; there are {', '.join(b['id'] for b in there[-5:])} (vbuild log)"
         )
-    return found[0]
+    return matches[0]
 
 
 # log
@@ -165,20 +165,20 @@ def diff(folder: Path, a: Mapping[str, Any], b: Mapping[str, Any]) -> Difference
     there = pc.index_in(tables[1]["clip_id"], value_set=tables[0]["clip_id"])
     back = pc.index_in(tables[0]["clip_id"], value_set=tables[1]["clip_id"])
     failures = tuple(build["counts"].get("failures", 0) for build in (a, b))
-    found = Difference(a["id"], b["id"], list(differences(a, b)), (failures[0], failures[1]))
-    found.added = tables[1]["clip_id"].filter(there.is_null()).to_pylist()
-    found.removed = tables[0]["clip_id"].filter(back.is_null()).to_pylist()
+    difference = Difference(a["id"], b["id"], list(differences(a, b)), (failures[0], failures[1]))
+    difference.added = tables[1]["clip_id"].filter(there.is_null()).to_pylist()
+    difference.removed = tables[0]["clip_id"].filter(back.is_null()).to_pylist()
     both = there.is_valid()
     old, new = tables[0].take(there.drop_null()), tables[1].filter(both)
     ids = new["clip_id"].to_pylist()
     groups = [{f.name: keys_of(_group(t, f.name)) for f in t.schema.field(DIGESTS).type} for t in (old, new)]
-    found.columns = sorted(groups[0].keys() ^ groups[1].keys())
+    difference.columns = sorted(groups[0].keys() ^ groups[1].keys())
     for name in sorted((groups[0].keys() & groups[1].keys()) - {"decisions"}):
         for row in np.flatnonzero(groups[0][name] != groups[1][name]).tolist():
-            found.changed.setdefault(ids[row], []).append(name)
+            difference.changed.setdefault(ids[row], []).append(name)
     flipped = np.flatnonzero(pc.not_equal(old["kept"], new["kept"]).to_numpy(zero_copy_only=False))
-    found.flips = _flips(folder, (a, b), old.take(flipped), new.take(flipped))
-    return found
+    difference.flips = _flips(folder, (a, b), old.take(flipped), new.take(flipped))
+    return difference
 
 
 def _clips(folder: Path, build: Mapping[str, Any]) -> pa.Table:

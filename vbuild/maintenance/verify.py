@@ -139,9 +139,9 @@ def _several(cell: Any) -> list[Any]:
 def _wrong(path: Path, size: int, said: bytes) -> str | None:
     """What is wrong with a blob."""
     try:
-        found = path.stat().st_size
-        if found != size:
-            return f"it has {found} bytes, and had {size}"
+        now = path.stat().st_size
+        if now != size:
+            return f"it has {now} bytes, and had {size}"
         if digest.of_file(path) != said:
             return "its bytes are not those that were written"
     except FileNotFoundError:

@@ -160,8 +160,8 @@ def timed(container: InputContainer, video: VideoStream) -> list[Stream]:
 
 def tags(container: InputContainer, streams: Sequence[Stream]) -> list[str]:
     """The tags of the codecs of some streams, four letters as a rule, which FFmpeg tells in its description alone."""
-    found = {int(m[1]): m[2] for line in described(container) if (m := TAG.match(line))}
-    return [found.get(stream.index, "unknown") for stream in streams]
+    names = {int(m[1]): m[2] for line in described(container) if (m := TAG.match(line))}
+    return [names.get(stream.index, "unknown") for stream in streams]
 
 
 def described(container: InputContainer) -> list[str]:

@@ -123,8 +123,8 @@ def chapters(path: str) -> list[float]:
         marks = _marks(container)
         pts = min(_scan(container, stream).pts, default=0) if marks else 0
         first = pts * (stream.time_base or Fraction(1, 1000))
-        found = [[max(time - first, Fraction(0)) for time in pair] for pair in marks]
-    return [float(time) for start, end in sorted(found) if start < end for time in (start, end)]
+        spans = [[max(time - first, Fraction(0)) for time in pair] for pair in marks]
+    return [float(time) for start, end in sorted(spans) if start < end for time in (start, end)]
 
 
 def _marks(container: InputContainer) -> list[tuple[Fraction, Fraction]]:
@@ -277,24 +277,24 @@ def _uneven(deltas: list[int], base: Fraction) -> bool:
 def _warning(
     container: InputContainer, stream: VideoStream, first: VideoFrame, scan: _Scan, pts: list[int]
 ) -> str | None:
-    found = []
+    remarks = []
     if first.interlaced_frame:
-        found.append("its frames are interlaced")
+        remarks.append("its frames are interlaced")
     if orientation(first).odd:
-        found.append("its display matrix is no turn, and is not followed")
+        remarks.append("its display matrix is no turn, and is not followed")
     if scan.cut:
-        found.append("the file is cut off")
+        remarks.append("the file is cut off")
     if scan.broke:
-        found.append(f"reading ends early ({scan.broke})")
+        remarks.append(f"reading ends early ({scan.broke})")
     if stream.frames > len(pts) + scan.hidden:
-        found.append(f"the header says {stream.frames} frames, {len(pts)} are there")
+        remarks.append(f"the header says {stream.frames} frames, {len(pts)} are there")
     if scan.untimed:
-        found.append(f"{scan.untimed} frames have no presentation time")
+        remarks.append(f"{scan.untimed} frames have no presentation time")
     if len(container.streams.video) > 1:
-        found.append(f"{len(container.streams.video)} video streams: the first of moving pictures is taken")
+        remarks.append(f"{len(container.streams.video)} video streams: the first of moving pictures is taken")
     if scan.jumps:
-        found.append(f"its clock jumps {scan.jumps} times: what is behind goes on where that before left off")
+        remarks.append(f"its clock jumps {scan.jumps} times: what is behind goes on where that before left off")
     unheard = [s for s in container.streams.audio if s.codec_context is None]
     if unheard:
-        found.append(f"no decoder is known for its sound ({', '.join(tags(container, unheard))})")
-    return "; ".join(found) or None
+        remarks.append(f"no decoder is known for its sound ({', '.join(tags(container, unheard))})")
+    return "; ".join(remarks) or None

@@ -68,8 +68,8 @@ class Network:
 
         with torch.inference_mode():
             logits, _ = self.module(torch.from_numpy(windows).to(self.device))
-            found = torch.sigmoid(logits[:, EDGE : EDGE + STRIDE, 0])
-        answer: np.ndarray = found.float().cpu().numpy()
+            likely = torch.sigmoid(logits[:, EDGE : EDGE + STRIDE, 0])
+        answer: np.ndarray = likely.float().cpu().numpy()
         return answer
 
 

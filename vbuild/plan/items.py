@@ -148,10 +148,10 @@ class Shelf:
         if instance == SOURCE:
             return items.whence(rows).select(list(columns))
         holder, way = items.holder(instance)
-        found = holder.found[instance]
+        actions = holder.found[instance]
         if way is not None:
             rows = way if rows is None else way[rows]
-        keys, state = (found.keys, found.state) if rows is None else (found.keys[rows], found.state[rows])
+        keys, state = (actions.keys, actions.state) if rows is None else (actions.keys[rows], actions.state[rows])
         results = self.results(instance)
         places = np.full(len(keys), -1, np.int64)
         done = state == State.DONE
@@ -202,14 +202,14 @@ class Shelf:
 
     def values(self, items: Items, ports: Sequence[Port], rows: np.ndarray) -> dict[str, Rows]:
         """What the actions of some rows read, by port."""
-        found = {}
+        by_port = {}
         for port in ports:
             writes = GIVEN[SOURCE] if port.source == SOURCE else self.instances[port.source].writes
             kinds = {f: writes[f] for f in port.fields}
             names = [value_column(f) + kind.handed for f, kind in kinds.items()]
             table = self.take(items, port.source, names, rows).combine_chunks().rename_columns(list(kinds))
-            found[port.name] = Rows(kinds, table, Blobs(self.actions.folder.parent).folder)
-        return found
+            by_port[port.name] = Rows(kinds, table, Blobs(self.actions.folder.parent).folder)
+        return by_port
 
     def columns(self, items: Items, names: Iterable[str]) -> pa.Table:
         """Columns of the dataset for clips, by the names that predicates use; one row a clip, whatever is asked."""

@@ -133,11 +133,11 @@ def _json(text: str, where: str = "") -> Any:
     """What a JSON text says. Raises ValueError, also for an object in which a name stands twice."""
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) < len(pairs):
+        record = dict(pairs)
+        if len(record) < len(pairs):
             twice = next(name for name, _ in pairs if [other for other, _ in pairs].count(name) > 1)
             raise ValueError(f"it says {twice} twice")
-        return found
+        return record
 
     try:
         return json.loads(text, object_pairs_hook=once)
@@ -272,7 +272,7 @@ def joined(lists: Sequence[Listed]) -> pa.Table | None:
     kinds: dict[str, set[pa.DataType]] = {}
     for f in (f for table in tables for f in table.schema):
         kinds.setdefault(f.name, set()).add(f.type)
-    mixed = {name for name, found in kinds.items() if len(found - {pa.null()}) > 1}
+    mixed = {name for name, types in kinds.items() if len(types - {pa.null()}) > 1}
     texts = [pa.schema([f.with_type(pa.string()) if f.name in mixed else f for f in table.schema]) for table in tables]
     table = pa.concat_tables(
         [table.cast(schema) for table, schema in zip(tables, texts, strict=True)], promote_options="permissive"

@@ -82,9 +82,9 @@ class Listing:
         """What a file looked like to whoever opened it, which counts."""
         self.sizes[row], self.mtimes[row], self.ctimes[row], self.inodes[row] = seen
 
-    def add(self, found: Iterable[Found]) -> None:
+    def add(self, entries: Iterable[Found]) -> None:
         """More files, behind those that are there."""
-        for uri, *seen in found:
+        for uri, *seen in entries:
             self.uris.append(uri)
             for column, value in zip((self.sizes, self.mtimes, self.ctimes, self.inodes), seen, strict=True):
                 column.append(value)
@@ -146,20 +146,20 @@ def survey(source: Source) -> Listing:
     Raises SourceError for a list that cannot be read, and for a protocol that nothing here speaks.
     """
     result = Listing()
-    found: list[Found] = []
+    entries: list[Found] = []
     for path in source.path:
-        found += _listed(path, source, result)
+        entries += _listed(path, source, result)
     if len(result.lists) > 1:
         lists.joined(list(result.lists.values()))
     if len(source.path) > 1:
-        found = list({one[0]: one for one in found}.values())
+        entries = list({one[0]: one for one in entries}.values())
     if source.include or source.exclude:
-        found = [one for one in found if wanted(one[0], source)]
-    if not found and not result.empty:
+        entries = [one for one in entries if wanted(one[0], source)]
+    if not entries and not result.empty:
         result.empty[_shown(source)] = _nothing(source)
-    found.sort(key=itemgetter(0))
-    if found:
-        uris_, *numbers = zip(*found[: source.limit], strict=True)
+    entries.sort(key=itemgetter(0))
+    if entries:
+        uris_, *numbers = zip(*entries[: source.limit], strict=True)
         result.uris = list(uris_)
         result.sizes, result.mtimes, result.ctimes, result.inodes = map(_column, numbers)
     return result
@@ -195,13 +195,13 @@ def _listed(path: str, source: Source, result: Listing) -> Iterable[Found]:
     """What one path of a source stands for; what it cannot give is put down."""
     full = absolute(path)
     try:
-        found = list(_entries(full, endings(source), source, result))
+        entries = list(_entries(full, endings(source), source, result))
     except _UnlistableError as error:
         result.unreachable[full] = str(error)
         return []
-    if not found and full not in result.lists:
+    if not entries and full not in result.lists:
         result.empty[full] = _nothing(source)
-    return found
+    return entries
 
 
 class _UnlistableError(Exception):
@@ -252,14 +252,14 @@ def _entries(full: str, ends: tuple[str, ...], source: Source, result: Listing) 
 
 def _walk(top: str, ends: tuple[str, ...], result: Listing) -> list[Found]:
     """Every video below a folder. Links to files are followed, links to folders are not, so there are no loops."""
-    found: list[Found] = []
+    entries: list[Found] = []
     folders = [top]
     while folders:
         folder = folders.pop()
         try:
             handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)  # by it a file is found without its folder's path
             try:
-                _scan(handle, folder.rstrip("/"), ends, found, folders, result.left_out)
+                _scan(handle, folder.rstrip("/"), ends, entries, folders, result.left_out)
             finally:
                 os.close(handle)
         except FileNotFoundError:
@@ -268,14 +268,14 @@ def _walk(top: str, ends: tuple[str, ...], result: Listing) -> list[Found]:
             result.unreachable[folder] = "the folder may not be read; give it read rights or leave it out"
         except OSError as error:
             result.unreachable[folder] = f"the folder cannot be read ({uris.said(error)})"
-    return found
+    return entries
 
 
 def _scan(
-    handle: int, folder: str, ends: tuple[str, ...], found: list[Found], folders: list[str], left_out: dict[str, str]
+    handle: int, folder: str, ends: tuple[str, ...], listed: list[Found], folders: list[str], left_out: dict[str, str]
 ) -> None:
     """The videos of a folder, and the folders in it. Names that start with `._` are what macOS keeps beside files."""
-    first, below, marks = len(found), len(folders), 0
+    first, below, marks = len(listed), len(folders), 0
     with os.scandir(handle) as entries:
         for entry in entries:
             name = entry.name
@@ -283,7 +283,7 @@ def _scan(
                 if name.lower().endswith(ends) and entry.is_file():
                     if not name.startswith("._"):
                         at = entry.stat()
-                        found.append((f"{folder}/{name}", at.st_size, at.st_mtime_ns, at.st_ctime_ns, at.st_ino))
+                        listed.append((f"{folder}/{name}", at.st_size, at.st_mtime_ns, at.st_ctime_ns, at.st_ino))
                     continue
                 if entry.is_dir(follow_symlinks=False):
                     if not name.startswith("."):
@@ -294,7 +294,7 @@ def _scan(
                 left_out[f"{folder}/{name}"] = DEAD if isinstance(error, FileNotFoundError) else uris.said(error)
             marks += name in MARKS
     if marks == len(MARKS):
-        del found[first:], folders[below:]
+        del listed[first:], folders[below:]
         left_out[folder] = STORE
 
 
@@ -314,10 +314,10 @@ def _in_store(folder: str, known: dict[str, str | None]) -> str | None:
     return known[folder]
 
 
-def _outside(found: Iterable[Found], result: Listing) -> Iterator[Found]:
+def _outside(entries: Iterable[Found], result: Listing) -> Iterator[Found]:
     """What does not lie in a store."""
     known: dict[str, str | None] = {}
-    for one in found:
+    for one in entries:
         folder = "" if uris.is_remote(one[0]) else uris.parts(one[0])[0].rpartition("/")[0]
         if store := _in_store(folder, known):
             result.left_out[store] = STORE
@@ -338,15 +338,15 @@ def _globbed(pattern: str, ends: tuple[str, ...]) -> Iterator[Found]:
     if not uris.is_remote(pattern):
         names = glob.iglob(pattern, recursive=True)  # noqa: PTH207
         tidy = (n for n in names if n.lower().endswith(wanted) and not n.rpartition("/")[2].startswith("._"))
-        found = _looked([n for n in tidy if os.path.isfile(n)])  # noqa: PTH113
+        entries = _looked([n for n in tidy if os.path.isfile(n)])  # noqa: PTH113
     else:
         fs, path = uris.filesystem(pattern)
         try:
             infos = fs.glob(path, detail=True)
         except uris.trouble() as error:
             raise _UnlistableError(f"it cannot be listed ({uris.said(error)})") from error
-        found = ((fs.unstrip_protocol(n), *uris.seen(i)) for n, i in infos.items() if n.lower().endswith(wanted))
-    for one in found:
+        entries = ((fs.unstrip_protocol(n), *uris.seen(i)) for n, i in infos.items() if n.lower().endswith(wanted))
+    for one in entries:
         yield from _members(one[0], ends) if one[0].lower().endswith(".tar") else [one]
 
 
@@ -354,11 +354,11 @@ def _remote(folder: str, ends: tuple[str, ...]) -> Iterator[Found]:
     """Every video below a remote folder; over http, those that its page links to."""
     fs, path = uris.filesystem(folder)
     try:
-        found = fs.find(path, detail=True)
+        infos = fs.find(path, detail=True)
     except uris.trouble() as error:
         raise _UnlistableError(f"it cannot be listed ({uris.said(error)})") from error
     top = path.rstrip("/") + "/"
-    videos = {fs.unstrip_protocol(name): info for name, info in found.items() if _tidy(name.removeprefix(top), ends)}
+    videos = {fs.unstrip_protocol(name): info for name, info in infos.items() if _tidy(name.removeprefix(top), ends)}
     if all(info.get("size") is not None for info in videos.values()):
         yield from ((uri, *uris.seen(info)) for uri, info in videos.items())
     else:

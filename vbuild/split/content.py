@@ -42,8 +42,8 @@ class Content(Lengths, Stage):
         for clip in clips:
             changes = clip.columns["changes"]
             pts, end, base = timed(clip.columns["probe"], changes["times"])
-            found = cuts(scored(self.detector()), scores(changes))
-            yield self.bounds(scenes_between(found, pts, end, whole=self.whole), pts, end, base)
+            frames = cuts(scored(self.detector()), scores(changes))
+            yield self.bounds(scenes_between(frames, pts, end, whole=self.whole), pts, end, base)
 
     def detector(self) -> Any:
         """PySceneDetect's detector with these parameters."""

@@ -50,5 +50,5 @@ class Histogram(Lengths, Stage):
             likeness = clip.columns["likeness"]
             pts, end, base = timed(clip.columns["probe"], likeness["times"])
             most = 1.0 - self.threshold
-            found = spaced((n for n, x in enumerate(likeness["histogram"]) if n and x <= most), self.min_scene_len)
-            yield self.bounds(scenes_between(found, pts, end, whole=self.whole), pts, end, base)
+            frames = spaced((n for n, x in enumerate(likeness["histogram"]) if n and x <= most), self.min_scene_len)
+            yield self.bounds(scenes_between(frames, pts, end, whole=self.whole), pts, end, base)

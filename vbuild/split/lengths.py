@@ -64,7 +64,7 @@ class Lengths:
         `scenes`, `pts` (the sorted times of all its frames) and `end` are in ticks of `base` seconds.
         """
         lost: Lost = defaultdict(Fraction)
-        found: list[tuple[int, int]] = []
+        spans: list[tuple[int, int]] = []
         inside = Fraction(0)
         for first, last in scenes:
             inside += last - first
@@ -72,13 +72,13 @@ class Lengths:
                 start, behind = map(ceil, piece)
                 if start >= behind or bisect_left(pts, behind) - bisect_left(pts, start) < self.min_frames:
                     lost["min_frames"] += piece[1] - piece[0]
-                elif len(found) == self.limit:
+                elif len(spans) == self.limit:
                     lost["limit"] += piece[1] - piece[0]
                 else:
-                    found.append((start, behind))
+                    spans.append((start, behind))
         if pts:
             lost[""] = end - pts[0] - inside
-        return row(found, lost, base)
+        return row(spans, lost, base)
 
     def _pieces(self, scene: Span, base: Fraction, lost: Lost) -> Iterator[Span]:
         """What is left of one scene by `max`, `crop` and `min`, exact; what is not is counted in `lost`."""

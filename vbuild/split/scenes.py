@@ -65,8 +65,8 @@ class Scenes(Lengths, Stage):
         if self.file is None:
             return {}
         try:
-            found = [(file.name, digest.of_file(file).hex()) for file in files(Path(self.file))]
-            return {"file": found[0][1] if not Path(self.file).is_dir() else digest.of("scenes", *found).hex()}
+            digests = [(file.name, digest.of_file(file).hex()) for file in files(Path(self.file))]
+            return {"file": digests[0][1] if not Path(self.file).is_dir() else digest.of("scenes", *digests).hex()}
         except OSError as error:
             raise UsageError(f"split.file={self.file}: {error.strerror}") from error
 

@@ -61,8 +61,8 @@ class Threshold(Lengths, Stage):
         for clip in clips:
             likeness = clip.columns["likeness"]
             pts, end, base = timed(clip.columns["probe"], likeness["times"])
-            found = cuts(self.detector(), likeness["level"])
-            yield self.bounds(scenes_between(found, pts, end, whole=self.whole), pts, end, base)
+            frames = cuts(self.detector(), likeness["level"])
+            yield self.bounds(scenes_between(frames, pts, end, whole=self.whole), pts, end, base)
 
     def detector(self) -> Any:
         """PySceneDetect's detector with these parameters; of a picture it takes the mean, so that a level will do."""

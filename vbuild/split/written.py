@@ -49,10 +49,10 @@ CODE = re.compile(r"(\d{1,2}):(\d{2}):(\d{2})[:;](\d{2,3})")
 
 def clock(text: str) -> float | None:
     """Seconds of a time with colons; None if it is none."""
-    found = CLOCK.fullmatch(text.strip())
-    if found is None:
+    match = CLOCK.fullmatch(text.strip())
+    if match is None:
         return None
-    hours, minutes, seconds = found.groups()
+    hours, minutes, seconds = match.groups()
     return int(hours or 0) * 3600 + int(minutes) * 60 + float(seconds.replace(",", "."))
 
 
@@ -79,13 +79,13 @@ def edited(where: str, text: str) -> Iterator[Bound]:
             codes = [CODE.fullmatch(word) for word in words[-4:-2]]
             if codes[0] is None or codes[1] is None:
                 raise UsageError(f"{where} line {number}: {' '.join(words[-4:-2])} are no timecodes")
-            start, end = (_code(found, drop=drop or ";" in found[0]) for found in codes if found is not None)
+            start, end = (_code(match, drop=drop or ";" in match[0]) for match in codes if match is not None)
             if start != end:
                 yield Bound(start, end, "frames")
 
 
-def _code(found: re.Match[str], *, drop: bool) -> Code:
-    hours, minutes, seconds, frames = map(int, found.groups())
+def _code(match: re.Match[str], *, drop: bool) -> Code:
+    hours, minutes, seconds, frames = map(int, match.groups())
     return Code(hours * 3600 + minutes * 60 + seconds, frames, drop)
 
 
@@ -106,12 +106,12 @@ def described(where: str, text: str) -> Iterator[Bound]:
 def listed(where: str, text: str) -> Iterator[Bound]:
     """Chapters as of OGM tools: `CHAPTER01=00:01:02.500`, each from its time to the next."""
     for number, line in enumerate(text.splitlines(), 1):
-        found = re.fullmatch(r"CHAPTER\d+=(.*)", line.strip(), re.IGNORECASE)
-        if found is None:
+        match = re.fullmatch(r"CHAPTER\d+=(.*)", line.strip(), re.IGNORECASE)
+        if match is None:
             continue
-        seconds = clock(found[1])
+        seconds = clock(match[1])
         if seconds is None:
-            raise UsageError(f"{where} line {number}: {found[1]!r} is no time")
+            raise UsageError(f"{where} line {number}: {match[1]!r} is no time")
         yield Bound(seconds, None, "seconds")
 
 

@@ -99,8 +99,8 @@ class Transcode(Stage):
 
     def _options(self, source: int | None) -> dict[str, str]:
         """The encoder's options for a source of so many bits a second."""
-        found = options(self.codec, self.like, self.crf, self.preset, self.bitrate, self.options)
-        return found | ({"b": str(source)} if found.get("b") == INPUT and source else {})
+        made = options(self.codec, self.like, self.crf, self.preset, self.bitrate, self.options)
+        return made | ({"b": str(source)} if made.get("b") == INPUT and source else {})
 
     def asks(self) -> Media | Packets:
         """Every frame at full size, or the packets, and the sound."""

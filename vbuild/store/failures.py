@@ -98,10 +98,10 @@ class Failures:
         if self.table is None:
             shape = pa.schema([SCHEMA.field(name) for name in HELD])
             names = [] if self.dataset is None else [name for name in HELD if name in self.dataset.schema.names]
-            found = shape.empty_table() if self.dataset is None else self.dataset.to_table(columns=names)
-            for name in set(HELD) - set(found.column_names):
-                found = found.append_column(name, pa.nulls(len(found), shape.field(name).type))
-            self.table = found.select(HELD)
+            table = shape.empty_table() if self.dataset is None else self.dataset.to_table(columns=names)
+            for name in set(HELD) - set(table.column_names):
+                table = table.append_column(name, pa.nulls(len(table), shape.field(name).type))
+            self.table = table.select(HELD)
         return self.table
 
     def all(self) -> pa.Table:
@@ -125,9 +125,9 @@ class Failures:
             return np.full(len(keys), -1, np.int64)
         known, rows = self._ordered(recipe)
         spot = np.searchsorted(half(known), half(keys), side="right") - 1
-        found = spot >= 0
-        found[found] = known[spot[found]] == keys[found]
-        return np.where(found, rows[spot] if len(rows) else -1, -1)
+        hit = spot >= 0
+        hit[hit] = known[spot[hit]] == keys[hit]
+        return np.where(hit, rows[spot] if len(rows) else -1, -1)
 
     def known(self, recipe: str, keys: np.ndarray, retry: str = "never", versions: str = "") -> np.ndarray:
         """(n,) bool: which of the keys (n,) V16 have failed under a recipe, less those that `retry` tries again.
@@ -151,15 +151,15 @@ class Failures:
         if self.dataset is None or not len(wanted):
             return rows >= 0, pa.schema([SCHEMA.field(name) for name in columns]).empty_table()
         there = [name for name in columns if name in self.dataset.schema.names]
-        found = self.dataset.take(wanted.tolist(), columns=there)
+        table = self.dataset.take(wanted.tolist(), columns=there)
         for name in set(columns) - set(there):
-            found = found.append_column(name, pa.nulls(len(found), SCHEMA.field(name).type))
-        return rows >= 0, found.select(list(columns)).combine_chunks().take(pa.array(back))
+            table = table.append_column(name, pa.nulls(len(table), SCHEMA.field(name).type))
+        return rows >= 0, table.select(list(columns)).combine_chunks().take(pa.array(back))
 
     def lookup(self, recipe: str, keys: np.ndarray) -> dict[bytes, Failed]:
         """The failures of those of the keys (n,) V16 that have failed under a recipe."""
-        _, found = self.details(recipe, keys, STORED)
-        given = ({name: value for name, value in row.items() if value is not None} for row in found.to_pylist())
+        _, table = self.details(recipe, keys, STORED)
+        given = ({name: value for name, value in row.items() if value is not None} for row in table.to_pylist())
         return {row["key"]: Failed(**row) for row in given}
 
     def append(self, failed: Sequence[Failed]) -> None:

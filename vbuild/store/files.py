@@ -52,5 +52,5 @@ class Files:
 def _names(uris: Sequence[str], looks: Sequence[np.ndarray]) -> np.ndarray:
     numbers = np.stack(looks, axis=1).astype("<i8")
     parts = zip(uris, numbers, strict=True)
-    found = (digest.of_bytes(row.tobytes() + uri.encode(errors="surrogateescape")) for uri, row in parts)
-    return np.frombuffer(b"".join(found), "V16")
+    digests = (digest.of_bytes(row.tobytes() + uri.encode(errors="surrogateescape")) for uri, row in parts)
+    return np.frombuffer(b"".join(digests), "V16")

@@ -63,7 +63,7 @@ def enter(store: Path, run: Path, dataset: Path, recipes: Mapping[str, str], now
 
 def live(store: Path) -> list[Live]:
     """The builds that run."""
-    found = []
+    running = []
     for path in sorted((store / "runs").glob("*/live.json")):
         with path.open(encoding="utf-8") as file:
             try:
@@ -71,8 +71,8 @@ def live(store: Path) -> list[Live]:
             except BlockingIOError:
                 said = json.loads(file.read())
                 dataset = places.found(said["dataset"], store)
-                found.append(Live(dataset, frozenset(said["recipes"].values()), said["began"]))
-    return found
+                running.append(Live(dataset, frozenset(said["recipes"].values()), said["began"]))
+    return running
 
 
 def datasets(store: Path) -> list[Known]:
@@ -80,16 +80,16 @@ def datasets(store: Path) -> list[Known]:
 
     Raises StoreError for one that may be there but cannot be seen: its disk is not mounted, or its folder is closed.
     """
-    found: dict[Path, Known] = {}
+    known: dict[Path, Known] = {}
     for path in sorted((store / "roots").glob("*.json")):
         said = _read(path)
         folder = places.found(said["dataset"], store)
         if _there(folder):
-            before = found[folder].recipes if folder in found else frozenset[str]()
-            found[folder] = Known(folder, before | frozenset(said["recipes"].values()))
+            before = known[folder].recipes if folder in known else frozenset[str]()
+            known[folder] = Known(folder, before | frozenset(said["recipes"].values()))
     for path in sorted((store / "datasets").glob("*/builds.lance")):
-        found.setdefault(path.parent.absolute(), Known(path.parent.absolute(), frozenset()))
-    return list(found.values())
+        known.setdefault(path.parent.absolute(), Known(path.parent.absolute(), frozenset()))
+    return list(known.values())
 
 
 def forget(store: Path, dataset: Path) -> None:

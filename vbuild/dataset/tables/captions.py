@@ -72,8 +72,8 @@ class Windows:
 
     def digests(self, field: str) -> np.ndarray:
         """(n,) V16: that of all captions of its clip."""
-        (found,) = self.session.shelf.digests(self.clips, self.instance, [field])
-        return np.asarray(digest.inputs(("windows",), [found])[self.rows])
+        (stored,) = self.session.shelf.digests(self.clips, self.instance, [field])
+        return np.asarray(digest.inputs(("windows",), [stored])[self.rows])
 
     def table(self, wanted: np.ndarray) -> pa.Table:
         """The rows of `captions` for some of them."""
