@@ -26,9 +26,9 @@ def declare(parser: Parser) -> None:
     arguments.add_json(parser)
 
 
-def run(found: Namespace) -> int:
+def run(args: Namespace) -> int:
     """Builds; 1 if the build failed."""
-    return built(arguments.config_of(found), quiet=found.quiet, verbose=found.verbose, json=found.json)
+    return built(arguments.config_of(args), quiet=args.quiet, verbose=args.verbose, json=args.json)
 
 
 def built(config: Config, *, quiet: bool = False, verbose: bool = False, json: bool = False) -> int:

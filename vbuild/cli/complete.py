@@ -29,9 +29,9 @@ def declare(parser: Parser) -> None:
     parser.add_argument("point", type=int, help="where the cursor stands in it")
 
 
-def run(found: Namespace) -> int:
+def run(args: Namespace) -> int:
     """Prints what may stand there; nothing where nothing is known."""
-    for word in candidates(found.line[: found.point]):
+    for word in candidates(args.line[: args.point]):
         print(word)
     return 0
 

@@ -23,14 +23,14 @@ def declare(parser: Parser) -> None:
     arguments.add_json(parser)
 
 
-def run(found: Namespace) -> int:
+def run(args: Namespace) -> int:
     """Prints the difference."""
     from vbuild.maintenance import history
 
-    folder = arguments.folder_of(found)
-    a = found.a or ("previous" if len(history.builds(folder)) > 1 else "last")
-    difference = history.diff(folder, history.named(folder, a), history.named(folder, found.b))
-    print(document(difference) if found.json else _told(difference, found.limit), end="")
+    folder = arguments.folder_of(args)
+    a = args.a or ("previous" if len(history.builds(folder)) > 1 else "last")
+    difference = history.diff(folder, history.named(folder, a), history.named(folder, args.b))
+    print(document(difference) if args.json else _told(difference, args.limit), end="")
     return 0
 
 

@@ -25,13 +25,13 @@ def declare(parser: Parser) -> None:
     arguments.add_json(parser)
 
 
-def run(found: Namespace) -> int:
+def run(args: Namespace) -> int:
     """Prints what was asked for."""
-    config = arguments.config_of(found)
+    config = arguments.config_of(args)
     from vbuild.engine import explain
 
-    explanation = explain(config, clip=found.clip, video=found.video, stage=found.stage)
-    print(document(explanation) if found.json else f"{explained(explanation)}\n", end="")
+    explanation = explain(config, clip=args.clip, video=args.video, stage=args.stage)
+    print(document(explanation) if args.json else f"{explained(explanation)}\n", end="")
     return 0
 
 

@@ -24,15 +24,15 @@ def declare(parser: Parser) -> None:
     arguments.add_json(parser)
 
 
-def run(found: Namespace) -> int:
+def run(args: Namespace) -> int:
     """Prints what was asked for. Raises UsageError for a name of which there is nothing."""
-    name = found.keys[0] if found.keys else ""
+    name = args.keys[0] if args.keys else ""
     if not name:
-        return _all(json=found.json)
-    if len(found.keys) == 1 and "=" not in name and (one := _one(name)) is not None:
-        print(document(one) if found.json else _told(one), end="")
+        return _all(json=args.json)
+    if len(args.keys) == 1 and "=" not in name and (one := _one(name)) is not None:
+        print(document(one) if args.json else _told(one), end="")
         return 0
-    return _instances(found)
+    return _instances(args)
 
 
 def _all(*, json: bool) -> int:
@@ -91,12 +91,12 @@ def _told(one: Described) -> str:
     return "".join(lines)
 
 
-def _instances(found: Namespace) -> int:
+def _instances(args: Namespace) -> int:
     """The stages of a dataset, in the order in which they run."""
     from vbuild.described import columns, parameters, spelled
     from vbuild.plan.order import arrange
 
-    config = arguments.config_of(found)
+    config = arguments.config_of(args)
     order = arrange(config, {})
     places = [i.name for i in (*order.video_stages[1:-1], *order.clip_stages)]
     stages = config.by_path()
@@ -118,7 +118,7 @@ def _instances(found: Namespace) -> int:
         )
     rows += [{"instance": f"where.{name}", "stage": "predicate", "phase": "", "set": {"": sql}, "values": {"": sql},
               "columns": []} for name, sql in config.where.items()]  # fmt: skip
-    if found.json:
+    if args.json:
         print(document(rows), end="")
         return 0
     cells = [[r["instance"], r["stage"], r["phase"], _set(r["set"]), ", ".join(r["columns"])] for r in rows]
