@@ -334,7 +334,7 @@ def settled(config: Config) -> dict[str, Any]:
     plain = _plain(config)
     assert isinstance(plain, dict)
     del plain["output"]
-    return {**plain, "store": places.told(config.store, config.output / config.name)}
+    return {**plain, "store": places.named_from(config.store, config.output / config.name)}
 
 
 def _plain(value: Any, path: Callable[[Path], str] = str) -> Any:

@@ -109,7 +109,9 @@ def _found(stage: str) -> Described:
 
 def _declared(member: Described, wanted: Wanted, folder: Path) -> tuple[str, Config]:
     """The stage's instance, and a dataset of it alone."""
-    name = member.name if re.fullmatch(r"[a-z]\w*", member.name) and member.name not in TAKEN else f"{member.name}_tried"
+    name = (
+        member.name if re.fullmatch(r"[a-z]\w*", member.name) and member.name not in TAKEN else f"{member.name}_tried"
+    )
     if not Path(wanted.video).is_file() and "://" not in wanted.video:
         raise UsageError(f"{wanted.video}: there is no such video")
     for key in wanted.keys:

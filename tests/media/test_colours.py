@@ -107,7 +107,7 @@ def taken(path, stage=None, decode=None, request=None, **clip):
         (each, None if sink is None else sink.close())
         for each in footage(str(path), found.stream, [cut], decode or Decode(device="cpu"))
     )
-    return each.found[""] if sink is None else row
+    return each.samples[""] if sink is None else row
 
 
 def file_of(row):

@@ -43,7 +43,7 @@ def outcome(path: Path) -> tuple[str, int, int, str]:
     taken = list(footage(str(path), found.stream, cuts, through=found.jumps > 0))
     assert [t.index for t in taken] == sorted(t.index for t in taken)
     for cut, part in zip(cuts, sorted(taken, key=lambda t: t.index), strict=True):
-        times = part.found["all"].times
+        times = part.samples["all"].times
         assert part.frames == len(times)
         assert (np.diff(times) > 0).all()
         assert all(0 <= t < (cut.end_pts - cut.start_pts) * base for t in times.tolist())
@@ -94,7 +94,7 @@ def alike(path: Path) -> None:
         for chosen in ([n], [0, n] if n > 3 else [n]):
             taken = list(footage(str(path), found.stream, [cuts[m] for m in chosen], through=through))[-1]
             for part in ("pixels", "times"):
-                assert np.array_equal(getattr(taken.found["all"], part), getattr(whole[n].found["all"], part)), n
+                assert np.array_equal(getattr(taken.samples["all"], part), getattr(whole[n].samples["all"], part)), n
 
 
 @pytest.mark.slow

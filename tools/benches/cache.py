@@ -225,8 +225,8 @@ class Filling(walking._Way):  # noqa: SLF001
         for instance in wave:
             session = self.session
             rows = session.lookup.look(items, instance)
-            _, once = np.unique(items.found[instance.name].keys[rows], return_index=True)
-            keys = items.found[instance.name].keys[rows[np.sort(once)]]
+            _, once = np.unique(items.actions[instance.name].keys[rows], return_index=True)
+            keys = items.actions[instance.name].keys[rows[np.sort(once)]]
             if len(keys):
                 session.shelf.results(instance.name).append(results(instance, keys, session.blobs.folder))
             session.lookup.settle(items, instance)

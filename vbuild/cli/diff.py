@@ -46,7 +46,9 @@ def _told(difference: Difference, limit: int) -> str:
     lines += [f"  ~ {clip}: {', '.join(stages)}" for clip, stages in list(difference.changed.items())[:limit]]
     for (kept, decision, reason), n in reasons(difference.flips).most_common():
         lines.append(f"{n} clips {'kept again' if kept else 'dropped'} by {decision}: {reason}")
-    lines += [f"  {'kept' if f.kept else 'dropped'} {f.clip_id}: {f.decision}: {f.reason}" for f in difference.flips[:limit]]
+    lines += [
+        f"  {'kept' if f.kept else 'dropped'} {f.clip_id}: {f.decision}: {f.reason}" for f in difference.flips[:limit]
+    ]
     if any(difference.failures):
         lines.append(f"failures {difference.failures[0]} → {difference.failures[1]}")
     return "".join(line + "\n" for line in lines)

@@ -65,7 +65,7 @@ class Dataset:
 
     def __init__(self, name: str, folder: Path, build: dict[str, Any], store: Path | None = None) -> None:
         self.name, self.folder, self.build = name, folder, build
-        self.store = store or places.found(build["config"]["store"], folder)
+        self.store = store or places.resolved(build["config"]["store"], folder)
         """Where the files lie that its `_uri` columns name."""
 
     @cached_property
@@ -168,7 +168,9 @@ class Dataset:
 
     def _texts(self) -> list[str]:
         """The columns that words are looked for in."""
-        indexed = [column for index in self.clips.list_indices() if index.index_type == "FTS" for column in index.columns]
+        indexed = [
+            column for index in self.clips.list_indices() if index.index_type == "FTS" for column in index.columns
+        ]
         if not indexed:
             raise DatasetError(f"{self.name}: no clip has a caption to be searched; add a captioner, such as describe")
         return indexed

@@ -148,13 +148,13 @@ def _locked(config: Config, identified: source.Identified) -> list[str]:
     held = lock.read(config)
     if held is None:
         return []
-    changes = lock.differences(held, lock.found(config, identified))
+    other = lock.differences(held, lock.present(config, identified))
     file = lock.place(config.declared).name
-    if changes and config.locked:
+    if other and config.locked:
         raise UsageError(
-            f"locked=true: {'; '.join(changes)} ({file}); vbuild lock +dataset={config.declared} takes what is there now"
+            f"locked=true: {'; '.join(other)} ({file}); vbuild lock +dataset={config.declared} takes what is there now"
         )
-    return [f"{file}: {difference}" for difference in changes]
+    return [f"{file}: {difference}" for difference in other]
 
 
 def _notes(config: Config) -> list[str]:

@@ -91,7 +91,7 @@ class Run:
             report.tables, report.changed, report.build = committed.versions, committed.changed, committed.build
         report.seconds = time.perf_counter() - began
         report.up_to_date = not (report.build or self.undone or any(stage.ran for stage in report.stages))
-        said = {**dataclasses.asdict(report), "folder": places.told(Path(report.folder), session.config.store)}
+        said = {**dataclasses.asdict(report), "folder": places.named_from(Path(report.folder), session.config.store)}
         (self.folder / "report.json").write_text(json.dumps(secrets.plain(said), indent=1))
         return report
 
@@ -133,7 +133,7 @@ def summary(session: Session, seconds: float) -> Report:
         session.lookup.count(instance.name).unsplit = unsplit
     for instance in session.shelf.instances.values() if session.build is None else ():
         session.lookup.costs.expect(instance, session.lookup.count(instance.name), session.lookup.reasons)
-    probed = [shard.videos.states("probe") for shard in session.shards if "probe" in shard.videos.found]
+    probed = [shard.videos.states("probe") for shard in session.shards if "probe" in shard.videos.actions]
     return Report(
         dataset=session.config.name,
         folder=str(session.config.output / session.config.name),

@@ -112,7 +112,7 @@ def _decode(task: Task, runners: Sequence[_Runner]) -> None:
         left.discard(taken.index)
         for n, runner in enumerate(runners):
             if runner.waits(taken.index):
-                runner.take(taken.index, taken.found.get(str(n)), taken.frames, taken.warning)
+                runner.take(taken.index, taken.samples.get(str(n)), taken.frames, taken.warning)
     why = taken or Failure("MediaError", "no frame could be decoded")
     for row in left:
         for runner in runners:

@@ -52,7 +52,7 @@ def place(declared: str) -> Path:
     return Path.cwd() / "conf" / "dataset" / f"{declared}{ENDING}"
 
 
-def found(config: Config, identified: Identified) -> Lock:
+def present(config: Config, identified: Identified) -> Lock:
     """What is there now. Raises UsageError for a stage whose model is not."""
     stages = config.by_path()
     ids = sorted({value.tobytes() for row, value in enumerate(identified.ids) if row not in identified.errors})
@@ -87,7 +87,7 @@ def make(config: Config) -> tuple[Path, Lock, list[str]]:
 
     for name, stage in config.by_path().items():
         called(stage, "check", name)
-    now = found(config, source.identify(source.listing(config.source), Files(config.store)))
+    now = present(config, source.identify(source.listing(config.source), Files(config.store)))
     path = place(config.declared)
     try:
         before = read(replace(config, locked=False))

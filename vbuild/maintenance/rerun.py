@@ -87,10 +87,10 @@ def _stored(session: Session) -> list[tuple[Session, Items, Instance, int]]:
     actions: dict[tuple[str, bytes], tuple[Session, Items, Instance, int]] = {}
     for shard in session.shards:
         for items in (shard.videos, shard.clips):
-            for name in items.found if items is not None else ():
+            for name in items.actions if items is not None else ():
                 assert items is not None
                 instance = session.shelf.instances[name]
-                there = items.found[name]
+                there = items.actions[name]
                 for row in np.flatnonzero((there.state == State.DONE) & ~items.away).tolist():
                     actions.setdefault(
                         (instance.recipe.id, bytes(there.keys[row].item())), (session, items, instance, row)
@@ -100,7 +100,7 @@ def _stored(session: Session) -> list[tuple[Session, Items, Instance, int]]:
 
 def _compared(session: Session, items: Items, instance: Instance, row: int, blobs: Blobs) -> list[Rerun]:
     """Runs one action and compares each of its outputs."""
-    key = items.found[instance.name].keys[row : row + 1]
+    key = items.actions[instance.name].keys[row : row + 1]
     head = (session.config.name, instance.name)
     lines: list[Rerun] = []
     for task in tasks(items, {instance.name: np.array([row])}, [instance], session.shelf):

@@ -171,7 +171,7 @@ class Walked:
     # what is said
 
     def _action(self, items: Items, instance: Instance, row: int) -> Action:
-        actions = items.found[instance.name]
+        actions = items.actions[instance.name]
         key, state = actions.keys[row], State(actions.state[row])
         former, was = None, None
         if state == State.MISSING:
@@ -193,7 +193,7 @@ class Walked:
     def _miss(
         self, items: Items, instance: Instance, row: int
     ) -> tuple[str, str, str, str | None, list[np.void] | None]:
-        _, gone = self.lookup.stored(instance, items.found[instance.name].keys[row : row + 1])
+        _, gone = self.lookup.stored(instance, items.actions[instance.name].keys[row : row + 1])
         (match,) = self.lookup.reasons.of(items, instance, np.array([row]), gone)
         was = None if match.inputs is None else [part[0] for part in match.inputs]
         return "to run", match.reason.kind, match.reason.text, match.reason.former, was
@@ -206,7 +206,7 @@ class Walked:
 
     def _waits(self, items: Items, instance: Instance, row: int, state: State) -> str:
         """What an action has that neither hit nor has to run."""
-        key = items.found[instance.name].keys[row : row + 1]
+        key = items.actions[instance.name].keys[row : row + 1]
         for failure in self.lookup.failures.lookup(instance.recipe.id, key).values() if state == State.FAILED else ():
             return f"failed before, {failure.attempts} times tried: {failure.error}: {failure.message}"
         if state == State.UNWANTED and not items.kept[row]:

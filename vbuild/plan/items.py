@@ -45,7 +45,7 @@ class State(IntEnum):
 
 
 @dataclass
-class Found:
+class ItemActions:
     """Where one instance stands with a number of items."""
 
     keys: np.ndarray
@@ -83,7 +83,7 @@ class Items:
     """The name of the decision, with `: null` where it could not say; None for a clip that is kept."""
     duplicate_of: np.ndarray = field(default_factory=lambda: np.empty(0, "V16"))
     """The clip id of the keeper; zeros for none."""
-    found: dict[str, Found] = field(default_factory=dict)
+    actions: dict[str, ItemActions] = field(default_factory=dict)
     """Instance → its keys and states."""
 
     def __post_init__(self) -> None:
@@ -106,7 +106,7 @@ class Items:
 
     def holder(self, instance: str) -> tuple[Items, np.ndarray | None]:
         """The items for which an instance ran, and the way from a row here to a row there (None: the same rows)."""
-        if instance in self.found:
+        if instance in self.actions:
             return self, None
         if self.parent is None:
             raise KeyError(instance)
@@ -117,7 +117,7 @@ class Items:
         if instance == SOURCE:
             return np.full(len(self), State.DONE, np.uint8)
         items, way = self.holder(instance)
-        state = items.found[instance].state
+        state = items.actions[instance].state
         return state if way is None else state[way]
 
     def whence(self, rows: np.ndarray | None) -> pa.Table:
@@ -148,7 +148,7 @@ class Shelf:
         if instance == SOURCE:
             return items.whence(rows).select(list(columns))
         holder, way = items.holder(instance)
-        actions = holder.found[instance]
+        actions = holder.actions[instance]
         if way is not None:
             rows = way if rows is None else way[rows]
         keys, state = (actions.keys, actions.state) if rows is None else (actions.keys[rows], actions.state[rows])
@@ -219,7 +219,7 @@ class Shelf:
             table = base_columns(items, self)
             wanted.update((name, table[name]) for name in base)
         for name in names:
-            instance = owner(name, (self.instances[i] for i in items.found))
+            instance = owner(name, (self.instances[i] for i in items.actions))
             if instance is not None:
                 stored, part, kind = stored_column(instance, name)
                 values = self.take(items, instance.name, [stored])[stored]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vbuild.plan.costs import Costs
-from vbuild.plan.items import Found, State
+from vbuild.plan.items import ItemActions, State
 from vbuild.plan.reasons import Reasons
 from vbuild.plan.undone import Undone
 from vbuild.report import StageCount
@@ -61,7 +61,7 @@ class Lookup:
         keys, state = self.shelf.keys(items, instance)
         wanted = items.kept if instance.stage.clips == "kept" else np.ones(len(items), bool)
         state[~wanted] = State.UNWANTED
-        actions = items.found[instance.name] = Found(keys, state, np.zeros(len(items), bool))
+        actions = items.actions[instance.name] = ItemActions(keys, state, np.zeros(len(items), bool))
         count = self.count(instance.name)
         ready = np.flatnonzero(state == State.MISSING)
         self._pull(instance, keys[ready])
@@ -103,7 +103,7 @@ class Lookup:
 
     def settle(self, items: Items, instance: Instance) -> None:
         """Takes what the store answers now for the actions that had to run; what is missing failed or was left."""
-        actions = items.found[instance.name]
+        actions = items.actions[instance.name]
         rows = np.flatnonzero(actions.state == State.MISSING)
         stored = self.shelf.results(instance.name).lookup(actions.keys[rows]) >= 0
         left = [(instance.recipe.id, bytes(key)) in self.undone.actions for key in actions.keys[rows].tolist()]

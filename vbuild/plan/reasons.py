@@ -106,7 +106,7 @@ class Reasons:
         """
         if not len(rows):
             return
-        before, keys = self.before(instance), items.found[instance.name].keys
+        before, keys = self.before(instance), items.actions[instance.name].keys
         own = self.shelf.results(instance.name)
         evicted = gone | before.evicted | own.evicted(keys[rows])
         if evicted.any():
@@ -167,7 +167,7 @@ class Reasons:
         holder, way = items.holder(port.source)
         rows = rows if way is None else way[rows]
         source = self.shelf.instances[port.source]
-        keys = holder.found[port.source].keys[rows]
+        keys = holder.actions[port.source].keys[rows]
         own = self.shelf.results(port.source)
         tried = [(_text(recipe, source), results, keys) for recipe, results in self.before(source).former]
         tried += [(text, own, other) for text, _, other in self._inputs(holder, source, rows, depth - 1)]

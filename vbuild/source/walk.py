@@ -32,7 +32,7 @@ WILD = (frozenset("*?["), frozenset("*"))
 THREADS = 16
 """Remote files that are looked at at once."""
 
-Found = tuple[str, int, int, int, int]
+FileEntry = tuple[str, int, int, int, int]
 """A uri and what it looks like, as `uris.Seen` has it, but flat; a size of -1 for what is named and not there."""
 
 ABSENT = Seen(-1, 0, 0, 0)
@@ -82,7 +82,7 @@ class Listing:
         """What a file looked like to whoever opened it, which counts."""
         self.sizes[row], self.mtimes[row], self.ctimes[row], self.inodes[row] = seen
 
-    def add(self, entries: Iterable[Found]) -> None:
+    def add(self, entries: Iterable[FileEntry]) -> None:
         """More files, behind those that are there."""
         for uri, *seen in entries:
             self.uris.append(uri)
@@ -146,7 +146,7 @@ def survey(source: Source) -> Listing:
     Raises SourceError for a list that cannot be read, and for a protocol that nothing here speaks.
     """
     result = Listing()
-    entries: list[Found] = []
+    entries: list[FileEntry] = []
     for path in source.path:
         entries += _listed(path, source, result)
     if len(result.lists) > 1:
@@ -191,7 +191,7 @@ def _nothing(source: Source) -> str:
     return f"no video in it; give another path, or other source.extensions (now {known})"
 
 
-def _listed(path: str, source: Source, result: Listing) -> Iterable[Found]:
+def _listed(path: str, source: Source, result: Listing) -> Iterable[FileEntry]:
     """What one path of a source stands for; what it cannot give is put down."""
     full = absolute(path)
     try:
@@ -225,7 +225,7 @@ def is_pattern(full: str) -> bool:
     return bool(WILD[full.startswith("http")] & set(full)) and not os.path.exists(full)  # noqa: PTH110
 
 
-def _entries(full: str, ends: tuple[str, ...], source: Source, result: Listing) -> Iterable[Found]:
+def _entries(full: str, ends: tuple[str, ...], source: Source, result: Listing) -> Iterable[FileEntry]:
     remote = uris.is_remote(full)
     name = full.partition("?")[0].lower() if remote else full.lower()
     if is_pattern(full):
@@ -250,9 +250,9 @@ def _entries(full: str, ends: tuple[str, ...], source: Source, result: Listing) 
     return _outside(_looked([full]), result) if not remote or name.endswith(ends) else _remote(full, ends)
 
 
-def _walk(top: str, ends: tuple[str, ...], result: Listing) -> list[Found]:
+def _walk(top: str, ends: tuple[str, ...], result: Listing) -> list[FileEntry]:
     """Every video below a folder. Links to files are followed, links to folders are not, so there are no loops."""
-    entries: list[Found] = []
+    entries: list[FileEntry] = []
     folders = [top]
     while folders:
         folder = folders.pop()
@@ -272,7 +272,7 @@ def _walk(top: str, ends: tuple[str, ...], result: Listing) -> list[Found]:
 
 
 def _scan(
-    handle: int, folder: str, ends: tuple[str, ...], listed: list[Found], folders: list[str], left_out: dict[str, str]
+    handle: int, folder: str, ends: tuple[str, ...], listed: list[FileEntry], folders: list[str], left_out: dict[str, str]
 ) -> None:
     """The videos of a folder, and the folders in it. Names that start with `._` are what macOS keeps beside files."""
     first, below, marks = len(listed), len(folders), 0
@@ -314,7 +314,7 @@ def _in_store(folder: str, known: dict[str, str | None]) -> str | None:
     return known[folder]
 
 
-def _outside(entries: Iterable[Found], result: Listing) -> Iterator[Found]:
+def _outside(entries: Iterable[FileEntry], result: Listing) -> Iterator[FileEntry]:
     """What does not lie in a store."""
     known: dict[str, str | None] = {}
     for one in entries:
@@ -332,7 +332,7 @@ def _tidy(name: str, ends: tuple[str, ...]) -> bool:
     return last.lower().endswith(ends) and not last.startswith("._") and not hidden
 
 
-def _globbed(pattern: str, ends: tuple[str, ...]) -> Iterator[Found]:
+def _globbed(pattern: str, ends: tuple[str, ...]) -> Iterator[FileEntry]:
     """Every video, and every tar archive, that a pattern names."""
     wanted = (*ends, ".tar")
     if not uris.is_remote(pattern):
@@ -350,7 +350,7 @@ def _globbed(pattern: str, ends: tuple[str, ...]) -> Iterator[Found]:
         yield from _members(one[0], ends) if one[0].lower().endswith(".tar") else [one]
 
 
-def _remote(folder: str, ends: tuple[str, ...]) -> Iterator[Found]:
+def _remote(folder: str, ends: tuple[str, ...]) -> Iterator[FileEntry]:
     """Every video below a remote folder; over http, those that its page links to."""
     fs, path = uris.filesystem(folder)
     try:
@@ -365,7 +365,7 @@ def _remote(folder: str, ends: tuple[str, ...]) -> Iterator[Found]:
         yield from _looked(list(videos))
 
 
-def _members(archive: str, ends: tuple[str, ...]) -> Iterator[Found]:
+def _members(archive: str, ends: tuple[str, ...]) -> Iterator[FileEntry]:
     """Every video in a tar archive; it looks changed when the archive does."""
     try:
         seen, members = uris.look(archive), uris.members(archive)
@@ -376,7 +376,7 @@ def _members(archive: str, ends: tuple[str, ...]) -> Iterator[Found]:
             yield f"{archive}::{name}", *seen._replace(size=info.size)
 
 
-def _looked(names: list[str]) -> Iterator[Found]:
+def _looked(names: list[str]) -> Iterator[FileEntry]:
     """Files by name, with what they look like; remote ones many at once."""
     names = list(dict.fromkeys(names))
     far = [name for name in names if uris.is_remote(name)]

@@ -49,5 +49,7 @@ class Hash(Lengths, Stage):
         for clip in clips:
             likeness = clip.columns["likeness"]
             pts, end, base = timed(clip.columns["probe"], likeness["times"])
-            frames = spaced((n for n, x in enumerate(likeness["hash"]) if n and x >= self.threshold), self.min_scene_len)
+            frames = spaced(
+                (n for n, x in enumerate(likeness["hash"]) if n and x >= self.threshold), self.min_scene_len
+            )
             yield self.bounds(scenes_between(frames, pts, end, whole=self.whole), pts, end, base)

@@ -51,7 +51,7 @@ def enter(store: Path, run: Path, dataset: Path, recipes: Mapping[str, str], now
 
     `run` is the folder of the build, `recipes` instance → recipe id. Waits for a gc that is at work.
     """
-    said = {"dataset": places.told(dataset, store), "recipes": dict(recipes), "began": now}
+    said = {"dataset": places.named_from(dataset, store), "recipes": dict(recipes), "began": now}
     with gate(store, alone=False):
         file = _opened(run / "live.json")
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -70,7 +70,7 @@ def live(store: Path) -> list[Live]:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 said = json.loads(file.read())
-                dataset = places.found(said["dataset"], store)
+                dataset = places.resolved(said["dataset"], store)
                 running.append(Live(dataset, frozenset(said["recipes"].values()), said["began"]))
     return running
 
@@ -83,7 +83,7 @@ def datasets(store: Path) -> list[Known]:
     known: dict[Path, Known] = {}
     for path in sorted((store / "roots").glob("*.json")):
         said = _read(path)
-        folder = places.found(said["dataset"], store)
+        folder = places.resolved(said["dataset"], store)
         if _there(folder):
             before = known[folder].recipes if folder in known else frozenset[str]()
             known[folder] = Known(folder, before | frozenset(said["recipes"].values()))
@@ -94,7 +94,7 @@ def datasets(store: Path) -> list[Known]:
 
 def forget(store: Path, dataset: Path) -> None:
     """Gives up a dataset that will not come back. Raises StoreError if none of that path is known."""
-    known = [p for p in (store / "roots").glob("*.json") if places.found(_read(p)["dataset"], store) == dataset]
+    known = [p for p in (store / "roots").glob("*.json") if places.resolved(_read(p)["dataset"], store) == dataset]
     if not known:
         raise StoreError(f"{dataset}: no dataset of that path was built from {store}")
     for path in known:
@@ -116,7 +116,7 @@ def _there(folder: Path) -> bool:
 
 
 def _name(store: Path, dataset: Path) -> str:
-    return digest.of("root", places.told(dataset, store)).hex()
+    return digest.of("root", places.named_from(dataset, store)).hex()
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -131,7 +131,7 @@ def _remarks(clips: Everything) -> tuple[dict[int, str], dict[int, str]]:
     warnings: dict[int, str] = {}
     for start, c in zip(clips.starts.tolist(), clips.shards, strict=False):
         for instance in session.order.clip_stages:
-            actions = c.found[instance.name]
+            actions = c.actions[instance.name]
             failed = np.flatnonzero((actions.state == State.FAILED) & (actions.keys != NOBODY[0]))
             known = session.failures.lookup(instance.recipe.id, actions.keys[failed]) if len(failed) else {}
             for row in failed.tolist():

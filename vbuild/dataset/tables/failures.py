@@ -63,7 +63,7 @@ def _unread(session: Session) -> pa.Table:
 
 def _of(session: Session, items: Items, instances: list[Instance]) -> Iterator[pa.Table]:
     for instance in instances:
-        actions = items.found.get(instance.name)
+        actions = items.actions.get(instance.name)
         if actions is None:
             continue
         rows = np.flatnonzero((actions.state == State.FAILED) & (actions.keys != NOBODY[0]))

@@ -148,7 +148,7 @@ def _probed(session: Session) -> list[dict[str, Any] | str]:
 def _failure(session: Session, videos: Items, row: int) -> str | None:
     """Why a video came to nothing: what its probe, a stage of whole videos, or its split said."""
     for instance in session.order.video_stages:
-        actions = videos.found[instance.name]
+        actions = videos.actions[instance.name]
         why = session.lookup.undone.actions.get((instance.recipe.id, bytes(actions.keys[row].item())))
         if why is not None:
             return f"{instance.name} waits for the next build: {why.message}"
