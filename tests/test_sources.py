@@ -281,7 +281,7 @@ def test_ranges_are_read_of_a_large_file(web):
     """Of a file of 40 MB a hundred bytes in its middle cost no more than a few blocks."""
     folder, address, asked = web
     (folder / "big.bin").write_bytes(bytes(40_000_000))
-    with uris.opened(f"{address}/big.bin") as stream:
+    with uris.open_uri(f"{address}/big.bin") as stream:
         stream.seek(20_000_000)
         assert stream.read(100) == bytes(100)
     assert asked["/big.bin", "bytes"] < 12_000_000

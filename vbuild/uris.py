@@ -144,7 +144,7 @@ def seen(info: dict[str, Any]) -> Seen:
 
 
 @contextmanager
-def opened(uri: str) -> Iterator[BinaryIO]:
+def open_uri(uri: str) -> Iterator[BinaryIO]:
     """A binary stream that can be read from any place: ranged reads of what is remote, nothing unpacked of a tar."""
     with watched(uri) as (stream, _):
         yield stream
@@ -152,7 +152,7 @@ def opened(uri: str) -> Iterator[BinaryIO]:
 
 @contextmanager
 def watched(uri: str) -> Iterator[tuple[BinaryIO, Callable[[], Seen]]]:
-    """A stream as `opened` has it, and what tells, whenever it is asked, what the open file looks like."""
+    """A stream as `open_uri` has it, and what tells, whenever it is asked, what the open file looks like."""
     file, name = parts(uri)
     with ExitStack() as stack:
         if is_remote(file):
@@ -209,7 +209,7 @@ def _members(archive: str, _as: Seen) -> dict[str, TarInfo]:
     """Read once for as long as the archive looks the same: only the heads of its members are read."""
     import tarfile
 
-    with opened(archive) as stream:
+    with open_uri(archive) as stream:
         try:
             with tarfile.TarFile(fileobj=stream) as tar:
                 return {info.name: info for info in tar if info.isreg()}

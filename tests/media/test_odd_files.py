@@ -17,7 +17,7 @@ from footage import video
 
 from vbuild.errors import MediaError
 from vbuild.media.clip import Cut
-from vbuild.media.files import opened
+from vbuild.media.files import open_container
 from vbuild.media.passes import footage
 from vbuild.media.probe import probe
 from vbuild.stage import Frames
@@ -55,7 +55,7 @@ def outcome(path: Path) -> tuple[str, int, int, str]:
 def plain(path: Path) -> int:
     """Frames that PyAV decodes of a file, packet by packet."""
     count = 0
-    with opened(str(path)) as container:
+    with open_container(str(path)) as container:
         stream = next(s for s in container.streams.video)
         try:
             for packet in container.demux(stream):

@@ -116,7 +116,7 @@ def new_id() -> str:
 
 def last_build(folder: Path) -> dict[str, Any] | None:
     """The newest row of `builds`, its JSON read; None before the first build."""
-    dataset = lance_io.opened(folder / f"{BUILDS}.lance")
+    dataset = lance_io.open_dataset(folder / f"{BUILDS}.lance")
     if dataset is None or not (rows := dataset.count_rows()):
         return None
     return read_build(dataset.take([rows - 1]).to_pylist()[0])
@@ -141,7 +141,7 @@ def read_build(row: Mapping[str, Any]) -> dict[str, Any]:
 def _bring(path: Path, target: Target) -> dict[str, int] | None:
     """Brings one table to its target. How many rows were added, updated and deleted; None if nothing was to do."""
     schema = _schema(target)
-    dataset = lance_io.opened(path)
+    dataset = lance_io.open_dataset(path)
     if dataset is None:
         rows = np.arange(len(target.keys))
         lance_io.append(path, _stream(target, target.groups, rows, _wanted(target, rows), schema))

@@ -52,7 +52,7 @@ def open(  # noqa: A001  the name that people expect: vbuild.open
 
 
 def _named_build(folder: Path, build: str) -> dict[str, Any]:
-    dataset = lance_io.opened(folder / f"{BUILDS}.lance")
+    dataset = lance_io.open_dataset(folder / f"{BUILDS}.lance")
     rows = [] if dataset is None else dataset.to_table().to_pylist()
     for row in rows:
         if row["id"] == build:

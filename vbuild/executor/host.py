@@ -37,7 +37,7 @@ LOST: dict[str, list[Failure]] = {}
 """Recipe → why its model could not be loaded, each time."""
 
 
-def opened(recipe: str, stage: Stage) -> Any:
+def open_model(recipe: str, stage: Stage) -> Any:
     """The model of a stage, or why there is none."""
     lost = LOST.setdefault(recipe, [])
     if len(lost) >= TRIES:
@@ -51,7 +51,7 @@ def opened(recipe: str, stage: Stage) -> Any:
 def load(recipe: str, stage: Stage) -> Done:
     """Loads what a stage needs, and says how long that took; what fails fails again when a batch comes."""
     began = time.perf_counter()
-    model = opened(recipe, stage)
+    model = open_model(recipe, stage)
     return Done() if isinstance(model, Failure) else Done(loads={recipe: time.perf_counter() - began})
 
 
@@ -61,7 +61,7 @@ def run(batch: Batch, folder: Path, blobs: Blobs, build: str, seconds: float | N
     So is what is too much for memory, and how many it is enough for is said. `seconds`: what one clip may take.
     """
     stage, first = batch.stage, batch.parcels[0]
-    model = opened(first.recipe, stage)
+    model = open_model(first.recipe, stage)
     if isinstance(model, Failure):
         return Done(failures=[model.of(stage, p.recipe, p.key, p.item) for p in batch.parcels])
     done = Done()

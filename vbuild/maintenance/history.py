@@ -33,7 +33,7 @@ COUNTS = ("videos", "clips", "kept", "failures")
 
 def builds(folder: Path) -> list[dict[str, Any]]:
     """The builds of a dataset, the oldest first."""
-    dataset = lance_io.opened(folder / f"{BUILDS}.lance")
+    dataset = lance_io.open_dataset(folder / f"{BUILDS}.lance")
     return [] if dataset is None else [read_build(row) for row in dataset.to_table().to_pylist()]
 
 

@@ -168,7 +168,7 @@ def _sampled(count: int, sample: float) -> list[int]:
 def _verify_dataset(folder: Path, sample: float, done: Verified) -> None:
     """Every table must be readable at the version of every build, the newest in a share of its rows."""
     try:
-        builds = lance_io.opened(folder / f"{BUILDS}.lance")
+        builds = lance_io.open_dataset(folder / f"{BUILDS}.lance")
         rows = [] if builds is None else [read_build(row) for row in builds.to_table().to_pylist()]
     except (StoreError, *BROKEN) as error:
         done.add(f"builds of {folder}", _line(error), "delete the folder and build again: what is stored is not rerun")

@@ -66,7 +66,7 @@ TAG = re.compile(r"\s*Stream #\d+:(\d+).*?: \w+: [\w-]+ (?:\([^)/]*\) )*\((\S+) 
 
 
 @contextmanager
-def opened(path: str, hardware: HWAccel | None = None) -> Iterator[InputContainer]:
+def open_container(path: str, hardware: HWAccel | None = None) -> Iterator[InputContainer]:
     """A file that a path or a uri names, open for reading; `hardware` decodes what it can.
 
     Raises MediaError if it is no media file, and SourceError if it cannot be reached.
@@ -75,7 +75,7 @@ def opened(path: str, hardware: HWAccel | None = None) -> Iterator[InputContaine
         raise MediaError("the file is empty (0 bytes)")
     with ExitStack() as stack:
         try:
-            file = f"file:{path}" if uris.is_path(path) else stack.enter_context(uris.opened(path))
+            file = f"file:{path}" if uris.is_path(path) else stack.enter_context(uris.open_uri(path))
             with heard() as log:
                 container = av.open(file, "r", hwaccel=hardware, container_options=ALONE, **TOLERANT)
         except FileNotFoundError as error:
@@ -102,7 +102,7 @@ def heard() -> Iterator[list[str]]:
 def _why(path: str, error: Exception, log: Sequence[str]) -> str:
     """What is wrong with a file that FFmpeg does not open, of which it logged so much."""
     try:
-        with uris.opened(path) as stream:
+        with uris.open_uri(path) as stream:
             start = stream.read(HEAD)
     except uris.trouble() as unread:
         return uris.said(unread)
@@ -119,7 +119,7 @@ def _why(path: str, error: Exception, log: Sequence[str]) -> str:
 
 def encrypted(path: str) -> bool:
     """Whether the pictures of an mp4 are encrypted, by the name of their sample entry (ISO/IEC 14496-12, 8.12)."""
-    with uris.opened(path) as stream:
+    with uris.open_uri(path) as stream:
         while len(head := stream.read(8)) == 8:
             size, name, read = int.from_bytes(head[:4], "big"), head[4:], 8
             if size == 1:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from vbuild.media.clip import Apart, Clip, Cut, Taken, trusting
 from vbuild.media.copying import Extract, Extraction
-from vbuild.media.files import opened
+from vbuild.media.files import open_container
 from vbuild.media.light import Light
 from vbuild.media.pixels import Picture, Upright
 from vbuild.media.reader import PREROLL, Event, Reader
@@ -71,7 +71,7 @@ def _copies(path: str, stream: int, cuts: Sequence[Cut], files: ExitStack, *, th
     if not any(sinks):
         return None
     clips = [Extract(cut.start_pts, cut.end_pts, own) for cut, own in zip(cuts, sinks, strict=True)]
-    return Extraction(files.enter_context(opened(path)), stream, clips, through=through)
+    return Extraction(files.enter_context(open_container(path)), stream, clips, through=through)
 
 
 def _decodes(cuts: Sequence[Cut]) -> bool:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import av
 
 from vbuild.errors import MediaError
-from vbuild.media.files import described, encrypted, heard, opened, picture, said, sound, tags, timed
+from vbuild.media.files import described, encrypted, heard, open_container, picture, said, sound, tags, timed
 from vbuild.media.line import Line
 from vbuild.media.orientation import orientation, shown_size, stretch_of
 
@@ -98,9 +98,9 @@ class _Scan:
 
 def probe(path: str) -> Video:
     """Reads all packets of the video stream and decodes its first frame. Raises MediaError, NoVideoError."""
-    with opened(path) as container:
+    with open_container(path) as container:
         first = _first_frame(container, picture(container))
-    with opened(path) as container:
+    with open_container(path) as container:
         stream = picture(container)
         scan = _scan(container, stream)
         if isinstance(first, str):
@@ -110,7 +110,7 @@ def probe(path: str) -> Video:
 
 def times(path: str) -> list[float]:
     """When each frame of a file is shown, by its packets: seconds from the first. Raises MediaError, NoVideoError."""
-    with opened(path) as container:
+    with open_container(path) as container:
         stream = picture(container)
         pts = sorted(set(_scan(container, stream).pts)) or [0]
         return [float((p - pts[0]) * (stream.time_base or Fraction(1, 1000))) for p in pts]
@@ -118,7 +118,7 @@ def times(path: str) -> list[float]:
 
 def chapters(path: str) -> list[float]:
     """Starts and ends, by turns, of the chapters that a file names: seconds from its first frame, none before it."""
-    with opened(path) as container:
+    with open_container(path) as container:
         stream = picture(container)
         marks = _marks(container)
         pts = min(_scan(container, stream).pts, default=0) if marks else 0

@@ -13,7 +13,7 @@ import av
 from av.codec.context import Flags2
 
 from vbuild.media.colours import named
-from vbuild.media.files import opened, timed
+from vbuild.media.files import open_container, timed
 from vbuild.media.graphs import Whole
 from vbuild.media.hardware import Planar, accelerator
 from vbuild.media.line import Line, shown_at
@@ -99,7 +99,9 @@ class Reader:
 
     def _open(self) -> None:
         self.files.close()
-        self.container: InputContainer = self.files.enter_context(opened(self.path, accelerator(self.decode.device)))
+        self.container: InputContainer = self.files.enter_context(
+            open_container(self.path, accelerator(self.decode.device))
+        )
         stream = self.container.streams[self.index]
         assert isinstance(stream, av.VideoStream)
         self.stream = stream

@@ -67,7 +67,7 @@ def read(uri: str, column: str | None) -> Listed:
     be read, and for one that says two things of one video.
     """
     try:
-        with uris.opened(uri) as stream:
+        with uris.open_uri(uri) as stream:
             data = stream.read()
         if uri.lower().endswith(".txt"):
             lines = (line.strip() for line in data.removeprefix(MARK).decode(errors="surrogateescape").split("\n"))

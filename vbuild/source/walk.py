@@ -272,7 +272,12 @@ def _walk(top: str, ends: tuple[str, ...], result: Listing) -> list[FileEntry]:
 
 
 def _scan(
-    handle: int, folder: str, ends: tuple[str, ...], listed: list[FileEntry], folders: list[str], left_out: dict[str, str]
+    handle: int,
+    folder: str,
+    ends: tuple[str, ...],
+    listed: list[FileEntry],
+    folders: list[str],
+    left_out: dict[str, str],
 ) -> None:
     """The videos of a folder, and the folders in it. Names that start with `._` are what macOS keeps beside files."""
     first, below, marks = len(listed), len(folders), 0

@@ -178,7 +178,7 @@ class Results:
         recipe: Recipe,
         writes: Mapping[str, Kind],
         *,
-        opened: Callable[[Path], Any | None] = lance_io.opened,
+        opened: Callable[[Path], Any | None] = lance_io.open_dataset,
     ) -> None:
         self.path, self.recipe, self.schema = path, recipe, schema(writes)
         self._take_over(opened(self.path))
@@ -187,7 +187,7 @@ class Results:
         """Takes the newest version, with what other builds have added."""
         if self.dataset is not None and lance_io.is_newest(self.dataset):
             return
-        newest = lance_io.opened(self.path)
+        newest = lance_io.open_dataset(self.path)
         if newest is None or self.dataset is None or newest.version != self.dataset.version:
             self._take_over(newest)
 
@@ -306,12 +306,12 @@ class Results:
         places = self.lookup(keys)
         if self.dataset is not None and (places >= 0).any():
             lance_io.delete_keys(self.dataset, keys[places >= 0])
-            self._take_over(lance_io.opened(self.path))
+            self._take_over(lance_io.open_dataset(self.path))
 
     def compact(self) -> None:
         """Joins fragments where there are many; the order of rows stays."""
         if self.dataset is not None and lance_io.compact(self.dataset):
-            self._take_over(lance_io.opened(self.path))
+            self._take_over(lance_io.open_dataset(self.path))
 
 
 def _fixed(f: pa.Field) -> bool:

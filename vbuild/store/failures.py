@@ -85,7 +85,7 @@ class Failures:
 
     def refresh(self) -> None:
         """Takes what other builds have recorded."""
-        self._take_over(lance_io.opened(self.path))
+        self._take_over(lance_io.open_dataset(self.path))
 
     def _take_over(self, dataset: Any | None) -> None:
         self.dataset = dataset

@@ -30,7 +30,7 @@ class Files:
         `looks` are sizes, mtimes, ctimes and inodes, int64 (n,) each.
         """
         ids = np.zeros(len(uris), "V16")
-        dataset = lance_io.opened(self.path)
+        dataset = lance_io.open_dataset(self.path)
         if dataset is None or not len(uris):
             return ids, np.zeros(len(uris), bool)
         held = dataset.to_table()
