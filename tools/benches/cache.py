@@ -337,7 +337,7 @@ def fast_path(root: Path) -> Iterator[Measure]:
     files = source.listing(wanted.source)
     told = {"state": way._state(wanted, files), "code": way._code(wanted), "under": way._under(wanted)}  # noqa: SLF001
     stamp = dict.fromkeys(way.COUNTS, count) | told
-    stamps.write(wanted.store, wanted.name, stamp)
+    stamps.write_stamp(wanted.store, wanted.name, stamp)
     assert way.up_to_date(wanted)
     gc.freeze()  # what this process has imported; an up-to-date build has not
     bare, ours = beside(lambda: walked(str(root / "videos")), lambda: way.up_to_date(wanted))

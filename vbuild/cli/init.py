@@ -35,7 +35,7 @@ def declare(parser: Parser) -> None:
 
 def run(args: Namespace) -> int:
     """Writes the file, and says what comes next. Raises UsageError."""
-    from vbuild.drafts import SPLIT, Wish, write
+    from vbuild.drafts import SPLIT, Wish, write_draft
 
     conditions = [condition.partition("=") for condition in args.where or ()]
     if bad := [name for name, _, sql in conditions if not sql.strip()]:
@@ -48,7 +48,7 @@ def run(args: Namespace) -> int:
     wish = Wish(
         args.name, source, split or SPLIT, length, stages, {name: sql for name, _, sql in conditions}, args.about
     )
-    path = write(wish)
+    path = write_draft(wish)
     if args.json:
         print(document({"path": str(path), "next": f"vbuild plan {args.name}"}), end="")
     else:

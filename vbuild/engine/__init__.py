@@ -68,7 +68,7 @@ def _built(config: Config, watch: Callable[[Progress], None], began: float) -> R
     report.notes += notes
     if run.session.settled() and not run.undone and not code:  # changed code is to be said by the next build too
         stamp = {"state": _state(config, run.session.files), "code": _code(config), **_counts(report)}
-        stamps.write(config.store, config.name, stamp | {"under": _under(config) if report.failures else ""})
+        stamps.write_stamp(config.store, config.name, stamp | {"under": _under(config) if report.failures else ""})
     return report
 
 
@@ -134,7 +134,7 @@ def explain(
 
 def _stale(config: Config, files: source.Listing) -> bool:
     """Whether something is other than the last build left it. It leaves no stamp where a file is too young."""
-    stamp = stamps.read(config.store, config.name)
+    stamp = stamps.read_stamp(config.store, config.name)
     if stamp is not None:
         return bool(stamp["state"] != _state(config, files))
     from vbuild.dataset.commit import last_build
@@ -145,7 +145,7 @@ def _stale(config: Config, files: source.Listing) -> bool:
 
 def _locked(config: Config, identified: source.Identified) -> list[str]:
     """What is not as the dataset's lock holds it. Raises UsageError for it if the dataset must be as locked."""
-    held = lock.read(config)
+    held = lock.read_lock(config)
     if held is None:
         return []
     other = lock.differences(held, lock.present(config, identified))
@@ -184,7 +184,7 @@ def up_to_date(config: Config) -> Report | None:
     Compares one digest of everything that can change the dataset. It is only ever a short cut: what it does not
     know goes the long way.
     """
-    stamp = stamps.read(config.store, config.name)
+    stamp = stamps.read_stamp(config.store, config.name)
     files = source.survey(config.source)
     if (
         stamp is None
@@ -222,7 +222,7 @@ def _state(config: Config, files: source.Listing) -> str:
     fixed = {"/probe": recipe(Probe()).id, "/split": recipe(config.split).id}
     recipes = {name: recipe(stage).id for name, stage in config.under(Stage).items()} | fixed
     tables = fingerprint(config.output / config.name)
-    held = lock.read(config) if config.locked else None
+    held = lock.read_lock(config) if config.locked else None
     parts: list[Any] = [settled(config), recipes, files.digest(), stamps.epoch(config.store), tables]
     parts += [held.digest()] if held else []
     return digest.of("stamp", *parts).hex()

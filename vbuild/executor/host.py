@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from vbuild.executor.faults import Failure, attempt
 from vbuild.executor.perform import put_away
 from vbuild.executor.pool import TRIES, Watch
-from vbuild.executor.spool import read
+from vbuild.executor.spool import read_parcel
 from vbuild.executor.stages import loaded, rows_of, tabled
 from vbuild.executor.work import Done
 from vbuild.store.actions import encode
@@ -66,7 +66,7 @@ def run(batch: Batch, folder: Path, blobs: Blobs, build: str, seconds: float | N
         return Done(failures=[model.of(stage, p.recipe, p.key, p.item) for p in batch.parcels])
     done = Done()
     with blobs.scratch() as scratch:
-        held = [read(folder / parcel.name) for parcel in batch.parcels]
+        held = [read_parcel(folder / parcel.name) for parcel in batch.parcels]
         clips = [(p, replace(clip, scratch=scratch), lost) for p, (clip, lost) in zip(batch.parcels, held, strict=True)]
         kept: list[tuple[Parcel, str | None, Row]] = []
         bucket = first.recipe, first.shape

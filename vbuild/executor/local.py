@@ -19,7 +19,7 @@ from vbuild.executor import host, pool
 from vbuild.executor.hosts import Host, Run, devices
 from vbuild.executor.memory import WORKER, budget, parcels
 from vbuild.executor.perform import perform
-from vbuild.executor.spool import Parcel, Spool, read
+from vbuild.executor.spool import Parcel, Spool, read_parcel
 from vbuild.executor.work import Batch, Done, Opening, Task, together
 
 if TYPE_CHECKING:
@@ -263,7 +263,7 @@ class Processes:
     def value(self, parcel: Parcel) -> Any:
         """What a parcel holds, and what was lost of its footage."""
         assert self.spool is not None
-        return read(self.spool.folder / parcel.name)
+        return read_parcel(self.spool.folder / parcel.name)
 
     def drop(self, parcel: Parcel) -> None:
         """A parcel is of no use any more."""

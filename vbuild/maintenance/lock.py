@@ -63,7 +63,7 @@ def present(config: Config, identified: Identified) -> Lock:
     )
 
 
-def read(config: Config) -> Lock | None:
+def read_lock(config: Config) -> Lock | None:
     """A dataset's lock; None if it has none. Raises UsageError for a file that is none, and where one is needed."""
     path, again = place(config.declared), f"vbuild lock +dataset={config.declared} writes it"
     try:
@@ -90,7 +90,7 @@ def make(config: Config) -> tuple[Path, Lock, list[str]]:
     now = present(config, source.identify(source.listing(config.source), Files(config.store)))
     path = place(config.declared)
     try:
-        before = read(replace(config, locked=False))
+        before = read_lock(replace(config, locked=False))
     except UsageError:
         before = None
     text = HEAD.format(name=config.declared) + yaml.safe_dump(asdict(now), sort_keys=False, width=200)

@@ -59,7 +59,7 @@ class Listed:
     """Of the file."""
 
 
-def read(uri: str, column: str | None) -> Listed:
+def read_list(uri: str, column: str | None) -> Listed:
     """The videos of a list; a path that is not absolute starts at the list's folder.
 
     A .txt has a path a line and `#` before a comment; a .csv a header; a .json a list, a .jsonl a line, of paths or of

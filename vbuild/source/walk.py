@@ -243,7 +243,7 @@ def _entries(full: str, ends: tuple[str, ...], source: Source, result: Listing) 
                 return []
             return _walk(full, ends, result)
     if name.endswith(lists.ENDINGS):
-        listed = result.lists[full] = lists.read(full, source.column)
+        listed = result.lists[full] = lists.read_list(full, source.column)
         return _outside(_looked(listed.uris), result)
     if name.endswith(".tar"):
         return _members(full, ends)

@@ -57,7 +57,7 @@ def files(path: Path) -> list[Path]:
     return inside
 
 
-def read(path: Path) -> Given:
+def read_scenes(path: Path) -> Given:
     """What a file of scenes says, or those of a folder. Raises UsageError, which names the place at fault."""
     videos: dict[str, list[Bound]] = {}
     for file in files(path):

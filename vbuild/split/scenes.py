@@ -14,7 +14,7 @@ from vbuild import digest
 from vbuild.errors import StageError, UsageError
 from vbuild.fields import Kind
 from vbuild.split.bounds import WRITES, ticks
-from vbuild.split.given import Given, files, read
+from vbuild.split.given import Given, files, read_scenes
 from vbuild.split.lengths import Lengths, timed
 from vbuild.split.written import Bound, Code
 from vbuild.stage import Clip, Phase, Row, Stage, knob
@@ -72,7 +72,7 @@ class Scenes(Lengths, Stage):
 
     def load(self) -> Given | None:
         """What the file says, if there is one."""
-        return None if self.file is None else read(Path(self.file))
+        return None if self.file is None else read_scenes(Path(self.file))
 
     def run(self, clips: Sequence[Clip], model: Given | None) -> Iterable[Row]:
         """The bounds of each video's clips, in order of time. Raises StageError for a video that is not named."""
