@@ -154,7 +154,7 @@ def footage(root: Path, count: int) -> None:
             path.parent.mkdir(parents=True)
         os.close(os.open(path, os.O_CREAT | os.O_WRONLY))
         os.utime(path, (OLD, OLD))
-    files = source.listing(Source(path=(str(root / "videos"),)))
+    files = source.list_videos(Source(path=(str(root / "videos"),)))
     looks = (np.frombuffer(c, np.int64) for c in (files.sizes, files.mtimes, files.ctimes, files.inodes))
     Files(root / "store").add(files.uris, *looks, chance(count))
 
@@ -334,7 +334,7 @@ def fast_path(root: Path) -> Iterator[Measure]:
     count = max(CLIPS // 10, 1000)
     footage(root, count)
     wanted = config(root, STAGES["one"])
-    files = source.listing(wanted.source)
+    files = source.list_videos(wanted.source)
     told = {"state": way._state(wanted, files), "code": way._code(wanted), "under": way._under(wanted)}  # noqa: SLF001
     stamp = dict.fromkeys(way.COUNTS, count) | told
     stamps.write_stamp(wanted.store, wanted.name, stamp)

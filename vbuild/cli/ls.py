@@ -21,9 +21,9 @@ def declare(parser: Parser) -> None:
 
 def run(args: Namespace) -> int:
     """Prints a line a dataset."""
-    from vbuild.dataset.listing import listing
+    from vbuild.dataset.listing import built_datasets
 
-    built = listing(arguments.output_of(args))
+    built = built_datasets(arguments.output_of(args))
     if args.json:
         print(document(built), end="")
     elif not built:

@@ -87,7 +87,7 @@ def make(config: Config) -> tuple[Path, Lock, list[str]]:
 
     for name, stage in config.by_path().items():
         called(stage, "check", name)
-    now = present(config, source.identify(source.listing(config.source), Files(config.store)))
+    now = present(config, source.identify(source.list_videos(config.source), Files(config.store)))
     path = place(config.declared)
     try:
         before = read_lock(replace(config, locked=False))

@@ -3,6 +3,6 @@
 from vbuild.source.identity import Identified, grown, identify
 from vbuild.source.lists import shown
 from vbuild.source.recall import recall
-from vbuild.source.walk import Listing, listing, survey
+from vbuild.source.walk import Listing, list_videos, survey
 
-__all__ = ["Identified", "Listing", "grown", "identify", "listing", "recall", "shown", "survey"]
+__all__ = ["Identified", "Listing", "grown", "identify", "list_videos", "recall", "shown", "survey"]

@@ -49,7 +49,7 @@ URI = "\0uri"
 
 
 @dataclass(frozen=True)
-class Listed:
+class VideoList:
     """What a list says."""
 
     uris: list[str]
@@ -59,7 +59,7 @@ class Listed:
     """Of the file."""
 
 
-def read_list(uri: str, column: str | None) -> Listed:
+def read_list(uri: str, column: str | None) -> VideoList:
     """The videos of a list; a path that is not absolute starts at the list's folder.
 
     A .txt has a path a line and `#` before a comment; a .csv a header; a .json a list, a .jsonl a line, of paths or of
@@ -81,7 +81,7 @@ def read_list(uri: str, column: str | None) -> Listed:
         _once(placed, table)
     except uris.trouble() as error:
         raise SourceError(f"source.path={uri}: the list cannot be read ({uris.said(error)})") from error
-    return Listed(placed, table, digest.of_bytes(data))
+    return VideoList(placed, table, digest.of_bytes(data))
 
 
 def _table(uri: str, data: bytes) -> pa.Table:
@@ -255,7 +255,7 @@ def _once(names: list[str], table: pa.Table | None) -> None:
         )
 
 
-def joined(lists: Sequence[Listed]) -> pa.Table | None:
+def joined(lists: Sequence[VideoList]) -> pa.Table | None:
     """What several lists say, with the column `URI` of the files; None if they say nothing.
 
     Raises SourceError where two lists say different things of one video.

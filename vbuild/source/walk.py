@@ -58,7 +58,7 @@ class Listing:
     ctimes: array[int] = field(default_factory=lambda: array("q"))
     inodes: array[int] = field(default_factory=lambda: array("q"))
     """Of a remote file what its etag makes."""
-    lists: dict[str, lists.Listed] = field(default_factory=dict)
+    lists: dict[str, lists.VideoList] = field(default_factory=dict)
     """The lists that were read."""
     unreachable: dict[str, str] = field(default_factory=dict)
     """Folder, pattern or archive → why it cannot be listed."""
@@ -132,7 +132,7 @@ class Listing:
         return table.drop_columns([lists.URI]).take(rows)
 
 
-def listing(source: Source) -> Listing:
+def list_videos(source: Source) -> Listing:
     """All videos of a source, each once, sorted by absolute path.
 
     Raises SourceError for what cannot be listed, and for a source that holds no video.
@@ -141,7 +141,7 @@ def listing(source: Source) -> Listing:
 
 
 def survey(source: Source) -> Listing:
-    """As `listing`, but what cannot be listed is put down with the reason.
+    """As `list_videos`, but what cannot be listed is put down with the reason.
 
     Raises SourceError for a list that cannot be read, and for a protocol that nothing here speaks.
     """
