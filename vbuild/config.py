@@ -57,7 +57,7 @@ SETTLED = 20
 
 
 @dataclass(frozen=True, kw_only=True)
-class Failures:
+class FailurePolicy:
     """What becomes of actions that fail, and of those that failed before."""
 
     retry: Literal["never", "changed", "transient", "always"] = "changed"
@@ -141,7 +141,7 @@ class Config:
     executor: ExecutorConfig = knob(Local())
     shard: int = knob(256)
     """Videos that move through the waves together."""
-    failures: Failures = Failures()
+    failures: FailurePolicy = FailurePolicy()
     limits: Limits = Limits()
     decode: Decode = Decode()
     store: Path = Path("cache")

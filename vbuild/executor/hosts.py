@@ -37,7 +37,7 @@ NVIDIA = Path("/proc/driver/nvidia/gpus")
 
 
 @dataclass(frozen=True)
-class Run:
+class BuildContext:
     """What is the same for all processes of a build."""
 
     blobs: Blobs
@@ -65,7 +65,7 @@ def devices(local: Local) -> list[dict[str, str]]:
 class Host:
     """One process, made anew when it dies."""
 
-    def __init__(self, run: Run, number: int, env: Mapping[str, str], threads: int) -> None:
+    def __init__(self, run: BuildContext, number: int, env: Mapping[str, str], threads: int) -> None:
         self.run, self.env, self.threads = run, {**YIELDING, **env}, threads
         self.notes = run.notes / f"host-{number}"
         self.notes.mkdir()

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from joblib.externals.loky.process_executor import BrokenProcessPool
 
 from vbuild.executor import host, pool
-from vbuild.executor.hosts import Host, Run, devices
+from vbuild.executor.hosts import Host, BuildContext, devices
 from vbuild.executor.memory import WORKER, budget, parcels
 from vbuild.executor.perform import perform
 from vbuild.executor.spool import Parcel, Spool, read_parcel
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from vbuild.store.failures import Failed
 
 
-class Inline:
+class InlineExecutor:
     """Runs each task in this process, when its result is asked for, and models too. Limits are for other processes."""
 
     def __init__(self, blobs: Blobs, build: str) -> None:
@@ -136,7 +136,7 @@ class Processes:
         """Starts the processes for models, and makes the place where parcels lie."""
         self.spool = Spool(parcels(self.memory))
         self.spool.follow(self.events.put)
-        run = Run(self.blobs, self.build, self.limits, self.notes, self.spool.folder, self.events.put)
+        run = BuildContext(self.blobs, self.build, self.limits, self.notes, self.spool.folder, self.events.put)
         places = devices(self.local)
         threads = max(1, (os.cpu_count() or 1) // len(places))
         self.hosts = [Host(run, number, env, threads) for number, env in enumerate(places)]

@@ -62,7 +62,7 @@ class Taken:
     """What was lost within it."""
 
 
-class Clip:
+class ClipFeed:
     """A cut while it is fed."""
 
     def __init__(self, index: int, cut: Cut, stream: av.VideoStream, base: Fraction, apart: Apart) -> None:

@@ -20,7 +20,7 @@ from vbuild.media.colours import Planes, describe
 from vbuild.media.files import said
 from vbuild.media.graphs import Whole
 from vbuild.media.line import shown_at
-from vbuild.media.options import ENCODERS, Limits
+from vbuild.media.options import ENCODERS, SizeLimits
 from vbuild.media.soundtrack import soundtrack
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class ClipEncoder:
         start: float,
         duration: float,
         fps: float | None,
-        limits: Limits = Limits(),  # noqa: B008  frozen
+        limits: SizeLimits = SizeLimits(),  # noqa: B008  frozen
     ) -> None:
         """`start` is the clip's, in seconds of the source's clock, `fps` the source's rate, None if it has none."""
         self.codec, self.options, self.start, self.duration, self.limits = codec, options, start, duration, limits

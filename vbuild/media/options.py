@@ -82,7 +82,7 @@ PLAIN: Mapping[str, Mapping[str, str]] = {"libopenh264": {"b": "4M"}}
 
 
 @dataclass(frozen=True)
-class Limits:
+class SizeLimits:
     """How large an encoded clip may be; what is within the limits stays as it is, and nothing is enlarged."""
 
     long_side: int | None = None

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from itertools import chain, takewhile
 from typing import TYPE_CHECKING, Any
 
-from vbuild.media.clip import Apart, Clip, Cut, Taken, trusting
+from vbuild.media.clip import Apart, ClipFeed, Cut, Taken, trusting
 from vbuild.media.copying import Extract, Extraction
 from vbuild.media.files import open_container
 from vbuild.media.light import Light
@@ -94,14 +94,14 @@ class _Pass:
 
     def __init__(self, reader: Reader, cuts: Sequence[Cut], apart: Apart) -> None:
         self.reader = reader
-        self.waiting = deque(Clip(n, cut, reader.stream, reader.base, apart) for n, cut in enumerate(cuts))
-        self.active: list[Clip] = []
+        self.waiting = deque(ClipFeed(n, cut, reader.stream, reader.base, apart) for n, cut in enumerate(cuts))
+        self.active: list[ClipFeed] = []
         self.before: tuple[Picture, int, int] | None = None
         """The last frame, its time, and how long it is shown, as far as that can be told."""
         self.upright, self.light = Upright(reader.stretch), Light()
         self.converters: dict[object, Filters] = {}
         self.seen = self.heard = float("-inf")
-        self.sought: Clip | None = None
+        self.sought: ClipFeed | None = None
 
     def clips(self) -> Iterator[Taken]:
         """Every clip, when it is over."""
@@ -151,7 +151,7 @@ class _Pass:
                 clip.passed.add(pts)
         self.reader.passed.clear()
 
-    def _holding(self, pts: int) -> Iterator[Clip]:
+    def _holding(self, pts: int) -> Iterator[ClipFeed]:
         """The clips that a time is within, also those whose first frame is yet to come."""
         begun = takewhile(lambda clip: clip.cut.start_pts <= pts, self.waiting)
         return (clip for clip in chain(self.active, begun) if clip.holds(pts))

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from vbuild.errors import UsageError
 from vbuild.fields import BlobField, Kind, Scalar
-from vbuild.media.options import INPUT, Codec, Like, Limits, options, spelled
+from vbuild.media.options import INPUT, Codec, Like, SizeLimits, options, spelled
 from vbuild.media.versions import ENCODE, PASSES
 from vbuild.stage import Blob, Clip, Media, Packets, Phase, Row, Stage
 
@@ -113,8 +113,8 @@ class Transcode(Stage):
         width, height = self._limits().size(width, height)
         return HELD * width * height * 3 // 2
 
-    def _limits(self) -> Limits:
-        return Limits(self.long_side, self.short_side, self.max_frames)
+    def _limits(self) -> SizeLimits:
+        return SizeLimits(self.long_side, self.short_side, self.max_frames)
 
     def check(self) -> None:
         """Raises UsageError if the encoder does not open on this machine."""
