@@ -81,7 +81,7 @@ class DatasetError(VbuildError):
     """A dataset that is missing or damaged."""
 
 
-Kind = Literal["item", "place", "source", "program"]
+FaultKind = Literal["item", "place", "source", "program"]
 """Whose a failure is. `item`: the clip or the video cannot be done, which is a fact about it. `program`: code, ours or
 a user's, went wrong on it. `place`: a machine, a disk, a server or weights are not as they must be, whatever the clip.
 `source`: the same of where one video lies. Of the last two nothing is put down."""
@@ -124,7 +124,7 @@ def foreign() -> tuple[type[Exception], ...]:
     return tuple(getattr(module, name) for module, names in loaded for name in names if hasattr(module, name))
 
 
-def kind_of(error: BaseException) -> Kind:
+def kind_of(error: BaseException) -> FaultKind:
     """Whose an error is, by what it is and what it came of."""
     if isinstance(error, SourceError):
         return "source"

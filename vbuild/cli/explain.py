@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from vbuild.cli.arguments import Namespace, Parser
-    from vbuild.plan.explain import Action, Explanation, Stands
+    from vbuild.plan.explain import ExplainedAction, Explanation, Stands
 
 ABOUT = "what keys are made of, and why actions hit or miss"
 
@@ -59,7 +59,7 @@ def _stage_lines(stage: Stands) -> list[str]:
     return lines + [f"  to run: {reason} ({n})" for reason, n in sorted(stage.reasons.items(), key=lambda r: -r[1])]
 
 
-def _action_lines(action: Action) -> list[str]:
+def _action_lines(action: ExplainedAction) -> list[str]:
     lines = [f"{action.stage}: {action.state}: {action.text}"]
     lines.append(f"  key {action.key or 'not known yet'} under recipe {action.recipe}")
     for part in action.inputs:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from vbuild.errors import FULL, Kind, VbuildError, came_of, foreign, kind_of
+from vbuild.errors import FULL, FaultKind, VbuildError, came_of, foreign, kind_of
 from vbuild.executor.boundary import guarded
 from vbuild.media.files import UNREADABLE
 from vbuild.store.failures import Failed
@@ -34,7 +34,7 @@ class Failure:
     error: str
     """Its class."""
     message: str
-    kind: Kind = "item"
+    kind: FaultKind = "item"
     trace: str = ""
     """Where it was raised, as Python prints it."""
     passing: bool = False

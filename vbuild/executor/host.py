@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from vbuild.executor.faults import Failure, attempt
 from vbuild.executor.perform import put_away
-from vbuild.executor.pool import TRIES, Watch
+from vbuild.executor.pool import TRIES, Watchdog
 from vbuild.executor.spool import read_parcel
 from vbuild.executor.stages import loaded, rows_of, tabled
 from vbuild.executor.work import Done
@@ -74,7 +74,7 @@ def run(batch: Batch, folder: Path, blobs: Blobs, build: str, seconds: float | N
         began = time.perf_counter()
         while waiting:
             some = waiting.pop(0)
-            with Watch(None if seconds is None else seconds * len(some)).running():
+            with Watchdog(None if seconds is None else seconds * len(some)).running():
                 rows = attempt(partial(rows_of, stage, [clip for _, clip, _ in some], model))
             if not isinstance(rows, Failure):
                 kept += [(parcel, lost, row) for (parcel, _, lost), row in zip(some, rows, strict=True)]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from joblib.externals.loky.process_executor import BrokenProcessPool
 
 from vbuild.executor import host, pool
-from vbuild.executor.hosts import Host, BuildContext, devices
+from vbuild.executor.hosts import BuildContext, Host, devices
 from vbuild.executor.memory import WORKER, budget, parcels
 from vbuild.executor.perform import perform
 from vbuild.executor.spool import Parcel, Spool, read_parcel

@@ -38,14 +38,14 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Action:
+class ExplainedAction:
     """One action of a clip or a video."""
 
     stage: str
     state: str
     """`hit`, `to run`, `failed`, `not wanted` or `not known yet`."""
     reason: str
-    """Of an action to run one of the closed set of `Kind`; else the state."""
+    """Of an action to run one of the closed set of `ReasonKind`; else the state."""
     text: str
     """Why, for people."""
     recipe: str
@@ -83,7 +83,7 @@ class Explanation:
 
     subject: str
     stages: tuple[Stands, ...] = ()
-    actions: tuple[Action, ...] = ()
+    actions: tuple[ExplainedAction, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ class Walked:
 
     # what is said
 
-    def _action(self, items: Items, instance: Instance, row: int) -> Action:
+    def _action(self, items: Items, instance: Instance, row: int) -> ExplainedAction:
         actions = items.actions[instance.name]
         key, state = actions.keys[row], State(actions.state[row])
         former, was = None, None
@@ -188,7 +188,9 @@ class Walked:
             Part(name, source, _known(column[0]), None if was is None or was[n] == column[0] else _known(was[n]))
             for n, (name, source, column) in enumerate(zip(names, sources, columns, strict=True))
         ]
-        return Action(instance.name, said, reason, text, instance.recipe.id, _known(key), tuple(inputs), former)
+        return ExplainedAction(
+            instance.name, said, reason, text, instance.recipe.id, _known(key), tuple(inputs), former
+        )
 
     def _miss(
         self, items: Items, instance: Instance, row: int

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from vbuild.store.actions import Results
     from vbuild.store.failures import Failures
 
-Kind = Literal[
+ReasonKind = Literal[
     "first build", "new input", "new parameters", "new version", "new model", "evicted", "failed before"
 ]  # fmt: skip
 
@@ -44,7 +44,7 @@ WIDTH = 32
 class Reason:
     """Why an action has to run."""
 
-    kind: Kind
+    kind: ReasonKind
     text: str
     """For people: `crf 23 → 28`, `new input`, `new input: caption: prompt 'a' → 'b'`."""
     former: str | None = None
@@ -192,7 +192,7 @@ def distance(a: Recipe, b: Recipe) -> int:
     ) + (a.version != b.version)
 
 
-def difference(old: Recipe, new: Recipe, default: Mapping[str, Any]) -> tuple[Kind, str]:
+def difference(old: Recipe, new: Recipe, default: Mapping[str, Any]) -> tuple[ReasonKind, str]:
     """What changed from one recipe of a stage to another. `default`: the new one's parameters that it leaves out."""
     versions = [] if old.version == new.version else [f"new version {old.version} → {new.version}"]
     versions += [f"new version of {name} {shown(a)} → {shown(b)}" for name, a, b in _changed(old.uses, new.uses)]
@@ -205,7 +205,7 @@ def difference(old: Recipe, new: Recipe, default: Mapping[str, Any]) -> tuple[Ki
         a = old.params.get(name, old.defaults.get(name, _Word("default")))
         b = new.params.get(name, default.get(name, _Word(gone)))
         params.append(f"{name} {' → '.join(_pair(a, b))}")
-    kind: Kind = "new version" if versions else "new model" if models else "new parameters"
+    kind: ReasonKind = "new version" if versions else "new model" if models else "new parameters"
     return kind, ", ".join(versions + params + models) or "same recipe"
 
 

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from vbuild.source.identity import Identified
     from vbuild.source.walk import Listing
 
-Known = tuple[bytes, int]
+KnownVideo = tuple[bytes, int]
 """The video id of a file, and its bytes."""
 
 
-def recall(source: Source, files: Listing, identified: Identified, known: Mapping[str, Known]) -> Identified:
+def recall(source: Source, files: Listing, identified: Identified, known: Mapping[str, KnownVideo]) -> Identified:
     """What is known of a source's files, with those that the last build read and this one cannot reach.
 
     `known` is what the last build read, by uri. A file that is gone from a folder that is there is gone; but a path of

@@ -14,7 +14,7 @@ from vbuild.errors import UsageError
 from vbuild.split.bounds import row, ticks
 from vbuild.stage import Row
 
-Span = tuple[Fraction, Fraction]
+Interval = tuple[Fraction, Fraction]
 """Start and end in ticks of a time base; whole ticks where it is done."""
 
 Lost = defaultdict[str, Fraction]
@@ -80,7 +80,7 @@ class Lengths:
             lost[""] = end - pts[0] - inside
         return row(spans, lost, base)
 
-    def _pieces(self, scene: Span, base: Fraction, lost: Lost) -> Iterator[Span]:
+    def _pieces(self, scene: Interval, base: Fraction, lost: Lost) -> Iterator[Interval]:
         """What is left of one scene by `max`, `crop` and `min`, exact; what is not is counted in `lost`."""
         crop, least = ticks(self.crop, base), ticks(self.min, base)
         for start, end in self._cut(scene, base, lost):
@@ -92,7 +92,7 @@ class Lengths:
             else:
                 yield start + crop, end - crop
 
-    def _cut(self, scene: Span, base: Fraction, lost: Lost) -> Iterator[Span]:
+    def _cut(self, scene: Interval, base: Fraction, lost: Lost) -> Iterator[Interval]:
         start, end = scene
         longest = end - start if self.max is None else ticks(self.max, base)
         yield start, min(start + longest, end)

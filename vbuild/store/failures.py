@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from vbuild import digest
 from vbuild.digest import SIZE, keys_of
-from vbuild.errors import Kind  # noqa: TC001  `kind` below is a field
+from vbuild.errors import FaultKind  # noqa: TC001  `kind` below is a field
 from vbuild.store import lance_io
 from vbuild.store.keyed import by_half, half
 
@@ -58,7 +58,7 @@ class Failed:
     message: str
     item: bytes
     """The id of the clip or video that it was for."""
-    kind: Kind = "item"
+    kind: FaultKind = "item"
     trace: str = ""
     """Where it was raised, as Python prints it."""
     passing: bool = False

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownDataset:
     """A dataset that was built from a store."""
 
     folder: Path
@@ -75,20 +75,20 @@ def live(store: Path) -> list[Live]:
     return running
 
 
-def datasets(store: Path) -> list[Known]:
+def datasets(store: Path) -> list[KnownDataset]:
     """Every dataset that was built from a store, wherever it lies; those whose folder is gone are left out.
 
     Raises StoreError for one that may be there but cannot be seen: its disk is not mounted, or its folder is closed.
     """
-    known: dict[Path, Known] = {}
+    known: dict[Path, KnownDataset] = {}
     for path in sorted((store / "roots").glob("*.json")):
         said = _read(path)
         folder = places.resolved(said["dataset"], store)
         if _there(folder):
             before = known[folder].recipes if folder in known else frozenset[str]()
-            known[folder] = Known(folder, before | frozenset(said["recipes"].values()))
+            known[folder] = KnownDataset(folder, before | frozenset(said["recipes"].values()))
     for path in sorted((store / "datasets").glob("*/builds.lance")):
-        known.setdefault(path.parent.absolute(), Known(path.parent.absolute(), frozenset()))
+        known.setdefault(path.parent.absolute(), KnownDataset(path.parent.absolute(), frozenset()))
     return list(known.values())
 
 
