@@ -9,7 +9,7 @@ import pytest
 from vbuild import digest
 from vbuild.config import Source
 from vbuild.errors import SourceError
-from vbuild.source import grown, identify, list_videos, shown
+from vbuild.source import as_text, grown, identify, list_videos
 from vbuild.store.files import Files
 
 
@@ -187,5 +187,5 @@ def test_a_file_that_cannot_be_read_has_a_reason(folder, tmp_path):
 
 def test_paths_can_always_be_shown():
     """Bytes that are no UTF-8 are written out; all else stays."""
-    assert shown("/a/ü.mp4") == "/a/ü.mp4"
-    assert shown(os.fsdecode(b"/a/\xff.mp4")) == "/a/\\xff.mp4"
+    assert as_text("/a/ü.mp4") == "/a/ü.mp4"
+    assert as_text(os.fsdecode(b"/a/\xff.mp4")) == "/a/\\xff.mp4"

@@ -59,11 +59,11 @@ def hint(name: str, names: Any) -> str:
 
 def nearest(name: str, names: Any) -> str:
     """The nearest of some names, as the end of a message; nothing if none is near."""
-    one = near(name, names)
+    one = nearest_name(name, names)
     return f"; did you mean {one!r}?" if one else ""
 
 
-def near(name: str, names: Any) -> str | None:
+def nearest_name(name: str, names: Any) -> str | None:
     """The nearest of some names, if one is near."""
     return next(iter(difflib.get_close_matches(name, [str(n) for n in names], 1, 0.5)), None)
 

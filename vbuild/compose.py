@@ -75,12 +75,12 @@ def load(arguments: Sequence[str]) -> Config:
     if not any(argument.startswith("+dataset=") for argument in overrides):
         raise UsageError(f"no dataset is named; give +dataset=NAME{hint('', [d.name for d in datasets()])}")
     composed = _composed(overrides)
-    return config_of(composed, choice(composed))
+    return config_composed(composed, choice(composed))
 
 
 def assembled(arguments: Sequence[str], declared: str) -> Config:
     """The checked configuration of keys alone, that no file of a dataset declares. Raises UsageError."""
-    return config_of(_composed(rewritten(arguments)), declared)
+    return config_composed(_composed(rewritten(arguments)), declared)
 
 
 def _composed(overrides: Sequence[str]) -> DictConfig:
@@ -102,7 +102,7 @@ def choice(composed: DictConfig) -> str:
     return chosen
 
 
-def config_of(composed: DictConfig, declared: str, *, suffix: str = "") -> Config:
+def config_composed(composed: DictConfig, declared: str, *, suffix: str = "") -> Config:
     """The checked configuration of what Hydra composed."""
     names: Any = [key for key in composed if key != "hydra"]
     plain = OmegaConf.masked_copy(composed, names)

@@ -326,7 +326,7 @@ def _users(cls: type[Stage], keys: Mapping[str, Any], path: str) -> Stage:
     return stage
 
 
-def settled(config: Config) -> dict[str, Any]:
+def without_knobs(config: Config) -> dict[str, Any]:
     """A configuration less its knobs as plain data: what a build may depend on.
 
     The store is named from the dataset's folder, which holds this, and the folder is not, so that both may be moved.

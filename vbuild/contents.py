@@ -23,9 +23,9 @@ def content(path: Path) -> str:
     """A digest of what a file holds, hex, or of the names and bytes of all files of a folder. Raises UsageError."""
     try:
         if not path.is_dir():
-            return of_file(path)
+            return file_digest(path)
         files = sorted(file for file in path.rglob("*") if file.is_file())
-        digests = [(file.relative_to(path).as_posix(), of_file(file)) for file in files]
+        digests = [(file.relative_to(path).as_posix(), file_digest(file)) for file in files]
     except FileNotFoundError as error:
         raise UsageError(f"{path}: there is no such file or folder; give the path of one that is there") from error
     except OSError as error:
@@ -33,7 +33,7 @@ def content(path: Path) -> str:
     return digest.of("folder", *digests).hex()
 
 
-def of_file(path: Path) -> str:
+def file_digest(path: Path) -> str:
     """A digest of a file's bytes, hex; of a large one from a memo, if it looks as it did. Raises OSError."""
     return _content(path.absolute(), *_look(path))
 

@@ -14,14 +14,14 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeVar
 
-from vbuild.check import hint, near
+from vbuild.check import hint, nearest_name
 from vbuild.decisions.decision import Decision
 from vbuild.errors import UsageError, VbuildError
 from vbuild.executor.boundary import guarded
 from vbuild.executor.config import ExecutorConfig
-from vbuild.fields import of
+from vbuild.fields import kind_from
 from vbuild.recipes import is_param, recipe
-from vbuild.stage import PHASES, Media, Packets, Request, Stage, Vectors, by_parameters, written
+from vbuild.stage import PHASES, Media, Packets, Request, Stage, Vectors, by_parameters, declared_writes
 from vbuild.values import DIGEST, value_column
 
 T = TypeVar("T")
@@ -102,7 +102,7 @@ def _said(stage: Stage, request: Request | None, path: str) -> Iterator[str]:
     if not isinstance(told, Mapping) or not all(isinstance(text, str) for pair in told.items() for text in pair):
         yield f"models() gives {told!r}: a mapping of texts is expected, of roles to identities"
     if by_parameters(type(stage)):
-        yield from _written(of_code(type(stage), path, lambda: written(stage), "writes"))
+        yield from _written(of_code(type(stage), path, lambda: declared_writes(stage), "writes"))
 
 
 def called(stage: Stage, method: str, path: str) -> Any:
@@ -213,7 +213,7 @@ def _undeclared(cls: Any) -> Iterator[str]:
     own = [name for c in cls.__mro__ if c not in Stage.__mro__ for name in vars(c) if not name.startswith("_")]
     for name, example in (("version", "1"), ("phase", '"measure"'), ("writes", '{"": "float32"}')):
         if getattr(cls, name, None) is getattr(Stage, name, None):
-            like = near(name, [n for n in own if n not in DECLARED])
+            like = nearest_name(name, [n for n in own if n not in DECLARED])
             yield f"it has no {name}; {f'rename {like}' if like else f'write {name} = {example}'}"
     if not isinstance(cls.version, int) or isinstance(cls.version, bool):
         yield f"version={cls.version!r}: a whole number is expected; write version = 1"
@@ -245,7 +245,7 @@ def _written(writes: Any) -> Iterator[str]:
         if not isinstance(name, str) or not (name.isidentifier() or not name):
             yield f"writes {name!r}: a field's name becomes a column; use letters, digits and _"
         try:
-            parts = of(kind).columns()
+            parts = kind_from(kind).columns()
         except UsageError as error:
             yield f"writes {name!r} as {error}"
             continue

@@ -118,7 +118,7 @@ FOREIGN: Mapping[str, tuple[str, ...]] = {
 """Errors of the place that are none of Python's own, by the module that raises them."""
 
 
-def foreign() -> tuple[type[Exception], ...]:
+def foreign_errors() -> tuple[type[Exception], ...]:
     """Those of them whose module is loaded; no other can have been raised."""
     loaded = [(sys.modules[module], names) for module, names in FOREIGN.items() if module in sys.modules]
     return tuple(getattr(module, name) for module, names in loaded for name in names if hasattr(module, name))
@@ -141,7 +141,7 @@ def came_of(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _of_place(error: BaseException) -> bool:
-    return isinstance(error, (*PLACE, *foreign())) or (isinstance(error, OSError) and error.errno in BROKEN)
+    return isinstance(error, (*PLACE, *foreign_errors())) or (isinstance(error, OSError) and error.errno in BROKEN)
 
 
 RAISED = (VbuildError, ValueError, OSError, RuntimeError)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Kind(ABC):
-    """The type of a field of `Stage.writes`. Its text is how a stage may write it too: `fields.of` reads it."""
+    """The type of a field of `Stage.writes`. Its text is how a stage may write it too: `fields.kind_from` reads it."""
 
     index: ClassVar[Literal["text", "vector"] | None] = None
     """The index that its column of `clips` gets."""
@@ -357,7 +357,7 @@ WORDS: Mapping[str, Kind] = {name: Scalar(name) for name in SQL} | {
 VECTOR = re.compile(r"vector\[([1-9]\d*)(?:, *(float16|float32))?\]")
 
 
-def of(kind: Any) -> Kind:
+def kind_from(kind: Any) -> Kind:
     """A type as a stage may write it: as one of these, in words, or as Arrow's. Raises UsageError for what is none."""
     if isinstance(kind, Kind):
         return kind

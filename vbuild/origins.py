@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 
 from vbuild.compose import ENV, ROOT, load, register, rewritten
 from vbuild.declared import CONF, user_conf
-from vbuild.described import spelled
+from vbuild.described import as_yaml
 from vbuild.stage import Stage
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def _within(key: str, value: Any) -> Iterator[tuple[str, str]]:
         for name, item in value.items():
             yield from _within(f"{key}.{name}", item)
     else:
-        yield key, spelled(value)
+        yield key, as_yaml(value)
 
 
 def _origins(overrides: Sequence[str]) -> dict[str, str]:

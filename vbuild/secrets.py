@@ -45,16 +45,16 @@ def _query(text: str) -> str:
     )
 
 
-def plain(value: Any) -> Any:
+def masked_data(value: Any) -> Any:
     """Plain data with its texts masked."""
     if isinstance(value, str):
         return masked(value)
     if isinstance(value, Mapping):
-        return {plain(name): plain(item) for name, item in value.items()}
-    return [plain(item) for item in value] if isinstance(value, list | tuple) else value
+        return {masked_data(name): masked_data(item) for name, item in value.items()}
+    return [masked_data(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def names(uris: list[str]) -> list[str]:
+def display_names(uris: list[str]) -> list[str]:
     """What files are called in tables and messages: no two alike, in the order of the uris."""
     count: dict[str, int] = {}
     given = []

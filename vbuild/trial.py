@@ -16,7 +16,7 @@ from vbuild.check import hint
 from vbuild.compose import assembled
 from vbuild.config import TAKEN
 from vbuild.contract import member_class
-from vbuild.described import Described, columns, described, shipped
+from vbuild.described import Described, described, shipped, shown_columns
 from vbuild.errors import UsageError
 from vbuild.stage import Stage
 
@@ -68,7 +68,7 @@ class Wanted:
     """Clips, the first ones."""
 
 
-def attempt(wanted: Wanted, watch: Callable[[Progress], None], files: Path | None = None) -> Trial:
+def try_stage(wanted: Wanted, watch: Callable[[Progress], None], files: Path | None = None) -> Trial:
     """Runs a stage on the clips of one video, in this process. `files`: a folder that takes what it made.
 
     What it raises on a clip is among the failures. Raises UsageError for what cannot be tried.
@@ -139,7 +139,7 @@ def _table(config: Config, name: str, report: Report) -> pa.Table | None:
         return None
     if stage.scope == "clip":
         clips = lance.dataset(str(config.output / config.name / "clips.lance"), version=report.tables["clips"])
-        names = [n for n in columns(stage, name) if n in clips.schema.names]
+        names = [n for n in shown_columns(stage, name) if n in clips.schema.names]
         return clips.to_table(["start_s", "end_s", *names, "error"]).sort_by("start_s")
     path = next((config.store / "actions" / stage.title()).glob("*.lance"), None)
     if path is None:

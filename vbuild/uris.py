@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
 from vbuild import digest
-from vbuild.errors import SourceError, UsageError, foreign
+from vbuild.errors import SourceError, UsageError, foreign_errors
 from vbuild.secrets import masked
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def is_remote(uri: str) -> bool:
     return REMOTE.match(uri) is not None
 
 
-def parts(uri: str) -> tuple[str, str | None]:
+def file_and_member(uri: str) -> tuple[str, str | None]:
     """The file, and of `shard.tar::name` the name of the member."""
     head, member, name = uri.partition(".tar::")
     return (f"{head}.tar", name) if member else (uri, None)
@@ -62,7 +62,7 @@ def parts(uri: str) -> tuple[str, str | None]:
 
 def is_path(uri: str) -> bool:
     """Whether it is a file of its own on this machine."""
-    return not is_remote(uri) and parts(uri)[1] is None
+    return not is_remote(uri) and file_and_member(uri)[1] is None
 
 
 def folder(text: str, key: str) -> Path:
@@ -106,10 +106,10 @@ def look(uri: str) -> Seen:
 
     Raises what `trouble` names where it is not there, or is no regular file.
     """
-    file, name = parts(uri)
+    file, name = file_and_member(uri)
     if is_remote(file):
         fs, path = filesystem(file)
-        now = seen(fs.info(path))
+        now = seen_in(fs.info(path))
     else:
         now = _regular(os.stat(file))  # noqa: PTH116  it is called for each file
     return now if name is None else now._replace(size=_info(file, name).size)
@@ -135,7 +135,7 @@ def signed(number: int) -> int:
     return (number + (1 << 63)) % (1 << 64) - (1 << 63)
 
 
-def seen(info: dict[str, Any]) -> Seen:
+def seen_in(info: dict[str, Any]) -> Seen:
     """Of a file that fsspec described."""
     tag = next((str(info[name]) for name in TAGS if info.get(name)), None)
     if tag is None:
@@ -153,7 +153,7 @@ def open_uri(uri: str) -> Iterator[BinaryIO]:
 @contextmanager
 def watched(uri: str) -> Iterator[tuple[BinaryIO, Callable[[], Seen]]]:
     """A stream as `open_uri` has it, and what tells, whenever it is asked, what the open file looks like."""
-    file, name = parts(uri)
+    file, name = file_and_member(uri)
     with ExitStack() as stack:
         if is_remote(file):
             fs, path = filesystem(file)
@@ -219,15 +219,15 @@ def _members(archive: str, _as: Seen) -> dict[str, TarInfo]:
 
 def trouble(*more: type[Exception]) -> tuple[type[Exception], ...]:
     """The errors by which a file that cannot be read shows, and more."""
-    return (*more, OSError, ValueError, TimeoutError, *foreign())
+    return (*more, OSError, ValueError, TimeoutError, *foreign_errors())
 
 
 def away() -> tuple[type[Exception], ...]:
     """The errors by which what holds a file shows that it is not to be reached, or not by us."""
-    return (PermissionError, ConnectionError, TimeoutError, *foreign())
+    return (PermissionError, ConnectionError, TimeoutError, *foreign_errors())
 
 
-def said(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """An error in one line."""
     text = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
     return masked(" ".join(text.split()))

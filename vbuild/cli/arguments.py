@@ -34,9 +34,9 @@ class Parser(argparse.ArgumentParser):
     """A parser of one verb, that raises UsageError where argparse would print its usage and exit."""
 
     def __init__(self, verb: str, about: str) -> None:
-        from vbuild.cli.printer import NARROW, USUAL, columns
+        from vbuild.cli.printer import NARROW, USUAL, terminal_width
 
-        width = columns() or USUAL
+        width = terminal_width() or USUAL
         super().__init__(
             prog=f"vbuild {verb}",
             description=about[0].upper() + about[1:] + ".",

@@ -42,7 +42,7 @@ def built(config: Config, *, quiet: bool = False, verbose: bool = False, json: b
         if json:
             print(document(report), end="", flush=True)
         elif not quiet:
-            show(report)
+            print_report(report)
         if verbose and not json:
             _tell_all(config, report)
     finally:
@@ -51,7 +51,7 @@ def built(config: Config, *, quiet: bool = False, verbose: bool = False, json: b
     return 1 if report.wrong else 0
 
 
-def show(report: Report) -> None:
+def print_report(report: Report) -> None:
     """Prints a report; nobody listening changes nothing."""
     from vbuild.cli import summary
 

@@ -29,7 +29,7 @@ def run(args: Namespace) -> int:
 
     folder = arguments.folder_of(args)
     a = args.a or ("previous" if len(history.builds(folder)) > 1 else "last")
-    difference = history.diff(folder, history.named(folder, a), history.named(folder, args.b))
+    difference = history.diff(folder, history.find_build(folder, a), history.find_build(folder, args.b))
     print(document(difference) if args.json else _told(difference, args.limit), end="")
     return 0
 

@@ -69,6 +69,6 @@ def _action_lines(action: ExplainedAction) -> list[str]:
 
 
 def _values(values: Mapping[str, Any]) -> str:
-    from vbuild.plan.reasons import shown
+    from vbuild.plan.reasons import shown_value
 
-    return ", ".join(f"{name} {shown(value)}" for name, value in values.items())
+    return ", ".join(f"{name} {shown_value(value)}" for name, value in values.items())

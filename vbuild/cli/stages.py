@@ -55,16 +55,16 @@ def _one(name: str) -> Described | None:
     from vbuild.check import hint
     from vbuild.contract import member_class
     from vbuild.declared import names
-    from vbuild.described import described, named, shipped
+    from vbuild.described import described, shipped, shipped_files
     from vbuild.errors import UsageError
 
-    if name in named():
+    if name in shipped_files():
         return shipped()[name]
     if name in names():
         return None
     if "." in name:
         return described(member_class(name, "stages"), name.rpartition(".")[2].lower())
-    raise UsageError(f"{name}: there is no such stage, splitter or dataset{hint(name, [*named(), *names()])}")
+    raise UsageError(f"{name}: there is no such stage, splitter or dataset{hint(name, [*shipped_files(), *names()])}")
 
 
 def _told(one: Described) -> str:
@@ -93,7 +93,7 @@ def _told(one: Described) -> str:
 
 def _instances(args: Namespace) -> int:
     """The stages of a dataset, in the order in which they run."""
-    from vbuild.described import columns, parameters, spelled
+    from vbuild.described import as_yaml, parameters, shown_columns
     from vbuild.plan.order import arrange
 
     config = arguments.config_of(args)
@@ -105,7 +105,7 @@ def _instances(args: Namespace) -> int:
     for path in ranked:
         stage = stages[path]
         name = path.removeprefix("stages.")
-        values = {p.name: (spelled(getattr(stage, p.name)), p) for p in parameters(type(stage))}
+        values = {p.name: (as_yaml(getattr(stage, p.name)), p) for p in parameters(type(stage))}
         rows.append(
             {
                 "instance": path,
@@ -113,7 +113,7 @@ def _instances(args: Namespace) -> int:
                 "phase": "" if path == "split" else stage.at or stage.phase,
                 "set": {n: v for n, (v, p) in values.items() if v != p.default},
                 "values": {n: v for n, (v, _) in values.items()},
-                "columns": [] if path == "split" else [*_columns(stage, columns(stage, name))],
+                "columns": [] if path == "split" else [*_columns(stage, shown_columns(stage, name))],
             }
         )
     rows += [{"instance": f"where.{name}", "stage": "predicate", "phase": "", "set": {"": sql}, "values": {"": sql},

@@ -40,13 +40,13 @@ def run(args: Namespace) -> int:
     from pathlib import Path
 
     from vbuild.cli.progress import Watcher
-    from vbuild.trial import Wanted, attempt
+    from vbuild.trial import Wanted, try_stage
 
     length = None if args.whole else args.length
     wanted = Wanted(args.stage, args.video, args.parameters, length, args.limit)
     try:
         with Watcher(args.stage, quiet=not is_terminal(sys.stderr)) as watcher:
-            trial = attempt(wanted, watcher, Path(args.files) if args.files else None)
+            trial = try_stage(wanted, watcher, Path(args.files) if args.files else None)
     except VbuildError as error:
         if args.trace and error.__cause__ is not None:
             import traceback

@@ -44,7 +44,7 @@ class Edges:
     """float64, cosine."""
 
 
-def near(vectors: np.ndarray, fresh: np.ndarray, reach: float) -> Edges:
+def near_pairs(vectors: np.ndarray, fresh: np.ndarray, reach: float) -> Edges:
     """All pairs of unit vectors (n, d) within `reach` of cosine distance of which one row at least is fresh (n,).
 
     Candidates come from a blocked float32 product; the float64 product of the two vectors, rounded, decides.
@@ -90,7 +90,7 @@ def complete(pairs: Pairs, results: Results, wanted: np.ndarray, reach: float, *
             results.refresh()
             ids, vectors = _vectors(results, np.concatenate([compared, new]))
             stored.forget(compared[~np.isin(compared, ids)])
-            edges = near(vectors, np.isin(ids, new), reach)
+            edges = near_pairs(vectors, np.isin(ids, new), reach)
             stored.add(ids[edges.a], ids[edges.b], edges.similarity, new, reach)
         a, b, similarity = stored.edges()
     order = np.argsort(wanted)

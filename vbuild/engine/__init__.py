@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vbuild import digest, secrets, source, stops
-from vbuild.config import settled
+from vbuild.config import without_knobs
 from vbuild.contract import called
 from vbuild.dataset.versions import fingerprint
 from vbuild.errors import FULL, StoreError, UsageError
@@ -140,7 +140,7 @@ def _stale(config: Config, files: source.Listing) -> bool:
     from vbuild.dataset.commit import last_build
 
     last = last_build(config.output / config.name)
-    return last is None or last["config"] != json.loads(json.dumps(secrets.plain(settled(config))))
+    return last is None or last["config"] != json.loads(json.dumps(secrets.masked_data(without_knobs(config))))
 
 
 def _locked(config: Config, identified: source.Identified) -> list[str]:
@@ -148,7 +148,7 @@ def _locked(config: Config, identified: source.Identified) -> list[str]:
     held = lock.read_lock(config)
     if held is None:
         return []
-    other = lock.differences(held, lock.present(config, identified))
+    other = lock.lock_differences(held, lock.present(config, identified))
     file = lock.place(config.declared).name
     if other and config.locked:
         raise UsageError(
@@ -223,7 +223,7 @@ def _state(config: Config, files: source.Listing) -> str:
     recipes = {name: recipe(stage).id for name, stage in config.under(Stage).items()} | fixed
     tables = fingerprint(config.output / config.name)
     held = lock.read_lock(config) if config.locked else None
-    parts: list[Any] = [settled(config), recipes, files.digest(), stamps.epoch(config.store), tables]
+    parts: list[Any] = [without_knobs(config), recipes, files.digest(), stamps.epoch(config.store), tables]
     parts += [held.digest()] if held else []
     return digest.of("stamp", *parts).hex()
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from vbuild import places, secrets, stops
-from vbuild.config import settled
+from vbuild.config import without_knobs
 from vbuild.dataset.commit import commit, new_id
 from vbuild.dataset.tables import targets
 from vbuild.dataset.tables.failures import failing, firsts
@@ -53,7 +53,7 @@ class Run:
             raise StoreError(f"store={config.store}: it cannot be written ({why}); fix it, or give another") from error
         recipes = {name: i.recipe.id for name, i in session.shelf.instances.items()}
         run = cls(session, folder, roots.enter(config.store, folder, config.output / config.name, recipes, time.time()))
-        (run.folder / "config.json").write_text(json.dumps(secrets.plain(settled(config)), indent=1))
+        (run.folder / "config.json").write_text(json.dumps(secrets.masked_data(without_knobs(config)), indent=1))
         return run
 
     def __enter__(self) -> Run:
@@ -92,7 +92,7 @@ class Run:
         report.seconds = time.perf_counter() - began
         report.up_to_date = not (report.build or self.undone or any(stage.ran for stage in report.stages))
         said = {**dataclasses.asdict(report), "folder": places.named_from(Path(report.folder), session.config.store)}
-        (self.folder / "report.json").write_text(json.dumps(secrets.plain(said), indent=1))
+        (self.folder / "report.json").write_text(json.dumps(secrets.masked_data(said), indent=1))
         return report
 
     @property
@@ -107,8 +107,10 @@ class Run:
         return {
             "id": session.build,
             "time": datetime.now(UTC),
-            "config": secrets.plain(settled(session.config)),
-            "recipes": {name: {"id": i.recipe.id, **secrets.plain(i.recipe.manifest)} for name, i in instances.items()},
+            "config": secrets.masked_data(without_knobs(session.config)),
+            "recipes": {
+                name: {"id": i.recipe.id, **secrets.masked_data(i.recipe.manifest)} for name, i in instances.items()
+            },
             "counts": {
                 "videos": report.videos,
                 "clips": report.clips,

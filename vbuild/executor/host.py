@@ -48,14 +48,14 @@ def open_model(recipe: str, stage: Stage) -> Any:
     return model
 
 
-def load(recipe: str, stage: Stage) -> Done:
+def load_model(recipe: str, stage: Stage) -> Done:
     """Loads what a stage needs, and says how long that took; what fails fails again when a batch comes."""
     began = time.perf_counter()
     model = open_model(recipe, stage)
     return Done() if isinstance(model, Failure) else Done(loads={recipe: time.perf_counter() - began})
 
 
-def run(batch: Batch, folder: Path, blobs: Blobs, build: str, seconds: float | None) -> Done:
+def run_batch(batch: Batch, folder: Path, blobs: Blobs, build: str, seconds: float | None) -> Done:
     """Runs a batch, whose parcels lie in a folder. What raises is halved down to the guilty.
 
     So is what is too much for memory, and how many it is enough for is said. `seconds`: what one clip may take.

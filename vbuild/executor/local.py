@@ -51,7 +51,7 @@ class InlineExecutor:
     def next(self, within: float | None = None) -> tuple[int, Done] | None:  # noqa: ARG002
         """Does the oldest task."""
         ticket, task = self.queue.popleft()
-        return ticket, host.load(task.recipe, task.stage) if isinstance(task, Opening) else self._done(task)
+        return ticket, host.load_model(task.recipe, task.stage) if isinstance(task, Opening) else self._done(task)
 
     def _done(self, task: Task) -> Done:
         return perform(task, self.blobs, self.build)
@@ -222,7 +222,7 @@ class Processes:
             why, alone = pool.blamed(self.notes, error, self.limits), self._renewed(alone)
         dones = [Done(failures=failed)]
         rest = self._left(ticket, rest)
-        parts = rest.parts()
+        parts = rest.split()
         if len(parts) == 1:
             dones.append(Done(failures=rest.failed(why)))
         for part in parts if len(parts) > 1 else ():
@@ -241,7 +241,7 @@ class Processes:
                 continue
             for last in (False, True):
                 try:
-                    alone.submit(host.load, job.recipe, job.stage).result()
+                    alone.submit(host.load_model, job.recipe, job.stage).result()
                     break
                 except BrokenProcessPool as error:
                     why, alone = pool.unloadable(self.notes, error, self.limits), self._renewed(alone)
@@ -272,7 +272,7 @@ class Processes:
 
     def close(self) -> None:
         """Ends the workers, and takes away what they left behind."""
-        pool.settled(self.flying)
+        pool.wait_settled(self.flying)
         self.pool.shutdown(wait=True, kill_workers=True)
         for each in self.hosts:
             each.close()

@@ -141,7 +141,7 @@ def finished(future: Future[Done]) -> bool:
     return future.done() and not future.cancelled() and future.exception() is None
 
 
-def settled(futures: Iterable[Future[Done]]) -> None:
+def wait_settled(futures: Iterable[Future[Done]]) -> None:
     """Waits until a pool may be told to kill its workers: loky's thread stumbles over what it has not taken up."""
     while not all(future.running() or future.done() for future in futures):
         time.sleep(0.001)

@@ -137,7 +137,7 @@ def _store(store: Path) -> Iterator[Finding]:
     if there != store:
         return
     try:
-        known, live = roots.datasets(store), roots.live(store)
+        known, live = roots.known_datasets(store), roots.live(store)
         done = verify(store, repair=False)
     except StoreError as error:
         yield Finding("store", "health", "wrong", str(error))

@@ -18,7 +18,7 @@ from vbuild.errors import StoreError
 from vbuild.plan.order import column
 from vbuild.store import lance_io, roots, stamps
 from vbuild.store.actions import blob_fields, evict
-from vbuild.store.blobs import blob_columns, cited, named
+from vbuild.store.blobs import blob_columns, blob_of_path, cited
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -120,7 +120,7 @@ def _mark(store: Path, running: list[roots.Live], keep_builds: int, cutoff: floa
     for run in running:
         needed.recipes |= run.recipes
         needed.running |= run.recipes
-    for known in roots.datasets(store):
+    for known in roots.known_datasets(store):
         needed.recipes |= known.recipes
         dataset = lance_io.open_dataset(known.folder / f"{BUILDS}.lance")
         builds = [] if dataset is None else [read_build(row) for row in dataset.to_table().to_pylist()]
@@ -145,7 +145,7 @@ def _mark_build(folder: Path, build: Mapping[str, Any], needed: Needed) -> None:
     shown = set(blob_columns(clips.schema))
     for name in shown:
         uris = clips.to_table(columns=[name], filter=f"`{name}` IS NOT NULL")[name].to_pylist()
-        needed.blobs.update(named(uri) for cell in uris for uri in cited(cell))
+        needed.blobs.update(blob_of_path(uri) for cell in uris for uri in cited(cell))
     for instance, recipe in build["recipes"].items():
         needed.recipes.add(recipe["id"])
         told = {name for name in shown if name == f"{instance}_uri" or name.startswith(f"{instance}_")}

@@ -98,10 +98,10 @@ def make(config: Config) -> tuple[Path, Lock, list[str]]:
         texts.replace(path, text, remedy="fix its rights")
     except StoreError as error:
         raise UsageError(str(error)) from error
-    return path, now, differences(before, now) if before else []
+    return path, now, lock_differences(before, now) if before else []
 
 
-def differences(held: Lock, now: Lock) -> list[str]:
+def lock_differences(held: Lock, now: Lock) -> list[str]:
     """In words, what is now not as a lock holds it; what a lock holds beside it is no difference."""
     return [
         *_roles("model", held.models, now.models),

@@ -45,7 +45,7 @@ class Rerun:
     """`equal`, the largest difference of a vector, or what is not equal."""
 
 
-def config_of(build: Mapping[str, Any], store: Path, output: Path) -> Config:
+def config_of_build(build: Mapping[str, Any], store: Path, output: Path) -> Config:
     """The configuration of a build, from its row, with its store and the folder of its database as they are now.
 
     Raises UsageError if it is none any more.
@@ -64,12 +64,12 @@ def rerun(store: Path, count: int) -> tuple[list[Rerun], list[str]]:
     """Runs so many stored actions of the datasets again, by chance; and says which datasets could not be walked."""
     candidates: list[tuple[Session, Items, Instance, int]] = []
     left: list[str] = []
-    for known in roots.datasets(store):
+    for known in roots.known_datasets(store):
         build = last_build(known.folder)
         if build is None:
             continue
         try:
-            session = Session(config_of(build, store, known.folder.parent), None)
+            session = Session(config_of_build(build, store, known.folder.parent), None)
             walk(session, lambda _: None)
         except VbuildError as error:
             left.append(f"{known.folder.name}: its actions cannot run again ({error})")

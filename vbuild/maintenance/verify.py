@@ -65,7 +65,7 @@ def verify(store: Path, *, sample: float = SAMPLE, repair: bool = True) -> Verif
     for path in sorted((store / "actions").glob("*/*.lance")):
         if not path.name.startswith("."):
             _verify_recipe(store, path, sample, repair, done)
-    for known in roots.datasets(store):
+    for known in roots.known_datasets(store):
         _verify_dataset(known.folder, sample, done)
     if repair and done.problems:
         stamps.bump(store)

@@ -70,7 +70,7 @@ class Hues:
 
 
 def hues(frame: VideoFrame) -> Hues:
-    """Those of a frame that went through `named` or `dye`."""
+    """Those of a frame that went through `colours_named` or `dye`."""
     if TELLS:
         return Hues(int(frame.color_primaries), int(frame.color_trc))
     return frame.opaque if isinstance(frame.opaque, Hues) else Hues()
@@ -84,7 +84,7 @@ def dye(frame: VideoFrame, primaries: int, transfer: int) -> None:
         frame.opaque = Hues(primaries, transfer)
 
 
-def named(frame: VideoFrame, stream: VideoStream) -> VideoFrame:
+def colours_named(frame: VideoFrame, stream: VideoStream) -> VideoFrame:
     """A frame just decoded of a stream, without a matrix that says nothing: a reserved one, or that of RGB where it
     holds none."""
     if not TELLS:
@@ -109,7 +109,7 @@ def to_array(frame: VideoFrame, size: tuple[int, int], pixels: str, kernel: str 
     """The steps to a picture of a size (w, h) in RGB, `rgb24` or `bgr24`, or in full-range luma, `gray`."""
     scale = f"{size[0]}:{size[1]}:{KERNELS[kernel]}:threads=1"  # small pictures take half the time without threads
     if pixels != "gray" or kind(frame) == "grey":
-        return [*foreign(frame), ("scale", scale), ("format", pixels)]
+        return [*untagged(frame), ("scale", scale), ("format", pixels)]
     if kind(frame) == "rgb":
         luma = [("scale", f"{scale}:out_color_matrix=bt709:out_range=full"), ("format", "yuv444p")]
         return [*unpacked(frame), *luma, ("extractplanes", "y")]
@@ -117,7 +117,7 @@ def to_array(frame: VideoFrame, size: tuple[int, int], pixels: str, kernel: str 
     return [FOREIGN, ("scale", f"{scale}:out_range=full"), ("format", pixels)]
 
 
-def foreign(frame: VideoFrame) -> list[FilterStep]:
+def untagged(frame: VideoFrame) -> list[FilterStep]:
     """What goes before a step that scales: FFmpeg refuses to scale frames with a matrix that it does not know."""
     return [] if kind(frame) != "yuv" or int(frame.colorspace) in KNOWN else [FOREIGN]
 
@@ -153,7 +153,7 @@ class Planes:
         return made
 
 
-def describe(context: Any, frame: VideoFrame) -> None:
+def tag_colours(context: Any, frame: VideoFrame) -> None:
     """Has an encoder name the colours of its frames."""
     context.color_range, context.colorspace = frame.color_range, frame.colorspace
     told = hues(frame)

@@ -166,7 +166,7 @@ def _rate(text: str) -> str:
     return f"{bits // scale}{unit}"
 
 
-def spelled(codec: str, made: Mapping[str, str]) -> tuple[int | None, str | None, str | None, dict[str, str]]:
+def unspelled(codec: str, made: Mapping[str, str]) -> tuple[int | None, str | None, str | None, dict[str, str]]:
     """The crf, the preset, the bitrate and the options that say `made`, which `options` gave, and nothing usual."""
     known, usual = ENCODERS[codec], options(codec, None, None, None, None, {})
     left = {name: value for name, value in made.items() if usual.get(name) != value}

@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, Any
 import av
 
 from vbuild.errors import MediaError
-from vbuild.media.files import described, encrypted, heard, open_container, picture, said, sound, tags, timed
+from vbuild.media.files import (
+    description,
+    encrypted,
+    ffmpeg_said,
+    heard,
+    open_container,
+    picture,
+    sound,
+    tags,
+    timed_streams,
+)
 from vbuild.media.line import Line
 from vbuild.media.orientation import orientation, shown_size, stretch_of
 
@@ -130,7 +140,7 @@ def chapters(path: str) -> list[float]:
 def _marks(container: InputContainer) -> list[tuple[Fraction, Fraction]]:
     """Starts and ends of chapters, seconds of the file's clock; PyAV tells them from 16 on, FFmpeg to a microsecond."""
     if not hasattr(container, "chapters"):
-        return [(Fraction(m[1]), Fraction(m[2])) for line in described(container) if (m := CHAPTER.match(line))]
+        return [(Fraction(m[1]), Fraction(m[2])) for line in description(container) if (m := CHAPTER.match(line))]
     units = ((mark, mark["time_base"] or Fraction(1)) for mark in container.chapters())
     return [(mark["start"] * unit, mark["end"] * unit) for mark, unit in units]
 
@@ -161,14 +171,14 @@ def _first_frame(container: InputContainer, stream: VideoStream) -> VideoFrame |
             try:
                 frames = packet.decode()
             except av.FFmpegError as error:
-                why = said(error)
+                why = ffmpeg_said(error)
                 frames = []
             if frames:
                 return frames[0]
             if count >= FIRST_FRAMES:
                 break
     except av.FFmpegError as error:
-        why = said(error)
+        why = ffmpeg_said(error)
     return why
 
 
@@ -191,11 +201,11 @@ def _scan(container: InputContainer, stream: VideoStream) -> _Scan:
     scan, line, codec = _Scan([], []), Line(container), stream.codec_context.codec.canonical_name
     try:
         with heard() as log:
-            for packet in map(line.moved, container.demux(timed(container, stream))):
+            for packet in map(line.moved, container.demux(timed_streams(container, stream))):
                 if packet.stream is stream and packet.size:
                     _count(scan, packet, codec)
     except av.FFmpegError as error:
-        scan.broke = said(error)
+        scan.broke = ffmpeg_said(error)
     scan.jumps = line.jumps
     scan.cut = any(words in text for text in log for words in CUT)
     return scan

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import av
 from av.codec.context import Flags2
 
-from vbuild.media.colours import named
-from vbuild.media.files import open_container, timed
+from vbuild.media.colours import colours_named
+from vbuild.media.files import open_container, timed_streams
 from vbuild.media.graphs import Whole
 from vbuild.media.hardware import Planar, accelerator
 from vbuild.media.line import Line, shown_at
@@ -109,7 +109,7 @@ class Reader:
         self.stream.codec_context.thread_type = "NONE"
         if self.moves:
             self.stream.codec_context.flags2 |= Flags2.export_mvs
-        self.wanted = timed(self.container, stream)
+        self.wanted = timed_streams(self.container, stream)
         self.silent = not self.hears or len(self.wanted) == 1
         self.base = self.stream.time_base or Fraction(1, 1000)
         self.stretch = stretch_of(stream)
@@ -215,7 +215,7 @@ class Reader:
                 yield Event(None, None, 0.0 if pts is None else self.seconds(pts), pts or 0)
                 continue
             for frame in frames:
-                yield Event(self.planar.lay(named(frame, self.stream)), None, 0.0, 0)
+                yield Event(self.planar.lay(colours_named(frame, self.stream)), None, 0.0, 0)
 
     def _packets(self) -> Iterator[Packet[Any]]:
         """Packets of picture and sound, and at the end what flushes the decoder, also where reading breaks off."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import av
 
 from vbuild.errors import MediaError
-from vbuild.media.files import open_container, picture, said
+from vbuild.media.files import ffmpeg_said, open_container, picture
 
 SUFFIXES = frozenset((".mp4", ".mkv", ".mov", ".webm", ".jpg", ".png"))
 """What FFmpeg decodes; of an animated webp it does not."""
@@ -21,5 +21,5 @@ def flaw(path: str) -> str | None:
     except MediaError as error:
         return str(error)
     except av.FFmpegError as error:
-        return f"frame {frames} cannot be decoded ({said(error)})"
+        return f"frame {frames} cannot be decoded ({ffmpeg_said(error)})"
     return None if frames else "it holds no frame"

@@ -182,7 +182,7 @@ class Walked:
         else:
             said = reason = {State.FAILED: "failed", State.UNWANTED: "not wanted"}.get(state, "not known yet")
             text = self._waits(items, instance, row, state)
-        names, columns = self.lookup.shelf.parts(items, instance, np.array([row]))
+        names, columns = self.lookup.shelf.input_digests(items, instance, np.array([row]))
         sources = [*_sources(instance, names)]
         inputs = [
             Part(name, source, _known(column[0]), None if was is None or was[n] == column[0] else _known(was[n]))
@@ -228,7 +228,7 @@ class Walked:
         return Stands(
             instance.name,
             instance.recipe.id,
-            secrets.plain(instance.recipe.manifest),
+            secrets.masked_data(instance.recipe.manifest),
             {name: value for name, value in default.items() if name not in instance.recipe.params},
             {f.name: getattr(stage, f.name) for f in fields if not is_param(f)},
             tuple(_reads(instance)),

@@ -88,7 +88,7 @@ class Items:
 
     def __post_init__(self) -> None:
         n = len(self.ids)
-        self.names = self.names or secrets.names(self.uris)
+        self.names = self.names or secrets.display_names(self.uris)
         self.kept = np.ones(n, bool)
         self.sure = np.ones(n, bool)
         self.dropped_by = np.full(n, None, object)
@@ -183,12 +183,12 @@ class Shelf:
                 ready[np.isin(state, left)] = comes
         if not instance.ports:
             return items.ids, ready
-        names, columns = self.parts(items, instance)
+        names, columns = self.input_digests(items, instance)
         keys = digest.inputs(names, columns).copy()
         keys[ready != State.MISSING] = NOBODY[0]
         return keys, ready
 
-    def parts(
+    def input_digests(
         self, items: Items, instance: Instance, rows: np.ndarray | None = None
     ) -> tuple[list[str], list[np.ndarray]]:
         """What the inputs of an instance's actions are made of: names, and per name the digests (n,) V16, in order."""

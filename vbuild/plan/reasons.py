@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from vbuild import digest
 from vbuild.recipes import defaults
-from vbuild.secrets import plain
+from vbuild.secrets import masked_data
 from vbuild.values import digest_column
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ class Reasons:
         self, items: Items, instance: Instance, rows: np.ndarray, depth: int
     ) -> Iterator[tuple[str, list[np.ndarray], np.ndarray]]:
         """What the inputs of some rows were before: what changed, the parts, and the keys; one port at a time."""
-        names, parts = self.shelf.parts(items, instance, rows)
+        names, parts = self.shelf.input_digests(items, instance, rows)
         for port in instance.ports if depth else ():
             place = [n for n, name in enumerate(names) if name.startswith(f"{port.name}.")]
             for text, digests in self._outputs(items, port, rows, depth):
@@ -195,7 +195,9 @@ def distance(a: Recipe, b: Recipe) -> int:
 def difference(old: Recipe, new: Recipe, default: Mapping[str, Any]) -> tuple[ReasonKind, str]:
     """What changed from one recipe of a stage to another. `default`: the new one's parameters that it leaves out."""
     versions = [] if old.version == new.version else [f"new version {old.version} → {new.version}"]
-    versions += [f"new version of {name} {shown(a)} → {shown(b)}" for name, a, b in _changed(old.uses, new.uses)]
+    versions += [
+        f"new version of {name} {shown_value(a)} → {shown_value(b)}" for name, a, b in _changed(old.uses, new.uses)
+    ]
     models = [
         f"new model {name} {(a or 'null')[:8]} → {(b or 'null')[:8]}" for name, a, b in _changed(old.models, new.models)
     ]
@@ -222,7 +224,7 @@ class _Word(str):
 def _changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
     """Name, old and new value of what differs; None for what is not there."""
     for name in sorted(old.keys() | new.keys()):
-        if plain(old.get(name)) != plain(new.get(name)):
+        if masked_data(old.get(name)) != masked_data(new.get(name)):
             yield name, old.get(name), new.get(name)
 
 
@@ -232,16 +234,16 @@ def _pair(a: Any, b: Any) -> tuple[str, str]:
         same = next((n for n, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
         start = max(same - WIDTH // 3, 0)
         a, b = ("…" * bool(start) + text[start:] for text in (a, b))
-    return shown(a), shown(b)
+    return shown_value(a), shown_value(b)
 
 
-def shown(value: Any) -> str:
+def shown_value(value: Any) -> str:
     """A parameter's value as people write it in yaml, cut where it is long."""
     if value is None or isinstance(value, bool):
         return str(value).lower() if value is not None else "null"
     if isinstance(value, _Word):
         return str(value)
-    value = plain(value)
+    value = masked_data(value)
     text = " ".join(value.split()) if isinstance(value, str) else str(value)
     text = text if len(text) <= WIDTH else text[: WIDTH - 1] + "…"
     return f"'{text}'" if isinstance(value, str) else text

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from vbuild import digest, uris
 from vbuild.contents import YOUNG_NS
 from vbuild.errors import SourceError
-from vbuild.source.lists import shown
+from vbuild.source.lists import as_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -112,7 +112,7 @@ class _Read:
 
 def _digest_file(uri: str) -> _Read | str:
     """The digest of a file's bytes, with what the file looked like meanwhile, or why it could not be read."""
-    if shown(uri) != uri:
+    if as_text(uri) != uri:
         return UNNAMED
     try:
         with uris.watched(uri) as (stream, look):
@@ -120,4 +120,4 @@ def _digest_file(uri: str) -> _Read | str:
             value = digest.of_stream(stream)
             return _Read(value, seen, abs(now - seen.mtime) < YOUNG_NS) if look().same(seen) else CHANGED
     except uris.trouble(SourceError) as error:
-        return f"cannot be read: {uris.said(error)}"
+        return f"cannot be read: {uris.reason(error)}"

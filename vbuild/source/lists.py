@@ -80,7 +80,7 @@ def read_list(uri: str, column: str | None) -> VideoList:
         placed = [_placed(name, uri) for name in names]
         _once(placed, table)
     except uris.trouble() as error:
-        raise SourceError(f"source.path={uri}: the list cannot be read ({uris.said(error)})") from error
+        raise SourceError(f"source.path={uri}: the list cannot be read ({uris.reason(error)})") from error
     return VideoList(placed, table, digest.of_bytes(data))
 
 
@@ -101,14 +101,14 @@ def _table(uri: str, data: bytes) -> pa.Table:
         if not isinstance(rows, list) or not all(isinstance(row, str | dict) for row in rows):
             raise ValueError("a list of paths or of objects is expected")
         table = _of_rows([{COLUMNS[0]: row} if isinstance(row, str) else row for row in rows])
-    called = [plain(name).lower() for name in table.column_names]
+    called = [column_name(name).lower() for name in table.column_names]
     for name, small in zip(table.column_names, called, strict=True):
         if called.count(small) > 1:
             raise ValueError(f"{called.count(small)} of its columns are called {name}, but for signs; rename them")
     return typed(table) if ending == "csv" else table
 
 
-def plain(name: str) -> str:
+def column_name(name: str) -> str:
     """The name of a column without what no column may be called."""
     return re.sub(r"\W+", "_", name) or "_"
 
@@ -263,7 +263,7 @@ def joined(lists: Sequence[VideoList]) -> pa.Table | None:
     import pyarrow as pa
 
     tables = [
-        one.columns.append_column(URI, pa.array(map(shown, one.uris), pa.string()))
+        one.columns.append_column(URI, pa.array(map(as_text, one.uris), pa.string()))
         for one in lists
         if one.columns is not None
     ]
@@ -284,7 +284,7 @@ def joined(lists: Sequence[VideoList]) -> pa.Table | None:
     return table
 
 
-def shown(uri: str) -> str:
+def as_text(uri: str) -> str:
     """A path as text that everything can hold: bytes that are no UTF-8 are written out."""
     return uri.encode(errors="surrogateescape").decode(errors="backslashreplace")
 

@@ -93,5 +93,5 @@ def _hollow(folder: str, top: str, known: dict[str, str | None]) -> str | None:
             above = os.path.dirname(folder)  # noqa: PTH120
             known[folder] = _hollow(above, top, known) if len(folder) > len(top) else None
         except OSError as error:
-            known[folder] = f"{folder} cannot be read ({uris.said(error)})"
+            known[folder] = f"{folder} cannot be read ({uris.reason(error)})"
     return known[folder]

@@ -106,7 +106,7 @@ class Lengths:
                 yield start, last
 
 
-def timed(probe: Row, times: Sequence[float]) -> tuple[list[int], int, Fraction]:
+def pts_of_times(probe: Row, times: Sequence[float]) -> tuple[list[int], int, Fraction]:
     """The pts of frames at `times` seconds from a video's first, the pts at which the video ends, and its time base.
 
     `probe` is what the probe says of the video. Seconds in float64 tell ticks apart, so that the pts are exact.

@@ -15,7 +15,7 @@ from vbuild.errors import StageError, UsageError
 from vbuild.fields import Kind
 from vbuild.split.bounds import WRITES, ticks
 from vbuild.split.given import Given, files, read_scenes
-from vbuild.split.lengths import Lengths, timed
+from vbuild.split.lengths import Lengths, pts_of_times
 from vbuild.split.written import Bound, Code
 from vbuild.stage import Clip, Phase, Row, Stage, knob
 
@@ -77,7 +77,7 @@ class Scenes(Lengths, Stage):
     def run(self, clips: Sequence[Clip], model: Given | None) -> Iterable[Row]:
         """The bounds of each video's clips, in order of time. Raises StageError for a video that is not named."""
         for clip in clips:
-            pts, end, base = timed(clip.columns["probe"], clip.columns["timeline"]["times"])
+            pts, end, base = pts_of_times(clip.columns["probe"], clip.columns["timeline"]["times"])
             scenes = self._scenes(clip, model)
             yield self.bounds(spans(scenes, pts, end, base, clip.columns["probe"]["fps"]), pts, end, base)
 

@@ -10,7 +10,7 @@ from vbuild.errors import UsageError
 from vbuild.fields import Kind
 from vbuild.split.bounds import WRITES
 from vbuild.split.detect import cuts
-from vbuild.split.lengths import Lengths, scenes_between, timed
+from vbuild.split.lengths import Lengths, pts_of_times, scenes_between
 from vbuild.stage import Clip, Phase, Row, Stage, knob
 
 
@@ -60,7 +60,7 @@ class Threshold(Lengths, Stage):
         """The bounds of each video's clips, in order of time."""
         for clip in clips:
             likeness = clip.columns["likeness"]
-            pts, end, base = timed(clip.columns["probe"], likeness["times"])
+            pts, end, base = pts_of_times(clip.columns["probe"], likeness["times"])
             frames = cuts(self.detector(), likeness["level"])
             yield self.bounds(scenes_between(frames, pts, end, whole=self.whole), pts, end, base)
 

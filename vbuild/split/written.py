@@ -89,7 +89,7 @@ def _code(match: re.Match[str], *, drop: bool) -> Code:
     return Code(hours * 3600 + minutes * 60 + seconds, frames, drop)
 
 
-def described(where: str, text: str) -> Iterator[Bound]:
+def ffmetadata(where: str, text: str) -> Iterator[Bound]:
     """Chapters of a file of FFmpeg's metadata."""
     for part in re.split(r"^\[", text, flags=re.MULTILINE)[1:]:
         if not part.upper().startswith("CHAPTER]"):
@@ -103,7 +103,7 @@ def described(where: str, text: str) -> Iterator[Bound]:
         yield Bound(start, end, "seconds")
 
 
-def listed(where: str, text: str) -> Iterator[Bound]:
+def ogm_chapters(where: str, text: str) -> Iterator[Bound]:
     """Chapters as of OGM tools: `CHAPTER01=00:01:02.500`, each from its time to the next."""
     for number, line in enumerate(text.splitlines(), 1):
         match = re.fullmatch(r"CHAPTER\d+=(.*)", line.strip(), re.IGNORECASE)
@@ -120,7 +120,7 @@ def reader(suffix: str, text: str) -> Callable[[str, str], Iterator[Bound]] | No
     if suffix == ".edl":
         return edited
     if text.startswith(";FFMETADATA"):
-        return described
+        return ffmetadata
     if re.match(r"\s*CHAPTER\d+=", text, re.IGNORECASE):
-        return listed
+        return ogm_chapters
     return detected if suffix == ".csv" and "Start Frame" in text and "Scene Number" in text else None

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from vbuild.errors import UsageError
 from vbuild.fields import BlobField, Kind, Scalar
-from vbuild.media.options import INPUT, Codec, Like, SizeLimits, options, spelled
+from vbuild.media.options import INPUT, Codec, Like, SizeLimits, options, unspelled
 from vbuild.media.versions import ENCODE, PASSES
 from vbuild.stage import Blob, Clip, Media, Packets, Phase, Row, Stage
 
@@ -92,7 +92,7 @@ class Transcode(Stage):
         if self.codec == "copy":
             return self
         told = self._options(None)
-        crf, preset, bitrate, more = spelled(self.codec, told)
+        crf, preset, bitrate, more = unspelled(self.codec, told)
         if options(self.codec, None, crf, preset, bitrate, more) != told:
             return self
         return replace(self, like=None, crf=crf, preset=preset, bitrate=bitrate, options=more)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def named(path: str) -> str:
+def blob_of_path(path: str) -> str:
     """The blob that a dataset names."""
     return "/".join(path.rsplit("/", 2)[1:])
 

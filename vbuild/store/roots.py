@@ -75,7 +75,7 @@ def live(store: Path) -> list[Live]:
     return running
 
 
-def datasets(store: Path) -> list[KnownDataset]:
+def known_datasets(store: Path) -> list[KnownDataset]:
     """Every dataset that was built from a store, wherever it lies; those whose folder is gone are left out.
 
     Raises StoreError for one that may be there but cannot be seen: its disk is not mounted, or its folder is closed.

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from vbuild import digest
-from vbuild.dataset.tables.columns import columns_of, written
+from vbuild.dataset.tables.columns import columns_of, shown_results
 from vbuild.dataset.target import Group, Index, Target
 from vbuild.decisions.predicate import Predicate
 from vbuild.plan.items import BASE_SCHEMA, NOBODY, State, base_columns, hexed
@@ -76,7 +76,7 @@ def _instance(clips: Everything, instance: Instance) -> Group:
         return keys
 
     def values(c: Items, rows: np.ndarray) -> pa.Table:
-        return written(clips.session, c, instance, rows)
+        return shown_results(clips.session, c, instance, rows)
 
     return Group(instance.name, schema, clips.column(digests, "V16"), lambda rows: clips.gather(rows, schema, values))
 

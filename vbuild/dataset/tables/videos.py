@@ -9,13 +9,13 @@ import numpy as np
 import pyarrow as pa
 
 from vbuild import digest
-from vbuild.dataset.tables.columns import columns_of, written
+from vbuild.dataset.tables.columns import columns_of, shown_results
 from vbuild.dataset.tables.unclipped import LOST, why_empty
 from vbuild.dataset.target import Group, Target
 from vbuild.fields import Kind, Scalar
 from vbuild.plan.items import State
 from vbuild.plan.order import SPLIT, Instance
-from vbuild.source.lists import plain
+from vbuild.source.lists import column_name
 from vbuild.values import value_column
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def listed(files: Listing, stages: Mapping[str, Stage]) -> pa.Table | None:
     videos = [Instance(name, stage) for name, stage in stages.items() if stage.scope == "video"]
     kept = [i for i in videos if any(kind.blob for kind in i.writes.values())]
     taken = {"uri", "row_digest", *VIDEOS.names, *(f.name for i in kept for f in columns_of(i))}
-    names = map(plain, table.column_names)
+    names = map(column_name, table.column_names)
     table = table.rename_columns([f"list_{name}" if name in taken else name for name in names])
     for place, f in enumerate(table.schema):
         if pa.types.is_null(f.type):
@@ -134,7 +134,7 @@ def _probed(session: Session) -> list[dict[str, Any] | str]:
             lost = session.shelf.take(videos, SPLIT, [value_column(n) for n in LOST])
             table = pa.table([*table.columns, *lost.columns], names=[*table.column_names, *lost.column_names])
         for instance in _kept(session):
-            kept = written(session, videos, instance)
+            kept = shown_results(session, videos, instance)
             table = pa.table([*table.columns, *kept.columns], names=[*table.column_names, *kept.column_names])
         for n, row in enumerate(table.to_pylist()):
             why = _failure(session, videos, n)
