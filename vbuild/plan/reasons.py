@@ -31,7 +31,7 @@ FORMER = 16
 """Former recipes of a stage that a miss is compared with, the nearest first."""
 
 DEPTH = 3
-"""Stages upstream that a new input is followed to."""
+"""Stages before one that a new input is followed to."""
 
 TRIES = 48
 """Former inputs that are tried for one instance; what is not found then is a new input, and no more is said."""
