@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from vbuild.errors import UsageError
 from vbuild.fields import BlobField, Kind, Scalar
-from vbuild.media.options import INPUT, Codec, Like, Limits, options, spelled
+from vbuild.media.options import INPUT, Codec, Like, SizeLimits, options, unspelled
 from vbuild.media.versions import ENCODE, PASSES
 from vbuild.stage import Blob, Clip, Media, Packets, Phase, Row, Stage
 
@@ -92,15 +92,15 @@ class Transcode(Stage):
         if self.codec == "copy":
             return self
         told = self._options(None)
-        crf, preset, bitrate, more = spelled(self.codec, told)
+        crf, preset, bitrate, more = unspelled(self.codec, told)
         if options(self.codec, None, crf, preset, bitrate, more) != told:
             return self
         return replace(self, like=None, crf=crf, preset=preset, bitrate=bitrate, options=more)
 
     def _options(self, source: int | None) -> dict[str, str]:
         """The encoder's options for a source of so many bits a second."""
-        found = options(self.codec, self.like, self.crf, self.preset, self.bitrate, self.options)
-        return found | ({"b": str(source)} if found.get("b") == INPUT and source else {})
+        made = options(self.codec, self.like, self.crf, self.preset, self.bitrate, self.options)
+        return made | ({"b": str(source)} if made.get("b") == INPUT and source else {})
 
     def asks(self) -> Media | Packets:
         """Every frame at full size, or the packets, and the sound."""
@@ -113,8 +113,8 @@ class Transcode(Stage):
         width, height = self._limits().size(width, height)
         return HELD * width * height * 3 // 2
 
-    def _limits(self) -> Limits:
-        return Limits(self.long_side, self.short_side, self.max_frames)
+    def _limits(self) -> SizeLimits:
+        return SizeLimits(self.long_side, self.short_side, self.max_frames)
 
     def check(self) -> None:
         """Raises UsageError if the encoder does not open on this machine."""
