@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from vbuild import stops
-from vbuild.cli.printer import mute
+from vbuild.cli.printer import document, mute
 from vbuild.errors import RAISED, Stopped, UsageError, VbuildError
 
 if TYPE_CHECKING:
@@ -71,8 +71,8 @@ def run(arguments: Sequence[str]) -> int:
     """Does what the arguments say and returns the exit code. Raises VbuildError."""
     from vbuild.cli import verbs
 
-    if not arguments:
-        return _list_datasets()
+    if not arguments or list(arguments) == ["--json"]:
+        return _list_datasets(json=bool(arguments))
     first, rest = arguments[0], arguments[1:]
     if first in ("-h", "--help") or (first == "help" and not rest):
         from vbuild.cli.helping import help_of_all
@@ -111,9 +111,12 @@ def _unknown(word: str) -> UsageError:
     return UsageError(f"{word}: there is no such command{near}; see vbuild --help")
 
 
-def _list_datasets() -> int:
+def _list_datasets(*, json: bool) -> int:
     from vbuild.declared import datasets
 
+    if json:
+        print(document(datasets()), end="")
+        return 0
     print("Datasets (vbuild +dataset=NAME builds one):")
     for declared in datasets():
         note = "  [vbuild's own; yours of that name is hidden: rename it]" if declared.hides else ""
