@@ -39,9 +39,8 @@ class Motion(Stage):
     `speed` and `top_speed`: mean and `top` in pixels a second of a picture whose shorter side has 256, whatever the
     rate and the size of the footage: all that moved in the pairs over the time between their frames. By flow only, for
     nobody knows how much time a vector spans. The measure of VBench, which takes a clip for moving where the twentieth
-    goes 48 pixels a second in a quarter of the pairs (6 a 1/8 s, by RAFT); scores in pixels between frames half a
-    second apart at another size, such as Data-Juicer's, are `speed` × 0.5 × (shorter side / 256), as far as flow can
-    be followed over that time.
+    goes 48 pixels a second in a quarter of the pairs (6 in 1/8 s, by RAFT). A score in pixels between frames that are
+    half a second apart, such as Data-Juicer's, is about half of `speed`, times the shorter side over 256.
 
     `by: flow`: Kroeger et al., Fast Optical Flow using Dense Inverse Search, ECCV 2016, as OpenCV has it. The preset
     FAST costs half a millisecond a pair more than ULTRAFAST, and its refinement reads a fifth less motion into the
@@ -166,7 +165,8 @@ def fastest(values: np.ndarray) -> float:
 
 def pixels_of(picture: np.ndarray) -> float:
     """How many pixels the height + width of a picture (h, w) are where its shorter side has `REFERENCE`."""
-    return REFERENCE * sum(picture.shape) / min(picture.shape)
+    height, width = picture.shape
+    return REFERENCE * (height + width) / min(height, width)
 
 
 def magnitude(before: np.ndarray, after: np.ndarray, flow: Any) -> np.ndarray:
