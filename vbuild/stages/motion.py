@@ -166,7 +166,7 @@ def fastest(values: np.ndarray) -> float:
 def pixels_of(picture: np.ndarray) -> float:
     """How many pixels the height + width of a picture (h, w) are where its shorter side has `REFERENCE`."""
     height, width = picture.shape
-    return REFERENCE * (height + width) / min(height, width)
+    return float(REFERENCE * (height + width) / min(height, width))
 
 
 def magnitude(before: np.ndarray, after: np.ndarray, flow: Any) -> np.ndarray:
