@@ -15,7 +15,7 @@ from vbuild.stage import Clip, Frames, Phase, Row, Stage
 if TYPE_CHECKING:
     import numpy as np
 
-CELL = 16
+CELL = 24
 """Pixels a side of the squares of the shrunk picture of which each gives a point: places weigh alike, however much
 detail they have."""
 
