@@ -103,10 +103,9 @@ class ClipEncoder:
     ) -> None:
         """`start` is the clip's, in seconds of the source's clock, `fps` the source's rate, None if it has none."""
         self.codec, self.options, self.start, self.duration, self.limits = codec, options, start, duration, limits
-        most = fps or 1 / duration
+        most = self.source = fps or 1 / duration
         if limits.fps is not None:
             most = limits.fps if limits.repeat else min(most, limits.fps)
-        self.source = fps or 1 / duration
         self.rate = ENCODERS[codec].rate(most if limits.frames is None else min(most, limits.frames / duration))
         self.container = av.open(
             str(path), "w", format="mp4", options={"movflags": "+faststart", "fflags": "+bitexact"}

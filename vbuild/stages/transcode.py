@@ -98,8 +98,8 @@ class Transcode(Stage):
             if value is not None and value < least:
                 raise UsageError(f"{name}={value}: must be {least} or more, or null")
         self._check_size()
-        if self.fps is not None and not self.fps > 0:
-            raise UsageError(f"fps={self.fps}: must be more than 0, or null")
+        if self.fps is not None and not 0.01 <= self.fps <= 1000:
+            raise UsageError(f"fps={self.fps}: must be from 0.01 to 1000, or null")
         if self.repeat and self.fps is None:
             raise UsageError("repeat=true: it fills up a rate; give fps, such as 24")
         if self.codec != "copy":
