@@ -11,7 +11,7 @@ from pathlib import Path
 
 import vbuild
 from vbuild import digest
-from vbuild.fields import of
+from vbuild.fields import kind_from
 from vbuild.media.versions import COVERS
 from vbuild.recipes import defaults
 from vbuild.stage import Stage, outputs
@@ -181,7 +181,7 @@ def now() -> dict[str, dict[str, object]]:
 def _written(cls: type[Stage]) -> dict[str, str]:
     """What a stage writes; one whose parameters say so, with their defaults."""
     written = cls.writes if isinstance(cls.writes, Mapping) else outputs(cls())
-    return {name: str(of(kind)) for name, kind in written.items()}
+    return {name: str(kind_from(kind)) for name, kind in written.items()}
 
 
 def _is_plain(value: object) -> bool:

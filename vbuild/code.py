@@ -38,14 +38,14 @@ def _reached(cls: type) -> list[str]:
             named.setdefault(name, []).append(node)
         if not names and not isinstance(node, ast.Import | ast.ImportFrom | ast.Expr):
             loose.append(node)
-    left, seen, found = [cls.__name__], set[str](), loose
+    left, seen, nodes = [cls.__name__], set[str](), loose
     while left:
         name = left.pop()
         if name not in seen:
             seen.add(name)
-            found = found + named.get(name, [])
+            nodes = nodes + named.get(name, [])
             left += [n.id for node in named.get(name, ()) for n in ast.walk(node) if isinstance(n, ast.Name)]
-    return sorted({ast.dump(_bare(node)) for node in found})
+    return sorted({ast.dump(_bare(node)) for node in nodes})
 
 
 def _names(node: ast.stmt) -> list[str]:

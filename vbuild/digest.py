@@ -132,7 +132,7 @@ class Recipe:
     def to_json(self) -> str:
         """The manifest as people read it beside the recipe's results."""
         said = {**self.manifest, "defaults": dict(self.defaults), "source": self.source}
-        shown = secrets.plain(said)
+        shown = secrets.masked_data(said)
         if shown != json.loads(json.dumps(said)):
             shown["id"] = self.id  # it cannot be told from what is masked
         return json.dumps(shown, indent=1, sort_keys=True, ensure_ascii=False)

@@ -49,7 +49,7 @@ def usual() -> dict[str, str]:
     return {key.partition("@stages.")[2]: stage for key, stage in pairs}
 
 
-def write(wish: Wish) -> Path:
+def write_draft(wish: Wish) -> Path:
     """Writes a draft to `./conf/dataset`, where no file of the name is, and makes sure that it can be built.
 
     Raises UsageError for a name that is taken or cannot be, and for what no dataset can be made of; then no file stays.

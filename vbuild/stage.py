@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, get_args
 
-from vbuild.fields import Kind, of
+from vbuild.fields import Kind, kind_from
 from vbuild.values import Blob as Blob
 from vbuild.values import StoredBlob as StoredBlob
 from vbuild.windows import Window as Window
@@ -340,13 +340,13 @@ class Stage:
 
 def outputs(stage: Stage) -> dict[str, Kind]:
     """What a stage writes: field → type. Raises UsageError for a type that is none."""
-    return {f: of(kind) for f, kind in written(stage).items()}
+    return {f: kind_from(kind) for f, kind in declared_writes(stage).items()}
 
 
-def written(stage: Stage) -> Mapping[str, Any]:
+def declared_writes(stage: Stage) -> Mapping[str, Any]:
     """`writes` as the stage has it: a mapping, or what a property or a method gives."""
-    found: Any = stage.writes
-    return found() if callable(found) else found  # type: ignore[no-any-return]
+    writes: Any = stage.writes
+    return writes() if callable(writes) else writes  # type: ignore[no-any-return]
 
 
 def by_parameters(cls: type[Stage]) -> bool:

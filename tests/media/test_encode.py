@@ -139,7 +139,7 @@ def test_sound_whose_rate_and_channels_change_goes_on(tmp_path, codec):
     found = probe(str(path))
     request = Cut(found.start_pts, found.end_pts, {"": Sound(rate=RATE, channels=2)})
     (taken,) = footage(str(path), found.stream, [request])
-    for heard, pace in ((wave, rate), *((channel, RATE) for channel in taken.found[""])):
+    for heard, pace in ((wave, rate), *((channel, RATE) for channel in taken.samples[""])):
         for middle, hertz in ((0.7, 500), (2.2, 2000)):
             part = heard[round(middle * pace) :][: pace // 2]
             assert np.abs(np.fft.rfft(part)).argmax() * 2 == pytest.approx(hertz, abs=4)

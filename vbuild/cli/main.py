@@ -21,10 +21,10 @@ def main() -> None:
     signal.signal(signal.SIGINT, stops.stop)
     if sys.stdout is None:  # closed by who called: the next file that is opened must not become it
         mute()
-    sys.exit(told(lambda: run(sys.argv[1:])))
+    sys.exit(exit_code(lambda: run(sys.argv[1:])))
 
 
-def told(do: Callable[[], int]) -> int:
+def exit_code(do: Callable[[], int]) -> int:
     """Does something, and turns what ends it early into a line and an exit code."""
     try:
         code = do()
@@ -59,10 +59,10 @@ def _stopped(stop: BaseException) -> int:
     """Says how far a build came that a person stopped."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # another one has nothing left to end
     if isinstance(stop, Stopped):
-        from vbuild.cli.build import show
+        from vbuild.cli.build import print_report
 
         with suppress(OSError):
-            show(stop.report)
+            print_report(stop.report)
     print("vbuild: stopped; what was done is kept, the same command goes on from there", file=sys.stderr)
     return 130
 
@@ -90,7 +90,7 @@ def run(arguments: Sequence[str]) -> int:
     if first == "build" or not named:
         from vbuild.cli import hydras
 
-        if hydras.asked(arguments):
+        if hydras.asks_hydra(arguments):
             return hydras.run(rest if named else arguments)
         if not named and not first.startswith(("-", "~", "+")) and "=" not in first:
             raise _unknown(first)

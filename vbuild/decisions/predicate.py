@@ -127,17 +127,17 @@ def _tried(db: duckdb.DuckDBPyConnection, what: str, query: str, types: Mapping[
     """
     columns = ", ".join(f"{json.dumps(c)} {t.sql}" for c, t in types.items())
     samples = ", ".join(SAMPLES.get(c, t.sample) for c, t in types.items())
-    found: Any = None
+    answer: Any = None
     try:
         db.execute(f"create or replace temp table clips ({columns})")
         for row in (None, ", ".join(["null"] * len(types)), samples):
             if row is not None:
                 db.execute(f"delete from clips; insert into clips values ({row})")
-            found = db.execute(query).fetchone()
+            answer = db.execute(query).fetchone()
     except duckdb.Error as error:
         cast = "; try_cast gives null where a value is none" if isinstance(error, duckdb.ConversionException) else ""
         raise UsageError(f"{what}: {_first_line(error)}{cast}") from error
-    return found[0] if found else None
+    return answer[0] if answer else None
 
 
 SAMPLES = dict.fromkeys(("clip_id", "video_id"), f"'{'0af5' * 8}'")
@@ -250,10 +250,10 @@ def verdicts(predicates: Sequence[Predicate], clips: pa.Table) -> np.ndarray:
     with _database() as db:
         db.register("clips", clips)
         try:
-            found = db.execute(_judging([p.sql for p in predicates])).fetchnumpy()
+            judged = db.execute(_judging([p.sql for p in predicates])).fetchnumpy()
         except duckdb.Error as error:
             raise UsageError(f"where: {_first_line(error)}") from error
-    return np.stack(list(found.values()))
+    return np.stack(list(judged.values()))
 
 
 def ranks(keep: str, clips: pa.Table) -> np.ndarray:

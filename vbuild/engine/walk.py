@@ -121,7 +121,7 @@ class _Way:
         missing = {instance.name: self.session.lookup.look(items, instance) for instance in wave}
         if self.session.build is None or not any(len(rows) for rows in missing.values()):
             return
-        own = {name: rows[items.found[name].own[rows]] for name, rows in missing.items()}
+        own = {name: rows[items.actions[name].own[rows]] for name, rows in missing.items()}
         self.session.wanted.update({name: len(rows) for name, rows in own.items()})
         yield Step(list(tasks(items, own, wave, self.session.shelf, self.lanes)), self._awaited(items, wave, missing))
         for instance in wave:
@@ -135,7 +135,7 @@ class _Way:
             (instance.recipe.id, bytes(key))
             for instance in wave
             for rows in [missing[instance.name]]
-            for key in items.found[instance.name].keys[rows[~items.found[instance.name].own[rows]]].tolist()
+            for key in items.actions[instance.name].keys[rows[~items.actions[instance.name].own[rows]]].tolist()
         )
 
     def drive(self, steps: Sequence[Steps], ledger: Ledger) -> None:

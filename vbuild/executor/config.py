@@ -51,7 +51,7 @@ class Local(ExecutorConfig):
         """Processes; or this one, if it is to have none."""
         from vbuild.executor import local
 
-        return local.Inline(blobs, build) if self.workers == 0 else local.Processes(self, blobs, build, limits)
+        return local.InlineExecutor(blobs, build) if self.workers == 0 else local.Processes(self, blobs, build, limits)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,4 +62,4 @@ class Inline(ExecutorConfig):
         """This process."""
         from vbuild.executor import local
 
-        return local.Inline(blobs, build)
+        return local.InlineExecutor(blobs, build)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from joblib.externals.loky.process_executor import BrokenProcessPool
 
 from vbuild.executor import host
-from vbuild.executor.pool import TRIES, Pool, blamed, do, finished, pool, settled, unloadable
+from vbuild.executor.pool import TRIES, Pool, blamed, do, finished, pool, unloadable, wait_settled
 from vbuild.executor.work import Batch, Done, Opening, Task, together
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ NVIDIA = Path("/proc/driver/nvidia/gpus")
 
 
 @dataclass(frozen=True)
-class Run:
+class BuildContext:
     """What is the same for all processes of a build."""
 
     blobs: Blobs
@@ -65,7 +65,7 @@ def devices(local: Local) -> list[dict[str, str]]:
 class Host:
     """One process, made anew when it dies."""
 
-    def __init__(self, run: Run, number: int, env: Mapping[str, str], threads: int) -> None:
+    def __init__(self, run: BuildContext, number: int, env: Mapping[str, str], threads: int) -> None:
         self.run, self.env, self.threads = run, {**YIELDING, **env}, threads
         self.notes = run.notes / f"host-{number}"
         self.notes.mkdir()
@@ -100,15 +100,15 @@ class Host:
 
     def warm(self, task: Opening) -> None:
         """Loads a model of which another process tells."""
-        self.pool.submit(host.load, task.recipe, task.stage)
+        self.pool.submit(host.load_model, task.recipe, task.stage)
 
     def _begun(self, task: Hosted) -> Future[Done]:
         run = self.run
         future: Future[Done]
         if isinstance(task, Batch):
-            future = self.pool.submit(host.run, task, run.folder, run.blobs, run.build, run.limits.seconds)
+            future = self.pool.submit(host.run_batch, task, run.folder, run.blobs, run.build, run.limits.seconds)
         elif isinstance(task, Opening):
-            future = self.pool.submit(host.load, task.recipe, task.stage)
+            future = self.pool.submit(host.load_model, task.recipe, task.stage)
         else:
             future = self.pool.submit(do, task, run.blobs, run.build, run.limits.over(len(task.spans)), None)
         return future
@@ -154,7 +154,7 @@ class Host:
         why = None
         for _ in range(tries):
             try:
-                self.pool.submit(host.load, recipe, stage).result()
+                self.pool.submit(host.load_model, recipe, stage).result()
             except BrokenProcessPool as error:
                 why = unloadable(self.notes, error, self.run.limits)
                 self._renew()
@@ -168,7 +168,7 @@ class Host:
 
     def close(self) -> None:
         """Ends it."""
-        settled(self.flying)
+        wait_settled(self.flying)
         self.pool.shutdown(wait=True, kill_workers=True)
 
 
@@ -183,7 +183,7 @@ def _model(task: Hosted) -> tuple[str, Stage]:
 
 def _parts(task: Batch | Task) -> Sequence[Batch | Task]:
     if isinstance(task, Task):
-        return task.parts()
+        return task.split()
     return [replace(task, parcels=(parcel,)) for parcel in task.parcels]
 
 

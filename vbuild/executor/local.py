@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 from joblib.externals.loky.process_executor import BrokenProcessPool
 
 from vbuild.executor import host, pool
-from vbuild.executor.hosts import Host, Run, devices
+from vbuild.executor.hosts import BuildContext, Host, devices
 from vbuild.executor.memory import WORKER, budget, parcels
 from vbuild.executor.perform import perform
-from vbuild.executor.spool import Parcel, Spool, read
+from vbuild.executor.spool import Parcel, Spool, read_parcel
 from vbuild.executor.work import Batch, Done, Opening, Task, together
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from vbuild.store.failures import Failed
 
 
-class Inline:
+class InlineExecutor:
     """Runs each task in this process, when its result is asked for, and models too. Limits are for other processes."""
 
     def __init__(self, blobs: Blobs, build: str) -> None:
@@ -51,7 +51,7 @@ class Inline:
     def next(self, within: float | None = None) -> tuple[int, Done] | None:  # noqa: ARG002
         """Does the oldest task."""
         ticket, task = self.queue.popleft()
-        return ticket, host.load(task.recipe, task.stage) if isinstance(task, Opening) else self._done(task)
+        return ticket, host.load_model(task.recipe, task.stage) if isinstance(task, Opening) else self._done(task)
 
     def _done(self, task: Task) -> Done:
         return perform(task, self.blobs, self.build)
@@ -136,7 +136,7 @@ class Processes:
         """Starts the processes for models, and makes the place where parcels lie."""
         self.spool = Spool(parcels(self.memory))
         self.spool.follow(self.events.put)
-        run = Run(self.blobs, self.build, self.limits, self.notes, self.spool.folder, self.events.put)
+        run = BuildContext(self.blobs, self.build, self.limits, self.notes, self.spool.folder, self.events.put)
         places = devices(self.local)
         threads = max(1, (os.cpu_count() or 1) // len(places))
         self.hosts = [Host(run, number, env, threads) for number, env in enumerate(places)]
@@ -222,7 +222,7 @@ class Processes:
             why, alone = pool.blamed(self.notes, error, self.limits), self._renewed(alone)
         dones = [Done(failures=failed)]
         rest = self._left(ticket, rest)
-        parts = rest.parts()
+        parts = rest.split()
         if len(parts) == 1:
             dones.append(Done(failures=rest.failed(why)))
         for part in parts if len(parts) > 1 else ():
@@ -241,7 +241,7 @@ class Processes:
                 continue
             for last in (False, True):
                 try:
-                    alone.submit(host.load, job.recipe, job.stage).result()
+                    alone.submit(host.load_model, job.recipe, job.stage).result()
                     break
                 except BrokenProcessPool as error:
                     why, alone = pool.unloadable(self.notes, error, self.limits), self._renewed(alone)
@@ -263,7 +263,7 @@ class Processes:
     def value(self, parcel: Parcel) -> Any:
         """What a parcel holds, and what was lost of its footage."""
         assert self.spool is not None
-        return read(self.spool.folder / parcel.name)
+        return read_parcel(self.spool.folder / parcel.name)
 
     def drop(self, parcel: Parcel) -> None:
         """A parcel is of no use any more."""
@@ -272,7 +272,7 @@ class Processes:
 
     def close(self) -> None:
         """Ends the workers, and takes away what they left behind."""
-        pool.settled(self.flying)
+        pool.wait_settled(self.flying)
         self.pool.shutdown(wait=True, kill_workers=True)
         for each in self.hosts:
             each.close()

@@ -16,11 +16,11 @@ from av.video.frame import PictureType
 
 from vbuild import digest
 from vbuild.errors import MediaError, UsageError
-from vbuild.media.colours import Planes, describe
-from vbuild.media.files import said
+from vbuild.media.colours import Planes, tag_colours
+from vbuild.media.files import ffmpeg_said
 from vbuild.media.graphs import Whole
 from vbuild.media.line import shown_at
-from vbuild.media.options import ENCODERS, Limits
+from vbuild.media.options import ENCODERS, SizeLimits
 from vbuild.media.pace import Pace
 from vbuild.media.soundtrack import soundtrack
 
@@ -99,7 +99,7 @@ class ClipEncoder:
         start: float,
         duration: float,
         fps: float | None,
-        limits: Limits = Limits(),  # noqa: B008  frozen
+        limits: SizeLimits = SizeLimits(),  # noqa: B008  frozen
     ) -> None:
         """`start` is the clip's, in seconds of the source's clock, `fps` the source's rate, None if it has none."""
         self.codec, self.options, self.start, self.duration, self.limits = codec, options, start, duration, limits
@@ -171,14 +171,14 @@ class ClipEncoder:
         try:
             stream = self.container.add_stream(self.codec, rate=self.rate, options=steady(self.codec, self.options))
         except (av.FFmpegError, ValueError) as error:
-            raise MediaError(f"{self.codec}: this encoder is not in the installed av ({said(error)})") from error
+            raise MediaError(f"{self.codec}: this encoder is not in the installed av ({ffmpeg_said(error)})") from error
         assert isinstance(stream, av.VideoStream)
         stream.width, stream.height = self.limits.size(first.width, first.height)
         stream.pix_fmt = "yuv420p"
         context: Any = stream.codec_context
         context.time_base = stream.time_base = self.clock
         context.thread_count = 1
-        describe(context, self._picture(first, stream))
+        tag_colours(context, self._picture(first, stream))
         context.flags |= Flags.bitexact
         same = (stream.width, stream.height, "yuv420p") == (first.width, first.height, first.format.name)
         if first.interlaced_frame and same and ENCODERS[self.codec].fields:
@@ -198,7 +198,7 @@ class ClipEncoder:
         try:
             self.packets += stream.encode(made)
         except av.FFmpegError as error:
-            raise MediaError(f"{self.codec}: the encoder does not take the clip ({said(error)})") from error
+            raise MediaError(f"{self.codec}: the encoder does not take the clip ({ffmpeg_said(error)})") from error
         finally:
             frame.pts, frame.time_base, frame.pict_type = pts, base, kind
         self.frames += 1
@@ -264,7 +264,7 @@ def _refusal(codec: str) -> str | None:
     try:
         _small(codec).open()
     except (av.FFmpegError, ValueError) as error:
-        return f"{said(error) or type(error).__name__}"
+        return f"{ffmpeg_said(error) or type(error).__name__}"
     return None
 
 

@@ -44,11 +44,11 @@ class Moments:
 
         Of two frames as near the earlier is taken; all that are left go to the last, behind which is None.
         """
-        found = 0
+        number = 0
         while self.next is not None and (behind is None or 2 * self.next <= (before + behind) * self.denominator):
-            found += 1
+            number += 1
             self.next = next(self.numerators, None)
-        return found
+        return number
 
 
 class Sampler:

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from vbuild.errors import UsageError
 from vbuild.fields import BlobField, Kind, Scalar
-from vbuild.media.options import INPUT, Codec, Fit, Like, Limits, options, spelled
+from vbuild.media.options import INPUT, Codec, Like, SizeFit, SizeLimits, options, unspelled
 from vbuild.media.versions import ENCODE, PASSES
 from vbuild.stage import Blob, Clip, Media, Packets, Phase, Row, Stage
 
@@ -77,7 +77,7 @@ class Transcode(Stage):
     size: tuple[int, int] | None = None
     """Width and height in pixels, both even, in place of limits. Footage that is smaller becomes no larger unless
     `upscale` is set: by `pad` it lies in the middle, by the others the file is smaller and of the same shape."""
-    fit: Fit = "crop"
+    fit: SizeFit = "crop"
     """How footage of another shape comes to `size`: crop (its shape is kept, what is over is cut off at both ends), pad
     (all of it lies in the middle, on black) or scale (its shape is not kept)."""
     upscale: bool = False
@@ -127,15 +127,15 @@ class Transcode(Stage):
         if self.codec == "copy":
             return self
         told = self._options(None)
-        crf, preset, bitrate, more = spelled(self.codec, told)
+        crf, preset, bitrate, more = unspelled(self.codec, told)
         if options(self.codec, None, crf, preset, bitrate, more) != told:
             return self
         return replace(self, like=None, crf=crf, preset=preset, bitrate=bitrate, options=more)
 
     def _options(self, source: int | None) -> dict[str, str]:
         """The encoder's options for a source of so many bits a second."""
-        found = options(self.codec, self.like, self.crf, self.preset, self.bitrate, self.options)
-        return found | ({"b": str(source)} if found.get("b") == INPUT and source else {})
+        made = options(self.codec, self.like, self.crf, self.preset, self.bitrate, self.options)
+        return made | ({"b": str(source)} if made.get("b") == INPUT and source else {})
 
     def asks(self) -> Media | Packets:
         """Every frame at full size, or the packets, and the sound."""
@@ -149,8 +149,8 @@ class Transcode(Stage):
         width, height = self._limits().size(width, height)
         return HELD * width * height * 3 // 2 + waiting
 
-    def _limits(self) -> Limits:
-        return Limits(
+    def _limits(self) -> SizeLimits:
+        return SizeLimits(
             self.long_side,
             self.short_side,
             self.max_frames,

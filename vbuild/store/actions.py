@@ -100,8 +100,8 @@ def mistaken(results: pa.Table) -> np.ndarray:
     blobs = blob_fields(results.schema)
     for name in (name for name in results.column_names if name.startswith("digest__")):
         value = name.removeprefix("digest__")
-        found = digests_of(results[f"{value}_digest" if value in blobs else value])
-        wrong |= np.array(found.to_pylist(), object) != np.array(results[name].to_pylist(), object)
+        digests = digests_of(results[f"{value}_digest" if value in blobs else value])
+        wrong |= np.array(digests.to_pylist(), object) != np.array(results[name].to_pylist(), object)
     return wrong
 
 
@@ -127,8 +127,8 @@ class Actions:
 
     def recipes(self, stage: str) -> list[Recipe]:
         """Every recipe of a stage that has, or had, results; the newest first."""
-        found = sorted((self.folder / stage).glob("*.json"), key=lambda path: (-path.stat().st_mtime_ns, path.name))
-        return [recipe for path in found if (recipe := noted(path)) is not None]
+        notes = sorted((self.folder / stage).glob("*.json"), key=lambda path: (-path.stat().st_mtime_ns, path.name))
+        return [recipe for path in notes if (recipe := noted(path)) is not None]
 
     def loaded(self, recipe: Recipe, seconds: float) -> None:
         """Notes how long what a recipe needs took to load, beside what its actions take."""
@@ -178,7 +178,7 @@ class Results:
         recipe: Recipe,
         writes: Mapping[str, Kind],
         *,
-        opened: Callable[[Path], Any | None] = lance_io.opened,
+        opened: Callable[[Path], Any | None] = lance_io.open_dataset,
     ) -> None:
         self.path, self.recipe, self.schema = path, recipe, schema(writes)
         self._take_over(opened(self.path))
@@ -187,7 +187,7 @@ class Results:
         """Takes the newest version, with what other builds have added."""
         if self.dataset is not None and lance_io.is_newest(self.dataset):
             return
-        newest = lance_io.opened(self.path)
+        newest = lance_io.open_dataset(self.path)
         if newest is None or self.dataset is None or newest.version != self.dataset.version:
             self._take_over(newest)
 
@@ -266,10 +266,10 @@ class Results:
             index = pa.array(places, mask=places < 0)
             return pa.table([column.take(index) for column in self._columns(shape.names)], names=shape.names)
         wanted, back = np.unique(places[places >= 0], return_inverse=True)
-        found = self.dataset.take(wanted.tolist(), columns=list(columns)) if len(wanted) else shape.empty_table()
+        table = self.dataset.take(wanted.tolist(), columns=list(columns)) if len(wanted) else shape.empty_table()
         index = np.full(len(places), -1, np.int64)
         index[places >= 0] = back
-        return found.select(list(columns)).combine_chunks().take(pa.array(index, mask=index < 0))
+        return table.select(list(columns)).combine_chunks().take(pa.array(index, mask=index < 0))
 
     def append(self, table: pa.Table) -> None:
         """Adds results whose keys are not there yet, and takes the newest version."""
@@ -306,12 +306,12 @@ class Results:
         places = self.lookup(keys)
         if self.dataset is not None and (places >= 0).any():
             lance_io.delete_keys(self.dataset, keys[places >= 0])
-            self._take_over(lance_io.opened(self.path))
+            self._take_over(lance_io.open_dataset(self.path))
 
     def compact(self) -> None:
         """Joins fragments where there are many; the order of rows stays."""
         if self.dataset is not None and lance_io.compact(self.dataset):
-            self._take_over(lance_io.opened(self.path))
+            self._take_over(lance_io.open_dataset(self.path))
 
 
 def _fixed(f: pa.Field) -> bool:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def named(path: str) -> str:
+def blob_of_path(path: str) -> str:
     """The blob that a dataset names."""
     return "/".join(path.rsplit("/", 2)[1:])
 
@@ -64,14 +64,14 @@ class Blobs:
         A file is moved. The same bytes put twice are stored once, and are as young as the last time: gc goes by that.
         """
         if isinstance(data, Path):
-            found, size = digest.of_file(data), data.stat().st_size
+            content, size = digest.of_file(data), data.stat().st_size
         else:
-            found, size = digest.of_bytes(data), len(data)
-        uri = f"{found.hex()[:2]}/{found.hex()[2:]}{suffix}"
+            content, size = digest.of_bytes(data), len(data)
+        uri = f"{content.hex()[:2]}/{content.hex()[2:]}{suffix}"
         target = self.path(uri)
         if not _again(target, size):
             self._place(data, target)
-        return Stored(uri, size, found)
+        return Stored(uri, size, content)
 
     def _place(self, data: Path | bytes, target: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)

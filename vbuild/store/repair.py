@@ -33,16 +33,16 @@ def roll_back(path: Path) -> bool:
     Without any, the folder itself is put aside, under a name that says so.
     """
     with locked(path / ".lock"):
-        found = _manifests(path)
+        manifests = _manifests(path)
         bad = 0
-        while bad < len(found) and _torn(found[bad : bad + 1]):
+        while bad < len(manifests) and _torn(manifests[bad : bad + 1]):
             bad += 1
-        if bad == len(found):
+        if bad == len(manifests):
             aside = set_aside(path)
             LOG.warning("vbuild: %s: no version of it can be read; it is %s now, and is made again", path, aside.name)
             return False
         (path / "_damaged").mkdir(exist_ok=True)
-        for manifest in found[:bad]:
+        for manifest in manifests[:bad]:
             manifest.rename(path / "_damaged" / f"{manifest.name}.{secrets.token_hex(4)}")
     if bad:
         LOG.warning("vbuild: %s: its %d newest versions cannot be read; the one before goes on", path, bad)
