@@ -133,7 +133,7 @@ def _lines(wish: Wish, chosen: Mapping[str, Described], split: Described) -> Ite
     for name, sql in wish.where.items():
         yield f"  {name}: {_yaml(sql)}"
     if "motion" in chosen and not wish.where:
-        yield "  # still: motion_mean is null or motion_mean >= 0.001"
+        yield "  # still: motion_top_speed is null or motion_top_speed >= 4"
     yield ""
     yield "stages:"
     for name, stage in chosen.items():

@@ -159,6 +159,8 @@ class Sampled:
     for a clip without a decodable frame."""
     times: np.ndarray
     """float64 (n,): seconds from the clip's start, of each frame or each pair's first."""
+    steps: np.ndarray | None = None
+    """float64 (n,): of each pair the seconds from its first to its second; None without `pairs`."""
 
 
 CELL = 8

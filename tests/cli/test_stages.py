@@ -62,7 +62,7 @@ def test_a_stage_is_told_in_full(capsys):
     """Its text, its parameters with values, defaults and units, and its columns."""
     assert run(["stages", "motion"]) == 0
     said = capsys.readouterr().out
-    assert "motion: a stage of phase measure, version 1" in said
+    assert "motion: a stage of phase measure, version 2" in said
     assert " ".join(Motion.__doc__.split())[:200] in " ".join(said.split())
     assert re.search(r"^fps +number", said, re.MULTILINE)
     assert "flow | vectors" in said

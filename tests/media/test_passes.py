@@ -97,6 +97,7 @@ def test_pairs_are_adjacent(tmp_path):
     path = video(tmp_path / "a.mp4", seconds=1, fps=10, numbered=True)
     (taken,) = footage(str(path), 0, cuts_of(path, [0, 1.0], pairs=Frames(fps=2, size=(64, 48), pairs=True)))
     assert [[number_of(p) for p in pair] for pair in taken.samples["pairs"].pixels] == [[0, 1], [5, 6]]
+    assert taken.samples["pairs"].steps == pytest.approx([0.1, 0.1])
 
 
 REQUESTS = {

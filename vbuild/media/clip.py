@@ -197,7 +197,7 @@ def _show(sink: Sink, picture: Picture, upright: Upright, time: float) -> None:
     sink.frame(picture.upright(upright), time)
 
 
-def _feed(sink: Sink, time: float, pictures: list[np.ndarray]) -> None:
+def _feed(sink: Sink, time: float, pictures: list[np.ndarray], step: float | None) -> None:  # noqa: ARG001
     sink.frame(pictures[0] if len(pictures) == 1 else np.stack(pictures), time)
 
 

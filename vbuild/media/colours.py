@@ -132,18 +132,27 @@ class Planes:
     def __init__(self) -> None:
         self.filters = Filters()
 
-    def convert(self, frame: VideoFrame, size: tuple[int, int]) -> VideoFrame:
-        """One frame; it is the same one if there is nothing to do."""
+    def convert(self, frame: VideoFrame, size: tuple[int, int], scaled: tuple[int, int] | None = None) -> VideoFrame:
+        """One frame; it is the same one if there is nothing to do.
+
+        It is `scaled`, by default to `size`; what is then over is cut off at both ends, what is missing is black.
+        """
         if (*size, "yuv420p") == (frame.width, frame.height, frame.format.name):
             return frame
         # fields are scaled each by itself, as their chroma was sampled
-        scale, of = f"{size[0]}:{size[1]}:flags=bicubic:interl=-1:threads=1", kind(frame)
+        width, height = scaled or size
+        scale, of = f"{width}:{height}:flags=bicubic:interl=-1:threads=1", kind(frame)
         if of == "rgb":
             steps = [*unpacked(frame), ("scale", f"{scale}:out_color_matrix=bt709:out_range=limited")]
         else:
             limited = of == "grey" or not full(frame)
             steps = [FOREIGN, ("scale", f"{scale}:out_range={'limited' if limited else 'full'}")]
-        made = self.filters.pass_through(frame, [*steps, ("format", "yuv420p")])
+        steps.append(("format", "yuv420p"))
+        if width > size[0] or height > size[1]:
+            steps.append(("crop", f"{size[0]}:{size[1]}"))
+        elif (width, height) != size:
+            steps.append(("pad", f"{size[0]}:{size[1]}:-1:-1:black"))
+        made = self.filters.pass_through(frame, steps)
         made.colorspace, made.color_range = frame.colorspace, FULL if full(frame) else frame.color_range
         if of != "yuv":
             made.colorspace, made.color_range = REC_709, LIMITED

@@ -16,6 +16,10 @@ Codec = Literal["libx264", "libopenh264", "h264_nvenc", "libvpx-vp9", "libsvtav1
 
 Like = Literal["curator", "cosmos"]
 
+SizeFit = Literal["crop", "pad", "scale"]
+"""Its shape is kept, and what is over is cut off at both ends; all of it lies in the middle, on black; or its shape is
+not kept."""
+
 INPUT = "input"
 """In place of a bitrate: the source's."""
 
@@ -83,12 +87,22 @@ PLAIN: Mapping[str, Mapping[str, str]] = {"libopenh264": {"b": "4M"}}
 
 @dataclass(frozen=True)
 class SizeLimits:
-    """How large an encoded clip may be; what is within the limits stays as it is, and nothing is enlarged."""
+    """How large an encoded clip may be, or is to be, and how many frames it has; within limits it stays as it is."""
 
     long_side: int | None = None
     """Pixels."""
     short_side: int | None = None
     frames: int | None = None
+    exact: tuple[int, int] | None = None
+    """Width and height, both even; of smaller footage that is not padded the largest of that shape that it fills."""
+    fit: SizeFit = "crop"
+    """How a picture of another shape comes to it."""
+    upscale: bool = False
+    """Whether smaller footage is enlarged."""
+    fps: float | None = None
+    """Frames a second, at most."""
+    repeat: bool = False
+    """Whether frames are shown again where there are fewer."""
 
     def bind(self, width: int, height: int) -> bool:
         """Whether a picture of that size is beyond the limits."""
@@ -96,13 +110,32 @@ class SizeLimits:
         return long > (self.long_side or long) or short > (self.short_side or short)
 
     def size(self, width: int, height: int) -> tuple[int, int]:
-        """Width and height, both even as 4:2:0 wants them, of a picture of that size within the limits."""
-        scale = min(
-            1.0,
-            (self.long_side or max(width, height)) / max(width, height),
-            (self.short_side or min(width, height)) / min(width, height),
-        )
+        """Width and height, both even as 4:2:0 wants them, of the file of a picture of that size."""
+        if self.exact is not None:
+            whole = self.fit == "pad" or self.upscale
+            share = 1.0 if whole else min(1.0, width / self.exact[0], height / self.exact[1])
+            return _within(self.exact[0], share), _within(self.exact[1], share)
+        sides = (self.long_side, max(width, height)), (self.short_side, min(width, height))
+        scale = min((wanted / side for wanted, side in sides if wanted is not None), default=1.0)
+        if not self.upscale:
+            scale = min(1.0, scale)
         return _even(width, scale), _even(height, scale)
+
+    def scaled(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height to which a picture of that size is scaled; then what is over is cut off, or padded."""
+        made = self.size(width, height)
+        shares = made[0] / width, made[1] / height
+        if self.exact is None or self.fit == "scale":
+            return made
+        if self.fit == "crop":
+            return max(made[0], _even(width, max(shares))), max(made[1], _even(height, max(shares)))
+        scale = min(shares) if self.upscale else min(1.0, *shares)
+        return min(made[0], _even(width, scale)), min(made[1], _even(height, scale))
+
+
+def _within(side: int, share: float) -> int:
+    """A share of an even side, even and no more; of quotients that are whole in truth none is less."""
+    return max(2, int(side * share / 2 + 1e-6) * 2)
 
 
 def _even(side: int, scale: float) -> int:
