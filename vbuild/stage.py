@@ -46,13 +46,15 @@ Rounding = Literal["round", "floor"]
 class Frames:
     """Sampled frames of each clip, chosen by presentation time: one of `fps`, `count` or `every`.
 
-    `fps`: at start, start + 1/fps, … the frame nearest in time. `count`: at the middles of that many equal parts.
-    `every`: all frames. A clip's pictures are the frame that stands when it begins, at time 0 though it may have come
-    before, and those that come until it ends, its end not in it.
+    `fps`: at start, start + 1/fps, … the frame nearest in time. `count`: at the middles of that many equal parts; with
+    `ends`, at that many moments evenly from start to end. `every`: all frames. A clip's pictures are the frame that
+    stands when it begins, at time 0 though it may have come before, and those that come until it ends, its end not in
+    it.
     """
 
     fps: float | None = None
     count: int | None = None
+    ends: bool = False
     every: bool = False
     size: tuple[int, int] | None = None
     """Width and height in pixels."""
@@ -84,6 +86,8 @@ class Frames:
             raise ValueError(f"Frames({', '.join(chosen)}): one of fps, count and every is needed")
         if not (self.every or (self.count or self.fps or 0) > 0):
             raise ValueError(f"{chosen[0]}={getattr(self, chosen[0])}: must be more than 0")
+        if self.ends and (self.count or 0) < 2:
+            raise ValueError("ends=True: it needs a count, of 2 at least")
         for name, known in (("fit", Fit), ("kernel", Kernel), ("rounding", Rounding)):
             if getattr(self, name) not in get_args(known):
                 raise ValueError(f"{name}={getattr(self, name)!r}: it must be one of {', '.join(get_args(known))}")
@@ -200,6 +204,19 @@ class Clip:
     """A folder on the store's file system in which a sink may leave files for its `Blob`s."""
     uri: str | None = None
     """Path of the source file, for stages of `scope: video` that ask for the whole file. In no key."""
+
+
+def seen(clips: Sequence[Clip], look: Callable[[np.ndarray], Iterable[Any]]) -> list[Any]:
+    """What `look` says of each clip's pictures, given all together, uint8 (clips, n, h, w, 3); None where it has none.
+
+    Of each clip there must be as many, or none.
+    """
+    import numpy as np
+
+    pictures = [None if clip.frames is None or not len(clip.frames.times) else clip.frames.pixels for clip in clips]
+    there = [some for some in pictures if some is not None]
+    found = iter(look(np.stack(there)) if there else ())
+    return [None if some is None else next(found) for some in pictures]
 
 
 Send = Callable[[Sampled], None]

@@ -29,21 +29,21 @@ class Network:
         import torch
         from transformers import AutoModel, AutoProcessor
 
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.device, self.dtype = device, getattr(torch, dtype)
+        found = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        self.device, self.dtype = found if device == "auto" else device, getattr(torch, dtype)
         self.processor: Any = AutoProcessor.from_pretrained(model, trust_remote_code=True, **loads)
         if not hasattr(self.processor, "num_video_frames"):
             name = type(self.processor).__name__
             raise ValueError(f"{model}: {name} is no processor of videos; its processor_config.json needs auto_map")
         network: Any = AutoModel.from_pretrained(model, trust_remote_code=True, **loads)
         self.network = network.to(self.device, dtype=self.dtype).eval()
-        resolution = self.processor.resolution
-        found = (self.network.config.embed_dim, self.processor.num_video_frames, resolution)
-        if found[:2] != (dim, FRAMES) or resolution not in (size, (size, size), [size, size]):
+        side = self.processor.resolution
+        side = side[0] if isinstance(side, (list, tuple)) and len(set(side)) == 1 else side
+        says = (self.network.config.embed_dim, self.processor.num_video_frames, side)
+        if says != (dim, FRAMES, size):
             raise ValueError(
-                f"{model}: it makes {found[0]} numbers of {found[1]} pictures of {resolution} pixels a side; "
-                f"{dim} of {FRAMES} of {size} are expected"
+                f"{model}: its code makes {says[0]} numbers of {says[1]} pictures of {says[2]} pixels a side, and its "
+                f"configuration says {dim} of {FRAMES} of {size}"
             )
 
     def clips(self, frames: np.ndarray) -> np.ndarray:

@@ -46,7 +46,7 @@ class Elsewhere:
         try:
             # -I: neither this program's modules nor this folder's are the other interpreter's
             self.process = subprocess.Popen(  # noqa: S603
-                [self.python, "-I", str(GUEST)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+                [_program(self.python), "-I", str(GUEST)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
             )
         except OSError as error:
             raise PlaceError(f"python={self.python}: it cannot be started ({error.strerror})") from error
@@ -96,6 +96,10 @@ class Elsewhere:
         return f"{how}; it said: {' | '.join(self.said)}" if self.said else f"{how}, and said nothing"
 
 
+def _program(python: str) -> str:
+    return str(Path(python).expanduser())
+
+
 def _listen(stream: IO[bytes], said: deque[str]) -> None:
     with stream:
         for line in stream:
@@ -125,12 +129,22 @@ def _raised(kind: str, error: str, message: str, trace: str) -> Exception:
     return found  # type: ignore[no-any-return]
 
 
+def ask(model: Any, method: str, *given: Any) -> Any:
+    """What a method of a model answers, be the model here or elsewhere."""
+    return model.call(method, *given) if isinstance(model, Elsewhere) else getattr(model, method)(*given)
+
+
+def here() -> dict[str, str]:
+    """The versions of this interpreter and its libraries."""
+    return guest.about()
+
+
 @cache
 def about(python: str) -> dict[str, str]:
     """The versions of another interpreter and its libraries. Raises UsageError where there is no such interpreter."""
     code = f"import runpy, json; print(json.dumps(runpy.run_path({str(GUEST)!r})['about']()))"
     try:
-        done = subprocess.run([python, "-I", "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
+        done = subprocess.run([_program(python), "-I", "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
         found: dict[str, str] = json.loads(done.stdout)
     except OSError as error:
         raise UsageError(f"python={python}: it cannot be started ({error.strerror})") from error
