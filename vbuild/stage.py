@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, get_args
 
@@ -35,6 +35,15 @@ def knob(default: Any) -> Any:
 def wiring(default: Any) -> Any:
     """A field that says where a stage stands in its dataset; it enters no recipe."""
     return field(default=default, metadata={"wiring": True})
+
+
+def weights(default: Any = MISSING) -> Any:
+    """A field that names weights, or their revision: it enters no recipe, for `models` tells which weights those are.
+
+    The revision of a field `x` is called `x_revision`, that of `model` just `revision`. `models` tells them by the
+    fields' names; when the stage runs, a revision is what `models` told, so that what is loaded is what the key says.
+    """
+    return field(default=default, metadata={"weights": True})
 
 
 Fit = Literal["squash", "crop", "pad"]
@@ -362,6 +371,21 @@ def written(stage: Stage) -> Mapping[str, Any]:
     """`writes` as the stage has it: a mapping, or what a property or a method gives."""
     found: Any = stage.writes
     return found() if callable(found) else found  # type: ignore[no-any-return]
+
+
+def revisions(stage: Stage) -> dict[str, str]:
+    """Each field that names weights, with the field of their revision, of those that have one."""
+    marked = {f.name for f in fields(stage) if f.metadata.get("weights")}
+    return {name: of for name in marked if (of := "revision" if name == "model" else f"{name}_revision") in marked}
+
+
+def named_weights(stage: Stage) -> dict[str, tuple[str, str | None]]:
+    """Each field that names weights, with the name and the revision that a stage has of it."""
+    paired = revisions(stage)
+    names = [f.name for f in fields(stage) if f.metadata.get("weights") and f.name not in paired.values()]
+    values = {name: getattr(stage, name) for name in names}
+    revision = {name: getattr(stage, paired[name]) for name in names if name in paired}
+    return {name: (str(value), revision.get(name)) for name, value in values.items() if value is not None}
 
 
 def by_parameters(cls: type[Stage]) -> bool:
