@@ -138,7 +138,8 @@ def cosmos(folder: Path, *, embed_dim: int = 256, resolution: int = 32, transfor
     (folder / "processor_config.json").write_text(json.dumps(processor))
     width = 16
     shapes = {
-        "patches.weight": (width, 3, 1, 8, 8), "patches.bias": (width,), "moments": (8, width), "words.weight": (20, width),
+        "patches.weight": (width, 3, 1, 8, 8), "patches.bias": (width,), "moments": (8, width),
+        "words.weight": (20, width),
         "places": (128, width), "mixed.weight": (width, width), "mixed.bias": (width,),
         "projection.weight": (embed_dim, width), "projection.bias": (embed_dim,),
     }  # fmt: skip

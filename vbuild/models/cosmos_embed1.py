@@ -1,4 +1,4 @@
-"""Cosmos-Embed1 by the code that its repository brings; this file stands alone, for it may run in another interpreter."""
+"""Cosmos-Embed1 by the code of its own repository; this file stands alone, for another interpreter may run it."""
 
 from __future__ import annotations
 

@@ -46,7 +46,10 @@ class Elsewhere:
         try:
             # -I: neither this program's modules nor this folder's are the other interpreter's
             self.process = subprocess.Popen(  # noqa: S603
-                [_program(self.python), "-I", str(GUEST)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+                [_program(self.python), "-I", str(GUEST)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
             )
         except OSError as error:
             raise PlaceError(f"python={self.python}: it cannot be started ({error.strerror})") from error

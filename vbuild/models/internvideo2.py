@@ -68,7 +68,7 @@ class Shape:
 
 
 def shape_of(weights: Weights) -> Shape:
-    """The shape of a checkpoint's network. Raises PlaceError for a weight that it takes to tell and that is not there."""
+    """The shape of a checkpoint's network. Raises PlaceError for a weight that is missing and that it takes to tell."""
 
     def size(name: str) -> tuple[int, ...]:
         if name not in weights:
@@ -176,7 +176,9 @@ def _line(error: Exception) -> str:
 class Network:
     """Both towers on a device, ready to answer."""
 
-    def __init__(self, checkpoint: Path, text: Callable[[], tuple[Any, Any]], *, heads: int, dtype: str, device: str):
+    def __init__(
+        self, checkpoint: Path, text: Callable[[], tuple[Any, Any]], *, heads: int, dtype: str, device: str
+    ) -> None:
         """`text` loads the configuration and the tokenizer of the BERT that the text tower was made from.
 
         Raises PlaceError, of the checkpoint's name, for weights that are not what they must be.
@@ -238,7 +240,7 @@ class Network:
 
 
 def vision(weights: Weights, shape: Shape, heads: int, pixels: Any) -> Any:
-    """What the vision tower makes of clips (n, 3, t, h, w): (n, pooled). A clip of one picture has places of its own."""
+    """What the vision tower makes of clips (n, 3, t, h, w): (n, pooled). Clips of one picture have places of their own."""
     import torch
     from torch.nn.functional import conv3d
 

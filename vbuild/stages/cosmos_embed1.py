@@ -55,7 +55,7 @@ class CosmosEmbed1(Stage):
     python: str | None = knob(None)
     """The Python of the environment that the model runs in; None: this one."""
     device: str = knob("auto")
-    """`cpu`, `cuda`, or `auto`: cuda where there is one."""
+    """`cuda`, `mps` or `cpu`; `auto`: the first of them that there is."""
 
     def __post_init__(self) -> None:
         """Names the commit that is meant."""
@@ -117,13 +117,15 @@ class CosmosEmbed1(Stage):
         value = self._settings().get(name)
         side = value[0] if isinstance(value, list) and len(set(value)) == 1 else value
         if not isinstance(side, int):
-            raise UsageError(f"model={self.model}: {name} is {value!r} in {' and '.join(SETTINGS[:2])}; give a whole model")
+            raise UsageError(
+                f"model={self.model}: {name} is {value!r} in {' and '.join(SETTINGS[:2])}; give a whole model"
+            )
         return side
 
     def load(self) -> cosmos_embed1.Network | elsewhere.Elsewhere:
         """The network, here or in the other interpreter."""
         name, arguments = identity.pretrained(self.model, self.revision)
-        given = {"model": name, "loads": arguments, "dtype": self.dtype}
+        given: dict[str, Any] = {"model": name, "loads": arguments, "dtype": self.dtype}
         given |= {"size": self._setting("resolution"), "dim": self._setting("embed_dim")}
         if self.python is None:
             return cosmos_embed1.Network(**given, device=devices.chosen(self.device))

@@ -54,7 +54,7 @@ class InternVideo2(Stage):
     each n-th from the first on, n being a quarter of how many there are, as NeMo Curator takes them."""
     dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16"
     device: str = knob("auto")
-    """`cpu`, `cuda`, or `auto`: cuda where there is one."""
+    """`cuda`, `mps` or `cpu`; `auto`: the first of them that there is."""
 
     def __post_init__(self) -> None:
         """Names the commits that are meant. Raises UsageError for a number of heads that is none."""
