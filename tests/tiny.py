@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import venv
 import zlib
 from pathlib import Path
 
@@ -13,6 +14,14 @@ REMOTE = Path(__file__).with_name("remote")
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "red", "car", "at", "night", "dog", "##s", "run", "##ning",
          ",", "the"]  # fmt: skip
+
+
+def interpreter(folder: Path) -> str:
+    """The Python of a new environment, with the libraries of this one and without vbuild."""
+    venv.create(folder, with_pip=False, symlinks=True)
+    (there,) = folder.glob("lib/python*/site-packages")
+    (there / "others.pth").write_text(f"{Path(np.__file__).parents[1]}\n")
+    return str(folder / "bin" / "python")
 
 
 def weight(name: str, shape: tuple[int, ...]) -> np.ndarray:

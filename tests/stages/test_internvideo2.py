@@ -16,7 +16,7 @@ from vbuild.stage import Clip, Sampled
 from vbuild.stages.internvideo2 import InternVideo2, chosen_by_curator
 
 # What the published definition says of the weights of tests/tiny.py, computed with its own code outside this project:
-# pictures and texts through its vision encoder, its BERT in mode "text" and its tokenizer, projected, and made of length 1.
+# pictures and texts through its vision encoder, its BERT in mode "text" and its tokenizer, projected, of length 1.
 VIDEO = [
     [0.08733992, 0.09763668, 0.23385477, -0.5687944, -0.06194822, 0.01118374, 0.45025778, -0.63081616],
     [0.29479164, 0.35203892, 0.2535002, -0.42119443, 0.11830182, -0.02837478, 0.227025, -0.6936559],

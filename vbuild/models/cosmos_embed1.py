@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     import numpy as np
 
@@ -35,7 +35,10 @@ class Network:
         if not hasattr(self.processor, "num_video_frames"):
             name = type(self.processor).__name__
             raise ValueError(f"{model}: {name} is no processor of videos; its processor_config.json needs auto_map")
-        network: Any = AutoModel.from_pretrained(model, trust_remote_code=True, **loads)
+        network: Any
+        network, told = AutoModel.from_pretrained(model, trust_remote_code=True, output_loading_info=True, **loads)
+        if lacking := _made_up(network, told["missing_keys"]):
+            raise ValueError(f"{model}: the checkpoint lacks {', '.join(lacking[:3])}; it is not whole")
         self.network = network.to(self.device, dtype=self.dtype).eval()
         side = self.processor.resolution
         side = side[0] if isinstance(side, (list, tuple)) and len(set(side)) == 1 else side
@@ -64,6 +67,14 @@ class Network:
         tokens = self.processor(text=list(words), return_tensors="pt").to(self.device)
         with torch.inference_mode():
             return _unit(self.network.get_text_embeddings(**tokens).text_proj)
+
+
+def _made_up(network: Any, missing: Iterable[str]) -> list[str]:
+    """Of the weights that a checkpoint lacks those that are random therefore: not such as are others by another name."""
+    state = network.state_dict()
+    missing = {name for name in missing if name in state and state[name].is_floating_point()}
+    there = {weight.data_ptr() for name, weight in state.items() if name not in missing}
+    return sorted(name for name in missing if state[name].data_ptr() not in there)
 
 
 def _unit(vectors: Any) -> np.ndarray:

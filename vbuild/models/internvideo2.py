@@ -240,7 +240,7 @@ class Network:
 
 
 def vision(weights: Weights, shape: Shape, heads: int, pixels: Any) -> Any:
-    """What the vision tower makes of clips (n, 3, t, h, w): (n, pooled). Clips of one picture have places of their own."""
+    """What the vision tower makes of clips (n, 3, t, h, w): (n, pooled); of one picture, it has places of its own."""
     import torch
     from torch.nn.functional import conv3d
 
