@@ -22,7 +22,7 @@ LOCK = Path(__file__).resolve().parents[1] / "tests" / "stages.lock.json"
 
 PLUMBING = {"vbuild", "vbuild.stage", "vbuild.digest", "vbuild.errors", "vbuild.check", "vbuild.uris",
             "vbuild.fields", "vbuild.values", "vbuild.windows", "vbuild.models.devices",
-            "vbuild.models.identity"}  # fmt: skip
+            "vbuild.models.elsewhere", "vbuild.models.guest", "vbuild.models.identity"}  # fmt: skip
 """Modules that shape no value; also every `versions`."""
 
 MARKS = ("knob", "wiring", "weights")

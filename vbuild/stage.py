@@ -215,19 +215,6 @@ class Clip:
     """Path of the source file, for stages of `scope: video` that ask for the whole file. In no key."""
 
 
-def seen(clips: Sequence[Clip], look: Callable[[np.ndarray], Iterable[Any]]) -> list[Any]:
-    """What `look` says of each clip's pictures, given all together, uint8 (clips, n, h, w, 3); None where it has none.
-
-    Of each clip there must be as many, or none.
-    """
-    import numpy as np
-
-    pictures = [None if clip.frames is None or not len(clip.frames.times) else clip.frames.pixels for clip in clips]
-    there = [some for some in pictures if some is not None]
-    found = iter(look(np.stack(there)) if there else ())
-    return [None if some is None else next(found) for some in pictures]
-
-
 Send = Callable[[Sampled], None]
 """Hands a part of a clip over to where the model is."""
 

@@ -143,7 +143,7 @@ def test_a_size_that_is_not_said_is_told(tmp_path):
     folder = settings(tiny.cosmos(tmp_path / "unsaid"), resolution=None)
     assert stage(folder).asks().size == (32, 32)
     settings(folder, "processor_config.json", resolution=None)
-    with pytest.raises(UsageError, match="resolution is None in config.json"):
+    with pytest.raises(UsageError, match=r"resolution is None in config.json"):
         stage(folder).asks()
 
 
@@ -171,7 +171,7 @@ def test_code_of_a_repository_runs_only_if_the_dataset_says_so(tmp_path, folder)
     """The stage's own yaml does; without it a build is refused."""
     assert load(["+dataset=folder", "source.path=.", "stage@stages.ce=cosmos_embed1"]).stages["ce"].trust_remote_code
     assert not CosmosEmbed1().trust_remote_code
-    with pytest.raises(UsageError, match="stages.ce.trust_remote_code=false: the model is code of its repository"):
+    with pytest.raises(UsageError, match=r"stages.ce.trust_remote_code=false: the model is code of its repository"):
         project(tmp_path, stage(folder, trust_remote_code=False)).build()
 
 
@@ -179,7 +179,7 @@ def test_code_of_another_repository_is_refused(tmp_path):
     """Its commit would be nobody's."""
     named = {"AutoModel": "nvidia/Cosmos-Embed1-448p--modeling_embed1.CosmosEmbed1"}
     folder = settings(tiny.cosmos(tmp_path / "foreign"), auto_map=named)
-    with pytest.raises(UsageError, match="its config.json has code of another repository run"):
+    with pytest.raises(UsageError, match=r"its config.json has code of another repository run"):
         stage(folder).check()
 
 
@@ -196,7 +196,7 @@ def test_another_transformers_than_the_codes_is_refused(tmp_path, second, python
 def test_an_interpreter_that_is_none_is_told_before_a_build(tmp_path, folder):
     """In one line."""
     one = project(tmp_path, stage(folder, python=str(tmp_path / "none")))
-    with pytest.raises(UsageError, match="stages.ce.python=.*/none: it cannot be started"):
+    with pytest.raises(UsageError, match=r"stages.ce.python=.*/none: it cannot be started"):
         one.build()
 
 

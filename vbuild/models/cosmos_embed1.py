@@ -70,7 +70,7 @@ class Network:
 
 
 def _made_up(network: Any, missing: Iterable[str]) -> list[str]:
-    """Of the weights that a checkpoint lacks those that are random therefore: not such as are others by another name."""
+    """Of the weights that a checkpoint lacks those that are random therefore: not others by another name."""
     state = network.state_dict()
     missing = {name for name in missing if name in state and state[name].is_floating_point()}
     there = {weight.data_ptr() for name, weight in state.items() if name not in missing}

@@ -17,8 +17,6 @@ from typing import IO, Any
 from vbuild.errors import PlaceError, UsageError
 from vbuild.models import guest
 
-VERSION = guest.VERSION
-
 GUEST = Path(guest.__file__)
 
 SAID = 20

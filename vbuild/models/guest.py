@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
 # No module of vbuild is imported here: the interpreter that runs this file does not have it.
 
-VERSION = 1
-"""How values are handed over, which changes none."""
-
 LENGTH = struct.Struct("<Q")
 
 LIBRARIES = ("numpy", "torch", "torchvision", "transformers", "tokenizers", "einops")

@@ -12,7 +12,7 @@ from vbuild.errors import UsageError
 from vbuild.fields import Kind, Vector
 from vbuild.media.versions import PASSES
 from vbuild.models import cosmos_embed1, devices, elsewhere, identity
-from vbuild.stage import Clip, Frames, Phase, Row, Stage, knob, seen, weights
+from vbuild.stage import Clip, Frames, Phase, Row, Stage, knob, weights
 
 if TYPE_CHECKING:
     import numpy as np
@@ -134,7 +134,12 @@ class CosmosEmbed1(Stage):
 
     def run(self, clips: Sequence[Clip], model: cosmos_embed1.Network | elsewhere.Elsewhere) -> Iterable[Row]:
         """Unit vectors, float32."""
-        return [{"": vector} for vector in seen(clips, lambda pictures: elsewhere.ask(model, "clips", pictures))]
+        import numpy as np
+
+        pictures = [clip.frames.pixels for clip in clips if clip.frames is not None]
+        there = [some for some in pictures if len(some)]
+        vectors = iter(elsewhere.ask(model, "clips", np.stack(there)) if there else ())
+        return [{"": next(vectors) if len(some) else None} for some in pictures]
 
     def embed_text(self, words: Sequence[str], model: cosmos_embed1.Network | elsewhere.Elsewhere) -> np.ndarray:
         """Of texts, cut to 128 tokens, unit vectors to compare with those of clips: float32 (n, size)."""

@@ -11,7 +11,7 @@ from vbuild.errors import UsageError
 from vbuild.fields import Kind, Vector
 from vbuild.media.versions import PASSES
 from vbuild.models import devices, identity, internvideo2
-from vbuild.stage import Clip, Frames, Phase, Row, Sampled, Stage, knob, seen, weights
+from vbuild.stage import Clip, Frames, Phase, Row, Sampled, Stage, knob, weights
 
 if TYPE_CHECKING:
     import numpy as np
@@ -100,7 +100,12 @@ class InternVideo2(Stage):
 
     def run(self, clips: Sequence[Clip], model: internvideo2.Network) -> Iterable[Row]:
         """Unit vectors, float32 (512,)."""
-        return [{"": vector} for vector in seen(clips, model.clips)]
+        import numpy as np
+
+        pictures = [clip.frames.pixels for clip in clips if clip.frames is not None]
+        there = [some for some in pictures if len(some)]
+        vectors = iter(model.clips(np.stack(there)) if there else ())
+        return [{"": next(vectors) if len(some) else None} for some in pictures]
 
     def embed_text(self, words: Sequence[str], model: internvideo2.Network) -> np.ndarray:
         """Of texts, cut to 40 tokens, unit vectors to compare with those of clips: float32 (n, 512)."""
