@@ -457,7 +457,7 @@ class Gaze(Stage):
     gib: float = knob(0.0)
     """What the model is said to take."""
 
-    def weights(self) -> int:
+    def model_bytes(self) -> int:
         """As its files would say it."""
         return round(self.gib * (1 << 30))
 

@@ -7,6 +7,7 @@ import importlib
 import inspect
 import json
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 
 import vbuild
@@ -20,8 +21,12 @@ ROOT = Path(vbuild.__file__).parent
 LOCK = Path(__file__).resolve().parents[1] / "tests" / "stages.lock.json"
 
 PLUMBING = {"vbuild", "vbuild.stage", "vbuild.digest", "vbuild.errors", "vbuild.check", "vbuild.uris",
-            "vbuild.fields", "vbuild.values", "vbuild.windows"}  # fmt: skip
+            "vbuild.fields", "vbuild.values", "vbuild.windows", "vbuild.models.devices",
+            "vbuild.models.elsewhere", "vbuild.models.guest", "vbuild.models.identity"}  # fmt: skip
 """Modules that shape no value; also every `versions`."""
+
+MARKS = ("knob", "wiring", "weights")
+"""What makes fields that are in no key."""
 
 VALUES = ("defaults", "writes")
 """What cannot change under one version, whatever somebody says of it."""
@@ -80,9 +85,9 @@ def _bare(node):
 
 
 def _unkeyed(node):
-    """A knob or a wiring without its default, which is in no key."""
+    """A knob, a wiring or a name of weights without its default, which is in no key."""
     call = node.value if isinstance(node, ast.AnnAssign) else None
-    if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in ("knob", "wiring"):
+    if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in MARKS:
         return ast.AnnAssign(target=node.target, annotation=ast.Name(id=call.func.id), simple=1)
     return node
 
@@ -179,7 +184,9 @@ def now() -> dict[str, dict[str, object]]:
 
 
 def _written(cls: type[Stage]) -> dict[str, str]:
-    """What a stage writes; one whose parameters say so, with their defaults."""
+    """What a stage writes; one whose parameters say so, with their defaults, if no weights have a say in it."""
+    if not isinstance(cls.writes, Mapping) and any(f.metadata.get("weights") for f in fields(cls)):
+        return {}
     written = cls.writes if isinstance(cls.writes, Mapping) else outputs(cls())
     return {name: str(kind_from(kind)) for name, kind in written.items()}
 

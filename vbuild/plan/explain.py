@@ -66,7 +66,7 @@ class Stands:
     defaults: Mapping[str, Any]
     """Parameters that are as they are by default, and are left out of the recipe."""
     unkeyed: Mapping[str, Any]
-    """Knobs and wiring; they are in no key."""
+    """Knobs, wiring, and names of weights; they are in no key."""
     inputs: tuple[str, ...]
     hits: int
     to_run: int

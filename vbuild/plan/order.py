@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 from vbuild.check import hint
 from vbuild.config import TAKEN
+from vbuild.contract import named
 from vbuild.decisions.dedup import Dedup
 from vbuild.decisions.predicate import Predicate, columns_read, ordering_columns
 from vbuild.errors import UsageError
 from vbuild.fields import Scalar, Vector
 from vbuild.media.versions import DEINTERLACE
 from vbuild.recipes import recipe
-from vbuild.stage import PHASES, Frames, Media, Stage, outputs
+from vbuild.stage import PHASES, Frames, Media, Stage, outputs, revisions
 from vbuild.stages.probe import Probe
 
 if TYPE_CHECKING:
@@ -77,10 +78,18 @@ class Instance:
     @cached_property
     def recipe(self) -> Recipe:
         """All that changes what it writes."""
-        made = recipe(self.stage)
+        path = SPLIT if self.name == SPLIT else f"stages.{self.name}"
+        made = named(path, lambda: recipe(self.stage))
         if self.deinterlace and isinstance(self.stage.asks(), Frames | Media):
             return replace(made, uses={**made.uses, "deinterlace": DEINTERLACE})
         return made
+
+    @cached_property
+    def held(self) -> Stage:
+        """The stage as it is to run: held to the very weights that its recipe tells."""
+        told, marks = self.recipe.models, revisions(self.stage)
+        pinned = {marks[role]: told[role] for role in marks if role in told}
+        return replace(self.stage, **pinned) if pinned else self.stage  # type: ignore[arg-type]
 
     @cached_property
     def writes(self) -> dict[str, Kind]:
@@ -158,7 +167,7 @@ def arrange(config: Config, listed: Mapping[str, Kind] = NOTHING) -> Order:
     """
     probe = Instance(PROBE, Probe())
     stages, dedups, written = config.under(Stage), config.under(Dedup), list(config.stages)
-    known = {**GIVEN, **{name: outputs(stage) for name, stage in stages.items()}}
+    known = {**GIVEN, **{name: _outputs(f"stages.{name}", stage) for name, stage in stages.items()}}
     instances = {name: _wire(f"stages.{name}", stage, known) for name, stage in stages.items()}
     instances = {n: replace(i, deinterlace=config.decode.deinterlace) for n, i in instances.items()}
     split = _wire(SPLIT, config.split, known)
@@ -176,6 +185,10 @@ def arrange(config: Config, listed: Mapping[str, Kind] = NOTHING) -> Order:
         split=split,
         waves=tuple(_waves(_place(sequence, predicates))),
     )
+
+
+def _outputs(path: str, stage: Stage) -> dict[str, Kind]:
+    return named(path, lambda: outputs(stage))
 
 
 def _early(video: Mapping[str, Instance], clips: Mapping[str, Instance]) -> None:

@@ -35,7 +35,7 @@ class Shots(Stage):
     dear: ClassVar[bool] = True
 
     device: str = knob("auto")
-    """`cpu`, `cuda`, or `auto`: cuda where there is one."""
+    """`cuda`, `mps` or `cpu`; `auto`: the first of them that there is."""
 
     def asks(self) -> Frames:
         """Every frame at the network's size."""
