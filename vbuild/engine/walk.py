@@ -111,9 +111,12 @@ class _Way:
                 f"split={self.session.order.split.recipe.stage}: it wrote a clip that ends before it starts"
             )
         probed = self.session.shelf.take(videos, "probe", ["stream", "time_base_num", "time_base_den"], rows)
-        stream, *base = (np.repeat(column.to_numpy(), counts) for column in probed.columns)
-        ids = digest.clip_ids(videos.ids[place], stream, starts, ends, np.stack(base, axis=1))
+        stream, *base = (column.to_numpy() for column in probed.columns)
+        base = np.repeat(np.stack(base, axis=1), counts, axis=0)
+        ids = digest.clip_ids(videos.ids[place], np.repeat(stream, counts), starts, ends, base)
         keep = firsts(ids)
+        if len(keep) == len(ids):
+            return Items(ids, videos, place, starts, ends)
         return Items(ids[keep], videos, place[keep], starts[keep], ends[keep])
 
     def _run(self, items: Items, wave: Sequence[Instance]) -> Steps:

@@ -207,7 +207,7 @@ class Results:
             assert self.dataset is not None
             if not self.cached and len(self) <= FEW:
                 new = [f.name for f in self.schema if _fixed(f) and f.name in self.dataset.schema.names]
-            table = self.dataset.to_table(columns=new).combine_chunks()
+            table = self.dataset.to_table(columns=new, batch_size=max(len(self), 1))  # in one piece
             self.cached |= {name: table[name] for name in new}
         return [self.cached[name] for name in names]
 
@@ -245,7 +245,7 @@ class Results:
             return pa.table([column.take(index) for column in self._columns(shape.names)], names=shape.names)
         if len(places) > len(self) // 2:  # a scan costs less than so many rows one by one
             index = pa.array(places, mask=places < 0)
-            return self.dataset.to_table(columns=shape.names).combine_chunks().take(index)
+            return self.dataset.to_table(columns=shape.names).take(index)
         wanted, back = np.unique(places[places >= 0], return_inverse=True)
         found = self.dataset.take(wanted.tolist(), columns=list(columns)) if len(wanted) else shape.empty_table()
         index = np.full(len(places), -1, np.int64)

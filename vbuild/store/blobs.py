@@ -132,13 +132,13 @@ class Present:
         shards = pc.utf8_slice_codeunits(uris, 0, 3).dictionary_encode()
         codes = shards.indices.to_numpy().astype(np.min_scalar_type(len(shards.dictionary)))
         order = np.argsort(codes, kind="stable")
-        names = pc.utf8_slice_codeunits(uris, 3).take(pa.array(order))
         gone = np.empty(len(uris), bool)
         ends = np.cumsum(np.bincount(codes, minlength=len(shards.dictionary))).tolist()
         for shard, start, end in zip(shards.dictionary.to_pylist(), [0, *ends], ends, strict=False):
             if shard not in self.listed:
                 self.listed[shard] = pa.array(_names(self.folder / shard), pa.string())
-            there = pc.is_in(names[start:end], value_set=self.listed[shard])
+            names = pc.utf8_slice_codeunits(uris.take(pa.array(order[start:end])), 3)
+            there = pc.is_in(names, value_set=self.listed[shard])
             gone[order[start:end]] = ~there.to_numpy(zero_copy_only=False)
         for row in np.flatnonzero(gone).tolist():
             uri = uris[row].as_py()

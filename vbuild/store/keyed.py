@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-ROWS = 16_384
+ROWS = 65_536
 """Keys that are looked up at once: what is found of them stays in the processor's cache."""
 
 ROW = np.uint64(0xFFFFFFFF)
@@ -37,7 +37,11 @@ def by_half(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def firsts(keys: np.ndarray) -> np.ndarray:
     """The rows at which the keys (n,) V16 stand that stand in no row before, in order."""
-    return np.flatnonzero(Index(keys).find(keys) == np.arange(len(keys)))
+    heads, rows = _parted(_numbered(keys))
+    alike = np.flatnonzero(heads[1:] == heads[:-1])
+    doubted = np.unique(rows[np.concatenate([alike, alike + 1])])
+    again = Index(keys[doubted]).find(keys[doubted]) < np.arange(len(doubted))
+    return np.delete(np.arange(len(keys)), doubted[again])
 
 
 class Index:
@@ -60,8 +64,9 @@ class Index:
             while len(rows):
                 found, at = _parted(self.sorted.take(spots, mode="clip"))
                 hit = same(self.keys[at], keys[rows])
-                places[rows[hit]] = at[hit]
-                again = np.flatnonzero(~hit & (found == heads) & (spots + 1 < len(self.sorted)))
+                places[rows] = np.where(hit, at, -1)
+                again = np.flatnonzero(~hit)
+                again = again[(found[again] == heads[again]) & (spots[again] + 1 < len(self.sorted))]
                 heads, rows, spots = heads[again], rows[again], spots[again] + 1
         return places
 
