@@ -154,14 +154,18 @@ def keys_of(column: pa.Array | pa.ChunkedArray) -> np.ndarray:
     """A fixed_size_binary(16) column without nulls as an (n,) array of dtype V16, no copy where Arrow allows."""
     import numpy as np
 
-    if hasattr(column, "num_chunks"):
-        chunks = [keys_of(chunk) for chunk in column.chunks]
-        return chunks[0] if len(chunks) == 1 else np.concatenate([np.empty(0, "V16"), *chunks])
-    array = column
+    array = one_piece(column) if hasattr(column, "num_chunks") else column
+    if hasattr(array, "num_chunks"):
+        return np.empty(0, "V16") if not array.num_chunks else np.concatenate([keys_of(c) for c in array.chunks])
     if not len(array):
         return np.empty(0, "V16")
     start = array.offset * SIZE
     return np.frombuffer(array.buffers()[1], "V16", count=len(array), offset=start)
+
+
+def one_piece(column: pa.ChunkedArray) -> pa.Array:
+    """A column as one array: copied only where it is in several."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def column_of(keys: np.ndarray) -> pa.Array:

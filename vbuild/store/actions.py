@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from vbuild.digest import SIZE, Recipe, keys_of
+from vbuild.digest import SIZE, Recipe, keys_of, one_piece
 from vbuild.errors import StageError
 from vbuild.stage import outputs
 from vbuild.store import lance_io, texts
@@ -196,19 +196,19 @@ class Results:
         self.index: Index | None = None
         self.asked: tuple[np.ndarray, np.ndarray] | None = None
         """The last keys and their places: what is looked up is, as a rule, taken next."""
-        self.cached: dict[str, pa.ChunkedArray] = {}
+        self.cached: dict[str, pa.Array] = {}
 
     def __len__(self) -> int:
         return 0 if self.dataset is None else int(self.dataset.count_rows())
 
-    def _columns(self, names: Sequence[str]) -> list[pa.ChunkedArray]:
+    def _columns(self, names: Sequence[str]) -> list[pa.Array]:
         """Whole columns of fixed width, which are held; of few rows all of them, for a scan costs more than they do."""
         if new := [name for name in dict.fromkeys(names) if name not in self.cached]:
             assert self.dataset is not None
             if not self.cached and len(self) <= FEW:
                 new = [f.name for f in self.schema if _fixed(f) and f.name in self.dataset.schema.names]
-            table = self.dataset.to_table(columns=new, batch_size=max(len(self), 1))  # in one piece
-            self.cached |= {name: table[name] for name in new}
+            table = self.dataset.to_table(columns=new, batch_size=max(len(self), 1))
+            self.cached |= {name: one_piece(table[name]) for name in new}
         return [self.cached[name] for name in names]
 
     def holds(self, columns: Sequence[str]) -> bool:
@@ -231,7 +231,8 @@ class Results:
             return np.full(len(keys), -1, np.int64)
         if self.asked is None or not np.array_equal(words(self.asked[0]), words(keys)):
             if self.index is None:
-                self.index = Index(keys_of(*self._columns(["key"])))
+                key, _ = self._columns(["key", "seconds"])  # which is asked for next, and to scan twice costs more
+                self.index = Index(keys_of(key))
             self.asked = keys, self.index.find(keys)
         return self.asked[1]
 
@@ -255,6 +256,7 @@ class Results:
     def append(self, table: pa.Table) -> None:
         """Adds results whose keys are not there yet, and takes the newest version."""
         self.refresh()
+        table = table.combine_chunks()  # many chunks are read and written slowly
         keys = keys_of(table["key"])
         new = np.zeros(len(keys), bool)
         new[firsts(keys)] = True
@@ -264,7 +266,7 @@ class Results:
         note = self.path.with_suffix(".json")
         if noted(note) is None:
             texts.replace(note, self.recipe.to_json())
-        rows = table.combine_chunks() if new.all() else table.filter(pa.array(new))  # many chunks are written slowly
+        rows = table if new.all() else table.filter(pa.array(new))
         before, known = self.dataset, self.index
         newest = lance_io.append(self.path, rows.cast(self.schema), before)
         self._take_over(newest)
