@@ -112,8 +112,8 @@ class _Way:
             )
         probed = self.session.shelf.take(videos, "probe", ["stream", "time_base_num", "time_base_den"], rows)
         stream, *base = (column.to_numpy() for column in probed.columns)
-        base = np.repeat(np.stack(base, axis=1), counts, axis=0)
-        ids = digest.clip_ids(videos.ids[place], np.repeat(stream, counts), starts, ends, base)
+        bases = np.repeat(np.stack(base, axis=1), counts, axis=0)
+        ids = digest.clip_ids(videos.ids[place], np.repeat(stream, counts), starts, ends, bases)
         keep = firsts(ids)
         if len(keep) == len(ids):
             return Items(ids, videos, place, starts, ends)

@@ -117,13 +117,13 @@ class Present:
     """Which blobs are there: each folder is listed once, and only what is not listed is looked for by itself."""
 
     folder: Path
-    listed: dict[str, pa.Array] = field(default_factory=dict)
+    listed: dict[str, set[str]] = field(default_factory=dict)
     """Folder, as `ab/` → the names in it."""
     added: set[str] = field(default_factory=set)
     """Blobs that are as good as there."""
 
     def missing(self, uris: pa.Array) -> np.ndarray:
-        """(n,) bool: which of these blobs are not there. Folder by folder, for a set of millions is slow to ask."""
+        """(n,) bool: which of these blobs are not there. Folder by folder, for one set of millions is slow to ask."""
         import numpy as np
         import pyarrow as pa
         import pyarrow.compute as pc
@@ -132,14 +132,15 @@ class Present:
         shards = pc.utf8_slice_codeunits(uris, 0, 3).dictionary_encode()
         codes = shards.indices.to_numpy().astype(np.min_scalar_type(len(shards.dictionary)))
         order = np.argsort(codes, kind="stable")
-        gone = np.empty(len(uris), bool)
+        names = pc.utf8_slice_codeunits(uris, 3).take(pa.array(order))
+        gone = np.zeros(len(uris), bool)
         ends = np.cumsum(np.bincount(codes, minlength=len(shards.dictionary))).tolist()
         for shard, start, end in zip(shards.dictionary.to_pylist(), [0, *ends], ends, strict=False):
             if shard not in self.listed:
-                self.listed[shard] = pa.array(_names(self.folder / shard), pa.string())
-            names = pc.utf8_slice_codeunits(uris.take(pa.array(order[start:end])), 3)
-            there = pc.is_in(names, value_set=self.listed[shard])
-            gone[order[start:end]] = ~there.to_numpy(zero_copy_only=False)
+                self.listed[shard] = set(_names(self.folder / shard))
+            there, wanted = self.listed[shard], names[start:end].to_pylist()
+            if not there.issuperset(wanted):
+                gone[order[start:end]] = [name not in there for name in wanted]
         for row in np.flatnonzero(gone).tolist():
             uri = uris[row].as_py()
             gone[row] = uri not in self.added and not (self.folder / uri).is_file()

@@ -23,7 +23,7 @@ def half(keys: np.ndarray) -> np.ndarray:
 
 def same(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """(n,) bool: where keys are equal, in both halves; ten times as fast as numpy compares V16."""
-    return (words(a) == words(b)).view(np.uint16) == 0x0101
+    return np.asarray((words(a) == words(b)).view(np.uint16) == 0x0101)
 
 
 def by_half(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
