@@ -301,7 +301,7 @@ class Stage:
         return {}
 
     def model_bytes(self) -> int:
-        """Bytes that its models take on a device, as their files say: those that are too many together take turns."""
+        """Bytes of its models, beside those that fields name: what is too much for a device together takes turns."""
         return 0
 
     def encoders(self) -> Mapping[str, str]:

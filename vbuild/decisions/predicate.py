@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import duckdb
-
 from vbuild.check import hint
 from vbuild.errors import UsageError
 from vbuild.fields import Scalar
@@ -17,6 +15,7 @@ from vbuild.fields import Scalar
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    import duckdb
     import numpy as np
     import pyarrow as pa
 
@@ -125,6 +124,8 @@ def _tried(db: duckdb.DuckDBPyConnection, what: str, query: str, types: Mapping[
 
     Returns the first value of the last. Raises UsageError for what it cannot do.
     """
+    import duckdb
+
     columns = ", ".join(f"{json.dumps(c)} {t.sql}" for c, t in types.items())
     samples = ", ".join(SAMPLES.get(c, t.sample) for c, t in types.items())
     answer: Any = None
@@ -206,6 +207,8 @@ def _zoned() -> frozenset[str]:
 
 @cache
 def _root() -> duckdb.DuckDBPyConnection:
+    import duckdb  # which a dataset without conditions has no use for
+
     return duckdb.connect(config={"threads": 1, "default_null_order": "nulls_last"})
 
 
@@ -245,6 +248,7 @@ def verdicts(predicates: Sequence[Predicate], clips: pa.Table) -> np.ndarray:
 
     `clips` holds the columns that the predicates read, and as many rows as there are clips.
     """
+    import duckdb
     import numpy as np
 
     with _database() as db:
@@ -261,6 +265,7 @@ def ranks(keep: str, clips: pa.Table) -> np.ndarray:
 
     `clips` holds `clip_id` and the columns that `keep` reads. NULLs come last, whichever way the order runs.
     """
+    import duckdb
     import numpy as np
 
     with _database() as db:

@@ -24,15 +24,13 @@ from vbuild.store.actions import Actions
 from vbuild.store.blobs import Blobs
 from vbuild.store.failures import Failures
 from vbuild.store.files import Files
+from vbuild.store.keyed import firsts
 from vbuild.store.remote_cache import remote_cache
 
 if TYPE_CHECKING:
     from vbuild.config import Config
 
 Watch = Callable[[Progress], None]
-
-A_PLAN = 4096
-"""Videos that a plan takes together: nothing waits for it, and look-ups of many keys cost less a key."""
 
 
 @dataclass
@@ -119,10 +117,9 @@ class Session:
         names = files.names()
         known = np.array([row for row in range(len(files)) if row not in identified.errors], np.int64)
         known = known[np.argsort([row in identified.away for row in known.tolist()], kind="stable")]
-        ids, first = np.unique(identified.ids[known], return_index=True)
-        order = np.argsort(first, kind="stable")
-        rows, ids = known[first[order]], ids[order]
-        size = self.config.shard if self.build is not None else A_PLAN
+        rows = known[firsts(identified.ids[known])]
+        ids = identified.ids[rows]
+        size = self.config.shard if self.build is not None else max(len(rows), 1)  # a plan has nothing to wait for
         return [
             Shard(
                 Items(

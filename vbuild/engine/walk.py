@@ -12,20 +12,20 @@ from vbuild import digest
 from vbuild.decisions.predicate import Predicate
 from vbuild.engine.judge import deduplicate, judge
 from vbuild.engine.ledger import Ledger
-from vbuild.engine.schedule import Scheduler, Step, Steps
 from vbuild.engine.segments import segments
-from vbuild.engine.tasks import tasks
 from vbuild.errors import StageError
 from vbuild.executor.protocol import Needs
 from vbuild.plan.items import Items, State
 from vbuild.plan.order import Deduplication, Wave
 from vbuild.report import Progress
 from vbuild.stops import undisturbed
+from vbuild.store.keyed import firsts
 from vbuild.values import value_column
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from vbuild.engine.schedule import Steps
     from vbuild.engine.session import Session, Shard, Watch
     from vbuild.executor.protocol import Executor
     from vbuild.executor.work import Done
@@ -106,17 +106,20 @@ class _Way:
         rows = np.flatnonzero(videos.states(split) == State.DONE)
         spans = self.session.shelf.take(videos, split, [value_column("start_pts"), value_column("end_pts")], rows)
         start, end = (spans[name].combine_chunks() for name in spans.column_names)
-        place = np.repeat(rows, start.value_lengths().to_numpy(zero_copy_only=False).astype(np.int64))
+        counts = start.value_lengths().to_numpy(zero_copy_only=False).astype(np.int64)
+        place = np.repeat(rows, counts)
         starts, ends = start.flatten().to_numpy(), end.flatten().to_numpy()
         if (starts >= ends).any():
             raise StageError(
                 f"split={self.session.order.split.recipe.stage}: it wrote a clip that ends before it starts"
             )
-        probed = self.session.shelf.take(videos, "probe", ["stream", "time_base_num", "time_base_den"], place)
+        probed = self.session.shelf.take(videos, "probe", ["stream", "time_base_num", "time_base_den"], rows)
         stream, *base = (column.to_numpy() for column in probed.columns)
-        ids = digest.clip_ids(videos.ids[place], stream, starts, ends, np.stack(base, axis=1))
-        _, once = np.unique(ids, return_index=True)
-        keep = np.sort(once)
+        bases = np.repeat(np.stack(base, axis=1), counts, axis=0)
+        ids = digest.clip_ids(videos.ids[place], np.repeat(stream, counts), starts, ends, bases)
+        keep = firsts(ids)
+        if len(keep) == len(ids):
+            return Items(ids, videos, place, starts, ends)
         return Items(ids[keep], videos, place[keep], starts[keep], ends[keep])
 
     def _run(self, items: Items, wave: Sequence[Instance]) -> Steps:
@@ -124,6 +127,9 @@ class _Way:
         missing = {instance.name: self.session.lookup.look(items, instance) for instance in wave}
         if self.session.build is None or not any(len(rows) for rows in missing.values()):
             return
+        from vbuild.engine.schedule import Step  # which bring the decoders that a plan has no use for
+        from vbuild.engine.tasks import tasks
+
         own = {name: rows[items.actions[name].own[rows]] for name, rows in missing.items()}
         self.session.wanted.update({name: len(rows) for name, rows in own.items()})
         yield Step(list(tasks(items, own, wave, self.session.shelf, self.lanes)), self._awaited(items, wave, missing))
@@ -148,6 +154,8 @@ class _Way:
                 for _ in shard:
                     raise AssertionError("a plan runs nothing")
         else:
+            from vbuild.engine.schedule import Scheduler
+
             session = self.session
             assert session.build is not None
             undone = session.lookup.undone

@@ -270,7 +270,7 @@ class Processes:
 
     def fits(self, stages: Sequence[Stage]) -> bool:
         """On each of the devices."""
-        return fits(stages, device_memory(self.local, self.memory)) if any(s.model_bytes() for s in stages) else True
+        return fits(stages, device_memory(self.local, self.memory))
 
     def release(self) -> None:
         """Ends the processes that hold them; new ones start with the next model."""

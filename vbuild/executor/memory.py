@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vbuild.media.pixels import target_size
-from vbuild.stage import Frames, Sound
+from vbuild.models.identity import locate
+from vbuild.stage import Frames, Sound, named_weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -43,7 +44,12 @@ def parcels(memory: int) -> int:
 
 def fits(stages: Sequence[Stage], room: int) -> bool:
     """Whether models are held together in so many bytes."""
-    return sum(stage.model_bytes() for stage in stages) * WORKING <= room
+    return sum(map(_weights, stages)) * WORKING <= room
+
+
+def _weights(stage: Stage) -> int:
+    """Bytes of a stage's models."""
+    return stage.model_bytes() + sum(locate(*named).size for named in named_weights(stage).values())
 
 
 def available(root: Path = Path("/")) -> int:

@@ -306,5 +306,5 @@ def _missing(store: Path, clips: Any) -> int:
     gone = np.zeros(clips.count_rows(), bool)
     for name in blob_columns(clips.schema):
         rows, paths = flat(clips.to_table(columns=[name])[name])
-        gone[rows[Blobs(store).missing([blob_named(path) for path in paths])]] = True
+        gone[rows[Blobs(store).missing([blob_named(path) for path in paths.to_pylist()])]] = True
     return int(gone.sum())

@@ -148,15 +148,21 @@ class Shelf:
         if instance == SOURCE:
             return items.whence(rows).select(list(columns))
         holder, way = items.holder(instance)
-        actions = holder.actions[instance]
-        if way is not None:
+        actions, results = holder.actions[instance], self.results(instance)
+        if way is not None:  # many clips are of one video, which is looked up once
             rows = way if rows is None else way[rows]
+            return results.take(self._places(actions, results)[rows], list(columns))
+        return results.take(self._places(actions, results, rows), list(columns))
+
+    def _places(self, actions: ItemActions, results: Results, rows: np.ndarray | None = None) -> np.ndarray:
+        """Where the results of items, or of some rows of them, stand; -1 where there is none."""
         keys, state = (actions.keys, actions.state) if rows is None else (actions.keys[rows], actions.state[rows])
-        results = self.results(instance)
         places = np.full(len(keys), -1, np.int64)
         done = state == State.DONE
+        if done.all():
+            return results.lookup(keys)
         places[done] = results.lookup(keys[done])
-        return results.take(places, list(columns))
+        return places
 
     def digests(
         self, items: Items, instance: str, fields: Iterable[str], rows: np.ndarray | None = None
@@ -184,7 +190,7 @@ class Shelf:
         if not instance.ports:
             return items.ids, ready
         names, columns = self.input_digests(items, instance)
-        keys = digest.inputs(names, columns).copy()
+        keys = digest.inputs(names, columns)
         keys[ready != State.MISSING] = NOBODY[0]
         return keys, ready
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 
 from vbuild.plan.costs import Costs
 from vbuild.plan.items import ItemActions, State
@@ -64,8 +65,9 @@ class Lookup:
         actions = items.actions[instance.name] = ItemActions(keys, state, np.zeros(len(items), bool))
         count = self.count(instance.name)
         ready = np.flatnonzero(state == State.MISSING)
-        self._pull(instance, keys[ready])
-        places, gone = self.stored(instance, keys[ready])
+        asked = keys if len(ready) == len(keys) else keys[ready]
+        self._pull(instance, asked)
+        places, gone = self.stored(instance, asked)
         stored = places >= 0
         stored[stored], failed_parts = self._left_so(instance, keys[ready[stored]])
         results = self.shelf.results(instance.name)
@@ -135,13 +137,13 @@ class Lookup:
         for name in (value_column(f) for f, kind in writes.items() if kind.blob):
             table = results.take(places[places >= 0], [f"{name}_uri", f"{name}_digest"])
             (_, uris), (_, digests) = map(flat, table.columns)
-            here = np.flatnonzero(self.present.missing(uris)).tolist()
-            wanted = [uris[row] for row in here]
+            here = pa.array(np.flatnonzero(self.present.missing(uris)))
+            wanted = uris.take(here).to_pylist()
             if self.dry:
                 fetched = self.remote.have(wanted)
             else:
-                fetched = self.remote.fetch(wanted, [digests[row] for row in here], self.blobs)
-            self.present.there.update(uri for uri, came in zip(wanted, fetched, strict=True) if came)
+                fetched = self.remote.fetch(wanted, digests.take(here).to_pylist(), self.blobs)
+            self.present.added.update(uri for uri, came in zip(wanted, fetched, strict=True) if came)
 
     def _unasked(self, instance: Instance, keys: np.ndarray) -> np.ndarray:
         """Which keys stand for an action that has not been asked for before, in this build; notes that it has now."""

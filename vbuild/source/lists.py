@@ -286,7 +286,7 @@ def joined(lists: Sequence[VideoList]) -> pa.Table | None:
 
 def as_text(uri: str) -> str:
     """A path as text that everything can hold: bytes that are no UTF-8 are written out."""
-    return uri.encode(errors="surrogateescape").decode(errors="backslashreplace")
+    return uri if uri.isascii() else uri.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 def _placed(name: str, uri: str) -> str:

@@ -8,7 +8,7 @@ import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vbuild import digest
 from vbuild.values import Stored
@@ -35,15 +35,15 @@ def cited(cell: str | Sequence[str] | None) -> list[str]:
     return [cell] if isinstance(cell, str) else list(cell or ())
 
 
-def flat(column: pa.ChunkedArray) -> tuple[np.ndarray, list[Any]]:
+def flat(column: pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
     """A column of blobs, one a row or a list, as the row of each blob and its value; null cells have none."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     cells = column.combine_chunks()
     if pa.types.is_list(cells.type):
-        return pc.list_parent_indices(cells).to_numpy(), pc.list_flatten(cells).to_pylist()
-    return pc.indices_nonzero(cells.is_valid()).to_numpy(), cells.drop_null().to_pylist()
+        return pc.list_parent_indices(cells).to_numpy(), pc.list_flatten(cells)
+    return pc.indices_nonzero(cells.is_valid()).to_numpy(), cells.drop_null()
 
 
 @dataclass(frozen=True)
@@ -105,9 +105,11 @@ class Blobs:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def missing(self, uris: Sequence[str | None]) -> np.ndarray:
+    def missing(self, uris: Sequence[str]) -> np.ndarray:
         """(n,) bool: which of these blobs are not there."""
-        return Present(self.folder).missing(uris)
+        import pyarrow as pa
+
+        return Present(self.folder).missing(pa.array(uris, pa.string()))
 
 
 @dataclass(frozen=True)
@@ -115,21 +117,33 @@ class Present:
     """Which blobs are there: each folder is listed once, and only what is not listed is looked for by itself."""
 
     folder: Path
-    listed: set[str] = field(default_factory=set)
-    """Folders."""
-    there: set[str] = field(default_factory=set)
+    listed: dict[str, set[str]] = field(default_factory=dict)
+    """Folder, as `ab/` → the names in it."""
+    added: set[str] = field(default_factory=set)
+    """Blobs that are as good as there."""
 
-    def missing(self, uris: Sequence[str | None]) -> np.ndarray:
-        """(n,) bool: which of these blobs are not there."""
+    def missing(self, uris: pa.Array) -> np.ndarray:
+        """(n,) bool: which of these blobs are not there. Folder by folder, for one set of millions is slow to ask."""
         import numpy as np
+        import pyarrow as pa
+        import pyarrow.compute as pc
 
-        for shard in {uri[:3] for uri in uris if uri is not None} - self.listed:
-            self.listed.add(shard)
-            self.there.update(map(shard.__add__, _names(self.folder / shard)))
-        gone = ~np.fromiter(map(self.there.__contains__, uris), bool, len(uris))
+        uris = uris.fill_null("")
+        shards = pc.utf8_slice_codeunits(uris, 0, 3).dictionary_encode()
+        codes = shards.indices.to_numpy().astype(np.min_scalar_type(len(shards.dictionary)))
+        order = np.argsort(codes, kind="stable")
+        names = pc.utf8_slice_codeunits(uris, 3).take(pa.array(order))
+        gone = np.zeros(len(uris), bool)
+        ends = np.cumsum(np.bincount(codes, minlength=len(shards.dictionary))).tolist()
+        for shard, start, end in zip(shards.dictionary.to_pylist(), [0, *ends], ends, strict=False):
+            if shard not in self.listed:
+                self.listed[shard] = set(_names(self.folder / shard))
+            there, wanted = self.listed[shard], names[start:end].to_pylist()
+            if not there.issuperset(wanted):
+                gone[order[start:end]] = [name not in there for name in wanted]
         for row in np.flatnonzero(gone).tolist():
-            uri = uris[row]
-            gone[row] = uri is None or not (self.folder / uri).is_file()
+            uri = uris[row].as_py()
+            gone[row] = uri not in self.added and not (self.folder / uri).is_file()
         return gone
 
 
