@@ -32,7 +32,7 @@ def cuts_of(path: Path, bounds: list[float], **requests) -> list[Cut]:
 
 def numbers(path: Path, cuts: list[Cut], name: str = "all") -> list[list[int]]:
     """The numbers of the frames of each cut."""
-    return [[number_of(p) for p in taken.found[name].pixels] for taken in footage(str(path), 0, cuts)]
+    return [[number_of(p) for p in taken.samples[name].pixels] for taken in footage(str(path), 0, cuts)]
 
 
 def flashes(path):

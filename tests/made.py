@@ -454,6 +454,12 @@ class Gaze(Stage):
     how: str = "see"
     log: str = knob("")
     """A file that tells, a line a batch, how many clips it was; a line `load` for each load."""
+    gib: float = knob(0.0)
+    """What the model is said to take."""
+
+    def model_bytes(self) -> int:
+        """As its files would say it."""
+        return round(self.gib * (1 << 30))
 
     def asks(self) -> Frames:
         """Two small pictures."""

@@ -72,6 +72,9 @@ def candidates(kind, value):
 
 def values_of(cls, name, kind, value):
     """Values of a parameter other than one; of a file two that there are."""
+    if (cls.title(), name) == ("transcode", "size"):
+        yield from (size for size in ((64, 48), (1280, 720)) if size != value)
+        return
     if (cls.title(), name) != ("scenes", "file"):
         yield from candidates(kind, value)
         return
@@ -86,6 +89,9 @@ WITH = {
     ("transcode", "like"): {"codec": "libopenh264"},
     ("motion", "parity"): {"by": "vectors"},
     ("scenes", "max_mode"): {"max": 10.0},
+    ("transcode", "fit"): {"size": (64, 48)},
+    ("transcode", "upscale"): {"short_side": 720},
+    ("transcode", "repeat"): {"fps": 24.0},
 }
 """Stage and parameter → what else must be said for another value to be taken."""
 

@@ -23,19 +23,19 @@ def test_a_large_file_is_read_once(tmp_path, monkeypatch):
     """Another run knows it; one that changed is read again, and so is a memo that is torn."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     path = large(tmp_path / "weights", b"a")
-    first = contents.of_file(path)
+    first = contents.file_digest(path)
     assert first == digest.of_file(path).hex()
     read = []
     monkeypatch.setattr(digest, "of_file", lambda path, of=digest.of_file: read.append(path) or of(path))
     forget()
-    assert contents.of_file(path) == first
+    assert contents.file_digest(path) == first
     assert read == []
     large(path, b"b")
-    assert contents.of_file(path) != first
+    assert contents.file_digest(path) != first
     assert len(read) == 1
     (tmp_path / "cache" / "vbuild" / "contents.json").write_text("{")
     forget()
-    contents.of_file(path)
+    contents.file_digest(path)
     assert len(read) == 2
     assert len(json.loads((tmp_path / "cache" / "vbuild" / "contents.json").read_text())) == 1
 
@@ -46,4 +46,4 @@ def test_no_run_needs_the_memo(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     path = large(tmp_path / "weights", b"a")
     forget()
-    assert contents.of_file(path) == digest.of_file(path).hex()
+    assert contents.file_digest(path) == digest.of_file(path).hex()

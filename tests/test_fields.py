@@ -14,7 +14,7 @@ import shipped
 
 from vbuild import digest
 from vbuild.errors import StageError, UsageError
-from vbuild.fields import BlobField, Caption, List, Scalar, Vector, of
+from vbuild.fields import BlobField, Caption, List, Scalar, Vector, kind_from
 from vbuild.rows import Rows
 from vbuild.stage import Stage, outputs
 from vbuild.values import Stored, StoredBlob, digests_of
@@ -49,8 +49,8 @@ EACH = pytest.mark.parametrize(("words", "kind", "value"), [(words, *case) for w
 def test_a_type_is_read_from_its_own_words(words, kind, value):
     """And two of one type are equal, so that they may be compared."""
     assert str(kind) == words
-    assert of(words) == of(of(words)) == kind
-    assert hash(of(words)) == hash(kind)
+    assert kind_from(words) == kind_from(kind_from(words)) == kind
+    assert hash(kind_from(words)) == hash(kind)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_a_type_is_read_from_its_own_words(words, kind, value):
 )  # fmt: skip
 def test_arrows_types_may_stand_for_ours(arrow, words):
     """They come to the same as our words for them."""
-    assert of(arrow) == of(words)
+    assert kind_from(arrow) == kind_from(words)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_arrows_types_may_stand_for_ours(arrow, words):
 def test_what_is_no_type_is_refused(kind):
     """In one line, with what there is; a time is none, for it has no digest."""
     with pytest.raises(UsageError, match=r"list\[|there is no such type; use bool, "):
-        of(kind)
+        kind_from(kind)
 
 
 def table(kind, *values):
@@ -111,7 +111,7 @@ def test_values_are_stored_and_handed_to_a_stage(words, kind, value, tmp_path):
 
 def test_lists_that_lack_an_item_keep_their_numbers():
     """As objects, with None in its place: a whole number stays one."""
-    kind = of("list[int64]")
+    kind = kind_from("list[int64]")
     column = kind.encoded("s.f", [[2**60 + 1, None], []])[""]
     rows = Rows({"f": kind}, pa.table({"f": column}), Path())
     assert rows[0]["f"].tolist() == [2**60 + 1, None]
@@ -133,14 +133,14 @@ GOLDEN = {
 @pytest.mark.parametrize(("words", "golden", "value"), [(words, *case) for words, case in GOLDEN.items()])
 def test_golden_digests(words, golden, value):
     """The digest of a value is the same for ever: what was stored before downstream keys hold."""
-    kind = of(words)
+    kind = kind_from(words)
     found = digests_of(kind.encoded("s.f", [value, None])[kind.digested]).to_pylist()
     assert [one.hex() for one in found] == [golden, "451f56de973f49b6c12baba7ef35476d"]
 
 
 def test_lists_of_vectors_have_digests_of_their_own():
     """Of shape and bytes: the same numbers in other rows are another value."""
-    two, one, none = (of(words) for words in ("list[vector[2]]", "list[vector[4]]", "list[vector[2]]"))
+    two, one, none = (kind_from(words) for words in ("list[vector[2]]", "list[vector[4]]", "list[vector[2]]"))
     cells = [two.encoded("", [[[1, 2], [3, 4]]]), one.encoded("", [[[1, 2, 3, 4]]]), none.encoded("", [[]])]
     assert len({bytes(digests_of(cell[""])[0].as_py()) for cell in cells}) == 3
 
@@ -162,7 +162,7 @@ def test_lists_of_vectors_have_digests_of_their_own():
 def test_what_is_no_value_of_a_type_is_refused(words, value, said):
     """With the field's name and both sides."""
     with pytest.raises(StageError, match=said):
-        of(words).encoded("s.f", [value])
+        kind_from(words).encoded("s.f", [value])
 
 
 @EACH

@@ -12,7 +12,7 @@ from project import Project, ran
 
 from vbuild.config import Source
 from vbuild.errors import SourceError
-from vbuild.source import identify, listing
+from vbuild.source import identify, list_videos
 from vbuild.store.files import Files
 
 
@@ -30,7 +30,7 @@ def empty(*paths):
 
 
 def names(*path, **more):
-    return [uri.rpartition("/")[2] for uri in listing(Source(path=tuple(map(str, path)), **more)).uris]
+    return [uri.rpartition("/")[2] for uri in list_videos(Source(path=tuple(map(str, path)), **more)).uris]
 
 
 def test_what_a_system_keeps_beside_files_is_no_video(tmp_path):
@@ -51,7 +51,7 @@ def test_links_and_what_is_no_file_are_named(tmp_path):
     os.mkfifo(folder / "pipe.txt")
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(os.path.relpath(folder / "s.mp4"))
-    found = listing(Source(path=(str(folder),)))
+    found = list_videos(Source(path=(str(folder),)))
     assert [Path(uri).name for uri in found.uris] == ["a.mp4"]
     assert {Path(path).name: why for path, why in found.left_out.items()} == {
         "linked": "a linked folder is not entered; name it in source.path",
@@ -70,7 +70,7 @@ def test_a_list_that_names_what_is_no_file_does_not_hang(tmp_path):
     (tmp_path / "loop").symlink_to("loop")
     (tmp_path / "folder").mkdir()
     (tmp_path / "l.txt").write_text(f"a.mp4\npipe\n/dev/zero\nfolder\nloop\n{'x' * 300}\n/proc/self/mem\n")
-    files = listing(Source(path=(str(tmp_path / "l.txt"),)))
+    files = list_videos(Source(path=(str(tmp_path / "l.txt"),)))
     found = identify(files, Files(tmp_path / "store"))
     said = {Path(files.uris[row]).name: why for row, why in found.errors.items()}
     assert said.pop("mem").startswith("cannot be read: ")

@@ -13,12 +13,12 @@ from vbuild.config import Source
 from vbuild.decisions.dedup import Dedup
 from vbuild.engine import build, plan
 from vbuild.errors import SourceError, UsageError
-from vbuild.source import listing
+from vbuild.source import list_videos
 
 
 def columns(path, data):
     path.write_bytes(data if isinstance(data, bytes) else data.encode())
-    table = listing(Source(path=(str(path),))).columns()
+    table = list_videos(Source(path=(str(path),))).columns()
     return {} if table is None else table.to_pydict()
 
 
@@ -61,7 +61,7 @@ def test_marks_and_quoted_lines_are_read(tmp_path):
     """What spreadsheets write before a text, and a cell of two lines."""
     assert columns(tmp_path / "l.csv", '\ufeffvideo,x\na.mp4,"one\ntwo"\n') == {"x": ["one\ntwo"]}
     (tmp_path / "l.txt").write_bytes(b"\xef\xbb\xbfa.mp4\n")
-    assert listing(Source(path=(str(tmp_path / "l.txt"),))).uris == [str(tmp_path / "a.mp4")]
+    assert list_videos(Source(path=(str(tmp_path / "l.txt"),))).uris == [str(tmp_path / "a.mp4")]
 
 
 @pytest.mark.parametrize(
@@ -91,10 +91,10 @@ def test_two_lists_have_to_agree(tmp_path):
     (tmp_path / "a.csv").write_text("video,x\n1.mp4,1\n2.mp4,2\n2.mp4,2\n")
     (tmp_path / "b.csv").write_text("video,x\n2.mp4,2\n3.mp4,y\n")
     (tmp_path / "c.csv").write_text("video,x\n2.mp4,5\n")
-    found = listing(Source(path=(str(tmp_path / "a.csv"), str(tmp_path / "b.csv"))))
+    found = list_videos(Source(path=(str(tmp_path / "a.csv"), str(tmp_path / "b.csv"))))
     assert found.columns().to_pydict() == {"x": ["1", "2", "y"]}
     with pytest.raises(SourceError, match=r"two lists do not agree, rows 2 and 4 say different things of .*2\.mp4"):
-        listing(Source(path=(str(tmp_path / "a.csv"), str(tmp_path / "c.csv"))))
+        list_videos(Source(path=(str(tmp_path / "a.csv"), str(tmp_path / "c.csv"))))
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from footage import video
 
 import vbuild
-from vbuild.cli.main import run, told
+from vbuild.cli.main import exit_code, run
 
 ODD = "a ö#%20?[x]{y}'z&;$\\"
 
@@ -46,7 +46,7 @@ def place(tmp_path, monkeypatch):
 
 def shown(capsys, *arguments, code=0) -> str:
     """What a command prints."""
-    assert told(lambda: run(arguments)) == code, capsys.readouterr().err
+    assert exit_code(lambda: run(arguments)) == code, capsys.readouterr().err
     return capsys.readouterr().out
 
 
@@ -158,7 +158,7 @@ def test_folders_that_cannot_be(place, capsys, key, value, why):
     """What can be no folder of this machine is refused in one line, by builds and by verbs, and nothing is made."""
     before = sorted(place.rglob("*"))
     for arguments in ([*ARGUMENTS, f"{key}={value}"], ["query", "mine", f"{key}={value}"], ["ls", f"{key}={value}"]):
-        assert told(lambda arguments=arguments: run(arguments)) == 2
+        assert exit_code(lambda arguments=arguments: run(arguments)) == 2
         said = capsys.readouterr().err.splitlines()
         assert len(said) == 1, said
         assert f"vbuild: {key}=" in said[0]

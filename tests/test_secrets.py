@@ -13,7 +13,7 @@ from test_sources import Handler
 
 from vbuild.cli.main import run
 from vbuild.errors import VbuildError
-from vbuild.secrets import masked, names
+from vbuild.secrets import display_names, masked
 
 SECRETS = ("hunter2pass", "s1gnature99", "envsecret77")
 
@@ -31,7 +31,7 @@ def test_only_what_tells_the_file_is_left_of_a_url():
     said = masked("cannot read https://u:p@h/a.mp4?id=7&X-Amz-Signature=abc: gone")
     assert said == "cannot read https://***@h/a.mp4?id=7&X-Amz-Signature=***: gone"
     assert masked(said) == said
-    assert names(["http://h/a?k=1", "http://h/a?k=2"]) == ["http://h/a?k=***", "http://h/a?k=***#2"]
+    assert display_names(["http://h/a?k=1", "http://h/a?k=2"]) == ["http://h/a?k=***", "http://h/a?k=***#2"]
 
 
 @pytest.mark.skipif(find_spec("aiohttp") is None, reason="fsspec wants aiohttp for http")

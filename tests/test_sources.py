@@ -24,7 +24,7 @@ from vbuild import uris
 from vbuild.config import Source
 from vbuild.engine import build
 from vbuild.errors import SourceError
-from vbuild.source import identify, listing
+from vbuild.source import identify, list_videos
 from vbuild.store.files import Files
 
 
@@ -42,7 +42,7 @@ def empty(*paths):
 
 
 def names(*path, **more):
-    return [uri.rpartition("/")[2] for uri in listing(Source(path=tuple(map(str, path)), **more)).uris]
+    return [uri.rpartition("/")[2] for uri in list_videos(Source(path=tuple(map(str, path)), **more)).uris]
 
 
 def test_patterns_let_in_and_leave_out(tmp_path):
@@ -84,7 +84,7 @@ def put_list(folder, name):
 def test_a_list_brings_its_columns(tmp_path, name):
     """Paths start at the list's folder; the other columns come along with their types."""
     empty(tmp_path / "a.mp4", tmp_path / "sub" / "b.mp4")
-    files = listing(Source(path=(str(put_list(tmp_path, name)),)))
+    files = list_videos(Source(path=(str(put_list(tmp_path, name)),)))
     assert files.uris == [str(tmp_path / "a.mp4"), str(tmp_path / "sub" / "b.mp4")]
     columns = files.columns()
     assert columns["take"].to_pylist() == [1, 2]
@@ -98,7 +98,7 @@ def test_a_list_of_bare_paths_brings_no_columns(tmp_path):
     (tmp_path / "l.json").write_text('["a.mp4"]')
     (tmp_path / "l.txt").write_text("# mine\na.mp4\n")
     for name in ("l.json", "l.txt"):
-        files = listing(Source(path=(str(tmp_path / name),)))
+        files = list_videos(Source(path=(str(tmp_path / name),)))
         assert files.uris == [str(tmp_path / "a.mp4")]
         assert files.columns() is None
 
@@ -281,7 +281,7 @@ def test_ranges_are_read_of_a_large_file(web):
     """Of a file of 40 MB a hundred bytes in its middle cost no more than a few blocks."""
     folder, address, asked = web
     (folder / "big.bin").write_bytes(bytes(40_000_000))
-    with uris.opened(f"{address}/big.bin") as stream:
+    with uris.open_uri(f"{address}/big.bin") as stream:
         stream.seek(20_000_000)
         assert stream.read(100) == bytes(100)
     assert asked["/big.bin", "bytes"] < 12_000_000
@@ -292,11 +292,11 @@ def test_a_changed_etag_is_another_file(tmp_path, web, clip):
     folder, address, _ = web
     (folder / "a.mp4").write_bytes(b"1234")
     source, memo = Source(path=(f"{address}/a.mp4",)), Files(tmp_path / "store")
-    first = identify(listing(source), memo)
+    first = identify(list_videos(source), memo)
     assert first.read == 1
-    assert identify(listing(source), memo).read == 0
+    assert identify(list_videos(source), memo).read == 0
     (folder / "a.mp4").write_bytes(b"4321")
-    again = identify(listing(source), memo)
+    again = identify(list_videos(source), memo)
     assert again.read == 1
     assert bytes(again.ids[0].item()) != bytes(first.ids[0].item())
 

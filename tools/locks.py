@@ -12,7 +12,7 @@ from pathlib import Path
 
 import vbuild
 from vbuild import digest
-from vbuild.fields import of
+from vbuild.fields import kind_from
 from vbuild.media.versions import COVERS
 from vbuild.recipes import defaults
 from vbuild.stage import Stage, outputs
@@ -22,7 +22,7 @@ LOCK = Path(__file__).resolve().parents[1] / "tests" / "stages.lock.json"
 
 PLUMBING = {"vbuild", "vbuild.stage", "vbuild.digest", "vbuild.errors", "vbuild.check", "vbuild.uris",
             "vbuild.fields", "vbuild.values", "vbuild.windows", "vbuild.models.devices",
-            "vbuild.models.identity"}  # fmt: skip
+            "vbuild.models.elsewhere", "vbuild.models.guest", "vbuild.models.identity"}  # fmt: skip
 """Modules that shape no value; also every `versions`."""
 
 MARKS = ("knob", "wiring", "weights")
@@ -188,7 +188,7 @@ def _written(cls: type[Stage]) -> dict[str, str]:
     if not isinstance(cls.writes, Mapping) and any(f.metadata.get("weights") for f in fields(cls)):
         return {}
     written = cls.writes if isinstance(cls.writes, Mapping) else outputs(cls())
-    return {name: str(of(kind)) for name, kind in written.items()}
+    return {name: str(kind_from(kind)) for name, kind in written.items()}
 
 
 def _is_plain(value: object) -> bool:

@@ -59,11 +59,11 @@ def hint(name: str, names: Any) -> str:
 
 def nearest(name: str, names: Any) -> str:
     """The nearest of some names, as the end of a message; nothing if none is near."""
-    found = near(name, names)
-    return f"; did you mean {found!r}?" if found else ""
+    one = nearest_name(name, names)
+    return f"; did you mean {one!r}?" if one else ""
 
 
-def near(name: str, names: Any) -> str | None:
+def nearest_name(name: str, names: Any) -> str | None:
     """The nearest of some names, if one is near."""
     return next(iter(difflib.get_close_matches(name, [str(n) for n in names], 1, 0.5)), None)
 
@@ -102,11 +102,11 @@ def convert(kind: Any, value: Any, path: str) -> Any:
 def _member(kind: type[Enum], value: Any, path: str) -> Enum:
     """A member by its value, else by its name."""
     named = {**kind.__members__, **{str(member.value): member for member in kind}}
-    found = value if isinstance(value, kind) else named.get(str(value))
-    if found is None:
+    chosen = value if isinstance(value, kind) else named.get(str(value))
+    if chosen is None:
         members = [m.value if isinstance(m.value, str) else m.name for m in kind]
         raise UsageError(f"{path}={value}: it must be one of {', '.join(members)}{nearest(str(value), members)}")
-    return found
+    return chosen
 
 
 def _union(args: tuple[Any, ...], value: Any, path: str) -> Any:
@@ -127,23 +127,23 @@ def _union(args: tuple[Any, ...], value: Any, path: str) -> Any:
 
 
 def _scalar(kind: Any, value: Any, path: str) -> Any:
-    found: Any = None
+    read: Any = None
     if kind is bool:
-        found = {"true": True, "false": False}.get(str(value).lower()) if isinstance(value, bool | str) else None
+        read = {"true": True, "false": False}.get(str(value).lower()) if isinstance(value, bool | str) else None
     elif kind is float:
-        found = _number(value)
+        read = _number(value)
     elif kind is int:
         number = value if isinstance(value, int) and not isinstance(value, bool) else _number(value)
-        found = int(number) if number is not None and number == int(number) else None
+        read = int(number) if number is not None and number == int(number) else None
     elif kind is str:
-        found = value if isinstance(value, str) else None if isinstance(value, bool | list | dict) else value
-        found = None if found is None else str(found)
+        read = value if isinstance(value, str) else None if isinstance(value, bool | list | dict) else value
+        read = None if read is None else str(read)
     elif kind is Path:
-        found = Path(value).expanduser() if isinstance(value, str | Path) and str(value) else None
-    if found is None:
+        read = Path(value).expanduser() if isinstance(value, str | Path) and str(value) else None
+    if read is None:
         names = {bool: "true or false", float: "a number", int: "a whole number", str: "a text", Path: "a path"}
         raise UsageError(f"{path}={value!r}: {names.get(kind, kind)} is expected")
-    return found
+    return read
 
 
 def _number(value: Any) -> float | None:

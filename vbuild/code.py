@@ -29,7 +29,7 @@ def source(cls: Any) -> str | None:
 
 def _reached(cls: type) -> list[str]:
     """The class and, of its module, what it names, what that names, and so on; and what has no name."""
-    tree = ast.parse(Path(inspect.getfile(cls)).read_text(encoding="utf-8"))
+    tree = _tree(Path(inspect.getfile(cls)).read_text(encoding="utf-8"))
     named: dict[str, list[ast.stmt]] = {}
     loose = []
     for node in tree.body:
@@ -38,14 +38,20 @@ def _reached(cls: type) -> list[str]:
             named.setdefault(name, []).append(node)
         if not names and not isinstance(node, ast.Import | ast.ImportFrom | ast.Expr):
             loose.append(node)
-    left, seen, found = [cls.__name__], set[str](), loose
+    left, seen, nodes = [cls.__name__], set[str](), loose
     while left:
         name = left.pop()
         if name not in seen:
             seen.add(name)
-            found = found + named.get(name, [])
+            nodes = nodes + named.get(name, [])
             left += [n.id for node in named.get(name, ()) for n in ast.walk(node) if isinstance(n, ast.Name)]
-    return sorted({ast.dump(_bare(node)) for node in found})
+    return sorted({ast.dump(_bare(node)) for node in nodes})
+
+
+@cache
+def _tree(text: str) -> ast.Module:
+    """What a module says, parsed once for all its classes."""
+    return ast.parse(text)
 
 
 def _names(node: ast.stmt) -> list[str]:

@@ -75,12 +75,12 @@ def load(arguments: Sequence[str]) -> Config:
     if not any(argument.startswith("+dataset=") for argument in overrides):
         raise UsageError(f"no dataset is named; give +dataset=NAME{hint('', [d.name for d in datasets()])}")
     composed = _composed(overrides)
-    return config_of(composed, choice(composed))
+    return config_composed(composed, choice(composed))
 
 
 def assembled(arguments: Sequence[str], declared: str) -> Config:
     """The checked configuration of keys alone, that no file of a dataset declares. Raises UsageError."""
-    return config_of(_composed(rewritten(arguments)), declared)
+    return config_composed(_composed(rewritten(arguments)), declared)
 
 
 def _composed(overrides: Sequence[str]) -> DictConfig:
@@ -102,7 +102,7 @@ def choice(composed: DictConfig) -> str:
     return chosen
 
 
-def config_of(composed: DictConfig, declared: str, *, suffix: str = "") -> Config:
+def config_composed(composed: DictConfig, declared: str, *, suffix: str = "") -> Config:
     """The checked configuration of what Hydra composed."""
     names: Any = [key for key in composed if key != "hydra"]
     plain = OmegaConf.masked_copy(composed, names)
@@ -210,16 +210,16 @@ def reworded(error: Exception) -> str:
         return "a group, such as split, takes the name of one of its files, not a number"
     if text.startswith("Config group override must be"):
         return "a group, such as split, cannot be null; name one of its files, or null the keys that it gave"
-    if found := re.match(r"In '([^']+)': .*Cannot merge DictConfig with ListConfig", text):
-        return f"{found[1]}.yaml: a group of keys is expected, and it is a list"
-    if found := re.search(r"Could not override '([^']+)'", text):
+    if match := re.match(r"In '([^']+)': .*Cannot merge DictConfig with ListConfig", text):
+        return f"{match[1]}.yaml: a group of keys is expected, and it is a list"
+    if match := re.search(r"Could not override '([^']+)'", text):
         groups = [path.name for path in CONF.iterdir() if path.is_dir() and path.name != "dataset"]
         keys = [f.name for f in fields(Config) if f.name != "declared"]
-        return f"{found[1]}: there is no such key{hint(found[1], dict.fromkeys([*keys, *groups]))}"
-    if found := re.search(r"Ambiguous value for argument '\+?(\w+)=", text):
-        return f"{found[1]}: several values are given; name one, or use -m to build one after the other"
-    if found := re.search(r"Multiple values for (\S+?)\.", text):
-        return f"{found[1]}: it is given twice; name one, or use -m {found[1]}=a,b to build several"
+        return f"{match[1]}: there is no such key{hint(match[1], dict.fromkeys([*keys, *groups]))}"
+    if match := re.search(r"Ambiguous value for argument '\+?(\w+)=", text):
+        return f"{match[1]}: several values are given; name one, or use -m to build one after the other"
+    if match := re.search(r"Multiple values for (\S+?)\.", text):
+        return f"{match[1]}: it is given twice; name one, or use -m {match[1]}=a,b to build several"
     return text.split(" See https:")[0].split(" full_key:")[0]
 
 

@@ -57,7 +57,7 @@ SETTLED = 20
 
 
 @dataclass(frozen=True, kw_only=True)
-class Failures:
+class FailurePolicy:
     """What becomes of actions that fail, and of those that failed before."""
 
     retry: Literal["never", "changed", "transient", "always"] = "changed"
@@ -141,7 +141,7 @@ class Config:
     executor: ExecutorConfig = knob(Local())
     shard: int = knob(256)
     """Videos that move through the waves together."""
-    failures: Failures = Failures()
+    failures: FailurePolicy = FailurePolicy()
     limits: Limits = Limits()
     decode: Decode = Decode()
     store: Path = Path("cache")
@@ -326,7 +326,7 @@ def _users(cls: type[Stage], keys: Mapping[str, Any], path: str) -> Stage:
     return stage
 
 
-def settled(config: Config) -> dict[str, Any]:
+def without_knobs(config: Config) -> dict[str, Any]:
     """A configuration less its knobs as plain data: what a build may depend on.
 
     The store is named from the dataset's folder, which holds this, and the folder is not, so that both may be moved.
@@ -334,7 +334,7 @@ def settled(config: Config) -> dict[str, Any]:
     plain = _plain(config)
     assert isinstance(plain, dict)
     del plain["output"]
-    return {**plain, "store": places.told(config.store, config.output / config.name)}
+    return {**plain, "store": places.named_from(config.store, config.output / config.name)}
 
 
 def _plain(value: Any, path: Callable[[Path], str] = str) -> Any:

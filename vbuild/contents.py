@@ -23,24 +23,24 @@ def content(path: Path) -> str:
     """A digest of what a file holds, hex, or of the names and bytes of all files of a folder. Raises UsageError."""
     try:
         if not path.is_dir():
-            return of_file(path)
+            return file_digest(path)
         files = sorted(file for file in path.rglob("*") if file.is_file())
-        found = [(file.relative_to(path).as_posix(), of_file(file)) for file in files]
+        digests = [(file.relative_to(path).as_posix(), file_digest(file)) for file in files]
     except FileNotFoundError as error:
         raise UsageError(f"{path}: there is no such file or folder; give the path of one that is there") from error
     except OSError as error:
         raise UsageError(f"{path}: it cannot be read ({error.strerror}); fix its rights") from error
-    return digest.of("folder", *found).hex()
+    return digest.of("folder", *digests).hex()
 
 
-def of_file(path: Path) -> str:
+def file_digest(path: Path) -> str:
     """A digest of a file's bytes, hex; of a large one from a memo, if it looks as it did. Raises OSError."""
     return _content(path.absolute(), *_look(path))
 
 
 def _look(path: Path) -> tuple[int, ...]:
-    found = path.stat()
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+    info = path.stat()
+    return info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns
 
 
 @cache
@@ -52,14 +52,14 @@ def _content(path: Path, *look: int) -> str:
     said = _remembered(memo).get(str(path))
     if isinstance(said, list) and said[:-1] == list(look):
         return str(said[-1])
-    found = digest.of_file(path).hex()
+    fresh = digest.of_file(path).hex()
     if _look(path) == look and abs(time.time_ns() - look[3]) > YOUNG_NS:
         private = memo.with_name(f".{memo.name}.{os.getpid()}")
         with suppress(OSError):  # to know it again is a convenience
             memo.parent.mkdir(parents=True, exist_ok=True)
-            private.write_text(json.dumps({**_remembered(memo), str(path): [*look, found]}), encoding="utf-8")
+            private.write_text(json.dumps({**_remembered(memo), str(path): [*look, fresh]}), encoding="utf-8")
             private.replace(memo)
-    return found
+    return fresh
 
 
 def _memo() -> Path:

@@ -15,14 +15,14 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeVar
 
-from vbuild.check import hint, near
+from vbuild.check import hint, nearest_name
 from vbuild.decisions.decision import Decision
 from vbuild.errors import UsageError, VbuildError, WeightsError
 from vbuild.executor.boundary import guarded
 from vbuild.executor.config import ExecutorConfig
-from vbuild.fields import of
+from vbuild.fields import kind_from
 from vbuild.recipes import is_param, recipe
-from vbuild.stage import PHASES, Frames, Media, Packets, Request, Stage, Vectors, by_parameters, written
+from vbuild.stage import PHASES, Frames, Media, Packets, Request, Stage, Vectors, by_parameters, declared_writes
 from vbuild.values import DIGEST, value_column
 
 T = TypeVar("T")
@@ -48,13 +48,13 @@ def member_class(target: str, path: str) -> type[Stage | Decision]:
     Raises UsageError, of that key, for what is neither or breaks the contract.
     """
     key = f"{path}._target_={target}"
-    found = _class_at(target, key, _is)
-    if not _is(found):
+    cls = _class_at(target, key, _is)
+    if not _is(cls):
         raise UsageError(f"{key}: it is no stage; a stage is a dataclass made from vbuild.Stage")
-    if not is_own(found):
-        for fault in _faults(found):
-            raise UsageError(f"{key}: {fault} ({_place(found)})")
-    return found  # type: ignore[no-any-return]
+    if not is_own(cls):
+        for fault in _faults(cls):
+            raise UsageError(f"{key}: {fault} ({_place(cls)})")
+    return cls  # type: ignore[no-any-return]
 
 
 def executor_class(target: str, path: str) -> type[ExecutorConfig]:
@@ -64,10 +64,10 @@ def executor_class(target: str, path: str) -> type[ExecutorConfig]:
     def fits(value: Any) -> bool:
         return inspect.isclass(value) and issubclass(value, ExecutorConfig) and dataclasses.is_dataclass(value)
 
-    found = _class_at(target, key, fits)
-    if not fits(found) or found is ExecutorConfig:
+    cls = _class_at(target, key, fits)
+    if not fits(cls) or cls is ExecutorConfig:
         raise UsageError(f"{key}: it is no executor; one is a dataclass made from {ExecutorConfig.__module__}")
-    return found  # type: ignore[no-any-return]
+    return cls  # type: ignore[no-any-return]
 
 
 def _class_at(target: str, key: str, fits: Callable[[Any], bool]) -> Any:
@@ -76,10 +76,10 @@ def _class_at(target: str, key: str, fits: Callable[[Any], bool]) -> Any:
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))
     loaded = guarded(lambda: importlib.import_module(module), lambda error: _unloaded(error, module, key))
-    found = getattr(loaded, name, None)
-    if found is None:
+    cls = getattr(loaded, name, None)
+    if cls is None:
         raise UsageError(f"{key}: there is no such class{hint(name, [n for n, v in vars(loaded).items() if fits(v)])}")
-    return found
+    return cls
 
 
 def obeyed(stage: Stage, path: str) -> None:
@@ -118,7 +118,7 @@ def _said(stage: Stage, request: Request | None, path: str) -> Iterator[str]:
     if not isinstance(told, Mapping) or not all(isinstance(text, str) for pair in told.items() for text in pair):
         yield f"models() gives {told!r}: a mapping of texts is expected, of roles to identities"
     if by_parameters(type(stage)):
-        yield from _written(of_code(type(stage), path, lambda: written(stage), "writes"))
+        yield from _written(of_code(type(stage), path, lambda: declared_writes(stage), "writes"))
 
 
 def called(stage: Stage, method: str, path: str) -> Any:
@@ -232,7 +232,7 @@ def _undeclared(cls: Any) -> Iterator[str]:
     own = [name for c in cls.__mro__ if c not in Stage.__mro__ for name in vars(c) if not name.startswith("_")]
     for name, example in (("version", "1"), ("phase", '"measure"'), ("writes", '{"": "float32"}')):
         if getattr(cls, name, None) is getattr(Stage, name, None):
-            like = near(name, [n for n in own if n not in DECLARED])
+            like = nearest_name(name, [n for n in own if n not in DECLARED])
             yield f"it has no {name}; {f'rename {like}' if like else f'write {name} = {example}'}"
     if not isinstance(cls.version, int) or isinstance(cls.version, bool):
         yield f"version={cls.version!r}: a whole number is expected; write version = 1"
@@ -264,7 +264,7 @@ def _written(writes: Any) -> Iterator[str]:
         if not isinstance(name, str) or not (name.isidentifier() or not name):
             yield f"writes {name!r}: a field's name becomes a column; use letters, digits and _"
         try:
-            parts = of(kind).columns()
+            parts = kind_from(kind).columns()
         except UsageError as error:
             yield f"writes {name!r} as {error}"
             continue

@@ -20,8 +20,8 @@ import yaml
 from vbuild.contract import member_class
 from vbuild.decisions.decision import Decision
 from vbuild.declared import CONF, user_conf
-from vbuild.fields import of
-from vbuild.stage import Stage, by_parameters, written
+from vbuild.fields import kind_from
+from vbuild.stage import Stage, by_parameters, declared_writes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,19 +71,19 @@ class Described:
 
 def shipped() -> dict[str, Described]:
     """All stages, then all splitters, of the packaged configuration and of the user's own, by name."""
-    found: dict[str, Described] = {}
+    members: dict[str, Described] = {}
     for folder, kind in FOLDERS.items():
         for conf in filter(None, (CONF, user_conf())):
             for path in sorted((conf / folder).glob("*.yaml")):
                 data = yaml.safe_load(path.read_text(encoding="utf-8"))
                 target = data.pop("_target_", None) if isinstance(data, dict) else None
-                if isinstance(target, str) and path.stem not in found:
+                if isinstance(target, str) and path.stem not in members:
                     cls = member_class(target, f"{folder}={path.stem}")
-                    found[path.stem] = described(cls, path.stem, data, splitter=kind == "splitter")
-    return found
+                    members[path.stem] = described(cls, path.stem, data, splitter=kind == "splitter")
+    return members
 
 
-def named() -> dict[str, Path]:
+def shipped_files() -> dict[str, Path]:
     """The names of all stages and splitters, with their files; no class is loaded."""
     confs = [conf for conf in (user_conf(), CONF) if conf]
     return {path.stem: path for c in confs for folder in FOLDERS for path in sorted((c / folder).glob("*.yaml"))}
@@ -103,12 +103,12 @@ def described(
         about=" ".join(text.partition("\n\n")[0].split()),
         text=text,
         parameters=tuple(_set(p, given or {}) for p in parameters(cls)),
-        columns={} if splitter else columns(cls, name),
+        columns={} if splitter else shown_columns(cls, name),
         version=cls.version if issubclass(cls, Stage) else None,
     )
 
 
-def columns(member: Stage | Decision | type[Stage | Decision], name: str) -> dict[str, str]:
+def shown_columns(member: Stage | Decision | type[Stage | Decision], name: str) -> dict[str, str]:
     """The columns of a dataset that a stage called so makes, with their types. A stage of videos makes few.
 
     None of a decision, nor of a class whose columns depend on its parameters.
@@ -119,11 +119,11 @@ def columns(member: Stage | Decision | type[Stage | Decision], name: str) -> dic
     if isinstance(member, type):
         writes: Any = {} if issubclass(member, Decision) or by_parameters(member) else member.writes
     else:
-        writes = {} if isinstance(member, Decision) else written(member)
+        writes = {} if isinstance(member, Decision) else declared_writes(member)
     return {
         column(name, field) + part: arrow(shown.stored()[""])
         for field, kind in writes.items()
-        for part, shown in of(kind).columns().items()
+        for part, shown in kind_from(kind).columns().items()
     }
 
 
@@ -143,18 +143,18 @@ def _set(p: Parameter, given: Mapping[str, Any]) -> Parameter:
     """A parameter with the default that a file gives it; `???` is none."""
     if p.name not in given:
         return p
-    return dataclasses.replace(p, default=None if given[p.name] == "???" else spelled(given[p.name]))
+    return dataclasses.replace(p, default=None if given[p.name] == "???" else as_yaml(given[p.name]))
 
 
 def _default(f: dataclasses.Field[Any]) -> str | None:
     if f.default is not dataclasses.MISSING:
-        return spelled(f.default)
-    return None if f.default_factory is dataclasses.MISSING else spelled(f.default_factory())
+        return as_yaml(f.default)
+    return None if f.default_factory is dataclasses.MISSING else as_yaml(f.default_factory())
 
 
 def docs(cls: type) -> dict[str, str]:
     """Field → the docstring that stands under it, of a dataclass and of those that it is made from."""
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for base in reversed(cls.__mro__[:-1]):
         if not dataclasses.is_dataclass(base):
             continue
@@ -167,8 +167,8 @@ def docs(cls: type) -> dict[str, str]:
             if not isinstance(field, ast.AnnAssign) or not isinstance(field.target, ast.Name):
                 continue
             if isinstance(behind, ast.Expr) and isinstance(behind.value, ast.Constant):
-                found[field.target.id] = " ".join(str(behind.value.value).split())
-    return found
+                texts[field.target.id] = " ".join(str(behind.value.value).split())
+    return texts
 
 
 def spelled_type(kind: Any) -> str:
@@ -189,16 +189,16 @@ def spelled_type(kind: Any) -> str:
     return NAMES.get(kind, "any" if kind is Any else getattr(kind, "__name__", str(kind)))
 
 
-def spelled(value: Any) -> str:
+def as_yaml(value: Any) -> str:
     """A value as it stands in yaml."""
     if value is None or isinstance(value, bool):
         return str(value).lower().replace("none", "null")
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return spelled({f.name: getattr(value, f.name) for f in dataclasses.fields(value)})
+        return as_yaml({f.name: getattr(value, f.name) for f in dataclasses.fields(value)})
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key}: {spelled(item)}" for key, item in value.items()) + "}"
+        return "{" + ", ".join(f"{key}: {as_yaml(item)}" for key, item in value.items()) + "}"
     if isinstance(value, tuple | list):
-        return f"[{', '.join(map(spelled, value))}]"
+        return f"[{', '.join(map(as_yaml, value))}]"
     if isinstance(value, Enum):
-        return spelled(value.value)
+        return as_yaml(value.value)
     return '""' if value == "" else str(value)

@@ -29,6 +29,8 @@ FORMAT = 1
 
 SIZE = 16
 BLOCK = 1 << 20
+ROWS = 4096
+"""Rows that are objects at once: a million cost more to hold than to digest."""
 
 
 def of_bytes(data: bytes | memoryview) -> Digest:
@@ -132,7 +134,7 @@ class Recipe:
     def to_json(self) -> str:
         """The manifest as people read it beside the recipe's results."""
         said = {**self.manifest, "defaults": dict(self.defaults), "source": self.source}
-        shown = secrets.plain(said)
+        shown = secrets.masked_data(said)
         if shown != json.loads(json.dumps(said)):
             shown["id"] = self.id  # it cannot be told from what is masked
         return json.dumps(shown, indent=1, sort_keys=True, ensure_ascii=False)
@@ -152,13 +154,18 @@ def keys_of(column: pa.Array | pa.ChunkedArray) -> np.ndarray:
     """A fixed_size_binary(16) column without nulls as an (n,) array of dtype V16, no copy where Arrow allows."""
     import numpy as np
 
-    array = column.combine_chunks() if hasattr(column, "combine_chunks") else column
+    array = one_piece(column) if hasattr(column, "num_chunks") else column
     if hasattr(array, "num_chunks"):
         return np.empty(0, "V16") if not array.num_chunks else np.concatenate([keys_of(c) for c in array.chunks])
     if not len(array):
         return np.empty(0, "V16")
     start = array.offset * SIZE
     return np.frombuffer(array.buffers()[1], "V16", count=len(array), offset=start)
+
+
+def one_piece(column: pa.ChunkedArray) -> pa.Array:
+    """A column as one array: copied only where it is in several."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def column_of(keys: np.ndarray) -> pa.Array:
@@ -176,36 +183,33 @@ def clip_ids(
     """Ids of n clips, (n,) V16, from columns: video ids (n,) V16, stream (n,), pts (n,), time_base (n, 2)."""
     import numpy as np
 
-    record = np.empty(
-        len(video_ids),
-        np.dtype([("tag", "S5"), ("video", "V16"), ("stream", "<i4"), ("span", "<i8", 2), ("base", "<i8", 2)]),
-    )
-    record["tag"] = b"clip\0"
-    record["video"] = video_ids
-    record["stream"] = stream
-    record["span"][:, 0] = start_pts
-    record["span"][:, 1] = end_pts
-    record["base"] = time_base
-    return _digest_rows(record)
+    shape = [("tag", "S5"), ("video", "V16"), ("stream", "<i4"), ("start", "<i8"), ("end", "<i8"), ("base", "<i8", 2)]
+    tag = np.broadcast_to(np.bytes_(b"clip\0"), len(video_ids))
+    return _digest_rows(np.dtype(shape), tag, video_ids, stream, start_pts, end_pts, time_base)
 
 
 def inputs(ports: Sequence[str], columns: Sequence[np.ndarray]) -> np.ndarray:
     """Input digests, (n,) V16, of n actions: the names of what is read, then per row a digest of each, in order."""
     import numpy as np
 
-    head = of("input", list(ports))
-    record = np.empty(len(columns[0]), np.dtype([("head", "V16"), ("parts", "V16", len(columns))]))
-    record["head"] = np.void(head)
-    for place, column in enumerate(columns):
-        record["parts"][:, place] = column
-    return _digest_rows(record)
+    head = np.broadcast_to(np.void(of("input", list(ports))), len(columns[0]))
+    shape = [("head", "V16"), *((f"part{place}", "V16") for place in range(len(columns)))]
+    return _digest_rows(np.dtype(shape), head, *columns)
 
 
-def _digest_rows(record: np.ndarray) -> np.ndarray:
+def _digest_rows(shape: np.dtype, *columns: np.ndarray) -> np.ndarray:
+    """Digests (n,) V16 of records of a shape, one a row, each with what the columns (n, …) hold of the row."""
     import numpy as np
 
-    rows = record.view(f"V{record.dtype.itemsize}").reshape(-1).tolist() if len(record) else []
-    return np.frombuffer(b"".join(map(xxhash.xxh3_128_digest, rows)), "V16") if rows else np.empty(0, "V16")
+    found = np.empty(len(columns[0]), "V16")
+    for start in range(0, len(found), ROWS):
+        part = slice(start, start + ROWS)
+        record = np.empty(len(found[part]), shape)
+        for name, column in zip(shape.names or (), columns, strict=True):
+            record[name] = column[part]
+        rows = record.view(f"V{shape.itemsize}").tolist()
+        found[part] = np.frombuffer(b"".join(map(xxhash.xxh3_128_digest, rows)), "V16")
+    return found
 
 
 def of_value(value: Any) -> Digest:

@@ -49,7 +49,7 @@ def usual() -> dict[str, str]:
     return {key.partition("@stages.")[2]: stage for key, stage in pairs}
 
 
-def write(wish: Wish) -> Path:
+def write_draft(wish: Wish) -> Path:
     """Writes a draft to `./conf/dataset`, where no file of the name is, and makes sure that it can be built.
 
     Raises UsageError for a name that is taken or cannot be, and for what no dataset can be made of; then no file stays.
@@ -133,7 +133,7 @@ def _lines(wish: Wish, chosen: Mapping[str, Described], split: Described) -> Ite
     for name, sql in wish.where.items():
         yield f"  {name}: {_yaml(sql)}"
     if "motion" in chosen and not wish.where:
-        yield "  # still: motion_mean is null or motion_mean >= 0.001"
+        yield "  # still: motion_top_speed is null or motion_top_speed >= 4"
     yield ""
     yield "stages:"
     for name, stage in chosen.items():

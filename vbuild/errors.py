@@ -96,7 +96,7 @@ class DatasetError(VbuildError):
     """A dataset that is missing or damaged."""
 
 
-Kind = Literal["item", "place", "source", "program"]
+FaultKind = Literal["item", "place", "source", "program"]
 """Whose a failure is. `item`: the clip or the video cannot be done, which is a fact about it. `program`: code, ours or
 a user's, went wrong on it. `place`: a machine, a disk, a server or weights are not as they must be, whatever the clip.
 `source`: the same of where one video lies. Of the last two nothing is put down."""
@@ -134,13 +134,13 @@ FOREIGN: Mapping[str, tuple[str, ...]] = {
 """Errors of the place that are none of Python's own, by the module that raises them."""
 
 
-def foreign() -> tuple[type[Exception], ...]:
+def foreign_errors() -> tuple[type[Exception], ...]:
     """Those of them whose module is loaded; no other can have been raised."""
     loaded = [(sys.modules[module], names) for module, names in FOREIGN.items() if module in sys.modules]
     return tuple(getattr(module, name) for module, names in loaded for name in names if hasattr(module, name))
 
 
-def kind_of(error: BaseException) -> Kind:
+def kind_of(error: BaseException) -> FaultKind:
     """Whose an error is, by what it is and what it came of."""
     if isinstance(error, SourceError):
         return "source"
@@ -157,7 +157,7 @@ def came_of(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _of_place(error: BaseException) -> bool:
-    return isinstance(error, (*PLACE, *foreign())) or (isinstance(error, OSError) and error.errno in BROKEN)
+    return isinstance(error, (*PLACE, *foreign_errors())) or (isinstance(error, OSError) and error.errno in BROKEN)
 
 
 RAISED = (VbuildError, ValueError, OSError, RuntimeError)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Kind(ABC):
-    """The type of a field of `Stage.writes`. Its text is how a stage may write it too: `fields.of` reads it."""
+    """The type of a field of `Stage.writes`. Its text is how a stage may write it too: `fields.kind_from` reads it."""
 
     index: ClassVar[Literal["text", "vector"] | None] = None
     """The index that its column of `clips` gets."""
@@ -72,11 +72,11 @@ class Kind(ABC):
         """Values that a stage wrote as stored columns. Raises StageError, of `what`, for values of another type."""
         import pyarrow as pa
 
-        found = [None if value is None else self.parted(what, value) for value in values]
+        split = [None if value is None else self.parted(what, value) for value in values]
         arrays = {}
         for part, wanted in self.stored().items():
             try:
-                arrays[part] = pa.array([None if one is None else one[part] for one in found], wanted)
+                arrays[part] = pa.array([None if one is None else one[part] for one in split], wanted)
             except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
                 raise StageError(f"{what}: {self} is declared, and that is not what was written ({error})") from error
             if not finite(arrays[part]):
@@ -244,10 +244,10 @@ class List(Kind):
         if isinstance(self.of, Scalar):
             return {"": value}
         try:
-            found = [self.of.parted(what, item) for item in value]
+            pieces = [self.of.parted(what, item) for item in value]
         except TypeError as error:
             raise StageError(f"{what}: a list of {self.of} is wanted, not {type(value).__name__}") from error
-        return {part: [item[part] for item in found] for part in self.of.stored()}
+        return {part: [item[part] for item in pieces] for part in self.of.stored()}
 
     def shown(self, part: str, values: pa.ChunkedArray) -> pa.ChunkedArray:
         """With each item as it would be shown alone."""
@@ -341,7 +341,7 @@ class BlobField(Kind):
         if part == "_uri":
             return pc.binary_join_element_wise("blobs", values, "/")
         if part == "_digest":
-            texts = [None if found is None else found.hex() for found in values.to_pylist()]
+            texts = [None if value is None else value.hex() for value in values.to_pylist()]
             return pa.chunked_array([pa.array(texts, pa.string())])
         return super().shown(part, values)
 
@@ -357,7 +357,7 @@ WORDS: Mapping[str, Kind] = {name: Scalar(name) for name in SQL} | {
 VECTOR = re.compile(r"vector\[([1-9]\d*)(?:, *(float16|float32))?\]")
 
 
-def of(kind: Any) -> Kind:
+def kind_from(kind: Any) -> Kind:
     """A type as a stage may write it: as one of these, in words, or as Arrow's. Raises UsageError for what is none."""
     if isinstance(kind, Kind):
         return kind
@@ -369,8 +369,8 @@ def of(kind: Any) -> Kind:
 def _spelled(text: str) -> Kind:
     if text in WORDS:
         return WORDS[text]
-    if found := VECTOR.fullmatch(text):
-        return Vector(int(found[1]), found[2] or "float32")  # type: ignore[arg-type]
+    if match := VECTOR.fullmatch(text):
+        return Vector(int(match[1]), match[2] or "float32")  # type: ignore[arg-type]
     return List(_spelled(text[5:-1])) if text.startswith("list[") and text[-1] == "]" else Scalar(_alias(text))
 
 

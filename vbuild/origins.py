@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 
 from vbuild.compose import ENV, ROOT, load, register, rewritten
 from vbuild.declared import CONF, user_conf
-from vbuild.described import spelled
+from vbuild.described import as_yaml
 from vbuild.stage import Stage
 
 if TYPE_CHECKING:
@@ -52,10 +52,10 @@ def _origin(key: str, told: Mapping[str, str]) -> str:
     """Where a key was set, or the group that holds it, or, of a stage's windows, the section of that name."""
     parts = key.split(".")
     groups = [".".join(parts[:n]) for n in range(len(parts), 0, -1)]
-    found = next((told[group] for group in groups if group in told), None)
-    if found is None and "windows" in parts[1:]:
-        found = told.get(".".join(parts[parts.index("windows", 1) :]))
-    return found or DEFAULT
+    origin = next((told[group] for group in groups if group in told), None)
+    if origin is None and "windows" in parts[1:]:
+        origin = told.get(".".join(parts[parts.index("windows", 1) :]))
+    return origin or DEFAULT
 
 
 def _leaves(config: Config) -> Iterator[tuple[str, str]]:
@@ -75,38 +75,38 @@ def _within(key: str, value: Any) -> Iterator[tuple[str, str]]:
         for name, item in value.items():
             yield from _within(f"{key}.{name}", item)
     else:
-        yield key, spelled(value)
+        yield key, as_yaml(value)
 
 
 def _origins(overrides: Sequence[str]) -> dict[str, str]:
     """Key → what set it last: the files in the order in which Hydra reads them, then the command line."""
     register()
-    found: dict[str, str] = {}
+    origins: dict[str, str] = {}
     with initialize_config_dir(str(CONF), version_base="1.3", job_name="vbuild"):
         loader = GlobalHydra.instance().config_loader()
         read = loader.compute_defaults_list(ROOT, list(overrides), RunMode.RUN).defaults
     for file in read:
         path = _file(file.config_path or "")
         if path is not None:
-            _take(found, (file.package or "").replace("_global_", ""), OmegaConf.load(path), _name(path))
+            _take(origins, (file.package or "").replace("_global_", ""), OmegaConf.load(path), _name(path))
     for override in overrides:
         key = override.partition("=")[0].lstrip("+~")
         if "@" not in key and not (CONF / key).is_dir():
-            found = {name: origin for name, origin in found.items() if not name.startswith(f"{key}.")}
-            found[key] = COMMAND
-    return found
+            origins = {name: origin for name, origin in origins.items() if not name.startswith(f"{key}.")}
+            origins[key] = COMMAND
+    return origins
 
 
-def _take(found: dict[str, str], package: str, data: Any, name: str) -> None:
+def _take(origins: dict[str, str], package: str, data: Any, name: str) -> None:
     """Puts down a file as what set the keys in it."""
     plain: Any = OmegaConf.to_container(data, resolve=False) if OmegaConf.is_config(data) else data
     for key, value in plain.items() if isinstance(plain, dict) else ():
         path = f"{package}.{key}".lstrip(".")
         if isinstance(value, dict) and value:
-            _take(found, path, value, name)
+            _take(origins, path, value, name)
         else:
             given = [env for env in ENV.findall(str(value)) if os.environ.get(env)]
-            found[path] = f"${given[0]} ({name})" if given else name
+            origins[path] = f"${given[0]} ({name})" if given else name
 
 
 def _file(path: str) -> Path | None:

@@ -41,12 +41,12 @@ def defaults(stage: Stage | type[Stage]) -> dict[str, Any]:
 
     A file's path is no such default: what the file holds may change.
     """
-    found = {}
+    values = {}
     for f in dataclasses.fields(stage):
         default = f.default_factory() if f.default_factory is not dataclasses.MISSING else f.default
         if is_param(f) and default is not dataclasses.MISSING and not _names_files(default):
-            found[f.name] = _param(f, default)
-    return found
+            values[f.name] = _param(f, default)
+    return values
 
 
 def _names_files(value: Any) -> bool:

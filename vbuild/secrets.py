@@ -30,7 +30,7 @@ def hold(value: str) -> None:
 def masked(text: str) -> str:
     """A text without the secrets in it; what is masked stays as it is."""
     if "://" in text:
-        text = _QUERY.sub(lambda found: found[1] + _query(found[2]), _USER.sub(f"{MASK}@", text))
+        text = _QUERY.sub(lambda match: match[1] + _query(match[2]), _USER.sub(f"{MASK}@", text))
     for value in _HELD:
         if len(value) >= TEXT or value == text:
             text = text.replace(value, MASK)
@@ -45,23 +45,23 @@ def _query(text: str) -> str:
     )
 
 
-def plain(value: Any) -> Any:
+def masked_data(value: Any) -> Any:
     """Plain data with its texts masked."""
     if isinstance(value, str):
         return masked(value)
     if isinstance(value, Mapping):
-        return {plain(name): plain(item) for name, item in value.items()}
-    return [plain(item) for item in value] if isinstance(value, list | tuple) else value
+        return {masked_data(name): masked_data(item) for name, item in value.items()}
+    return [masked_data(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def names(uris: list[str]) -> list[str]:
+def display_names(uris: list[str]) -> list[str]:
     """What files are called in tables and messages: no two alike, in the order of the uris."""
     count: dict[str, int] = {}
-    found = []
+    given = []
     for uri in uris:
         name = masked(uri) if "://" in uri else uri
         if name != uri:
             count[name] = count.get(name, 0) + 1
             name += f"#{count[name]}" if count[name] > 1 else ""
-        found.append(name)
-    return found
+        given.append(name)
+    return given

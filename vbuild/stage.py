@@ -7,7 +7,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, get_args
 
-from vbuild.fields import Kind, of
+from vbuild.fields import Kind, kind_from
 from vbuild.values import Blob as Blob
 from vbuild.values import StoredBlob as StoredBlob
 from vbuild.windows import Stretch as Stretch
@@ -56,13 +56,15 @@ Rounding = Literal["round", "floor"]
 class Frames:
     """Sampled frames of each clip, chosen by presentation time: one of `fps`, `count` or `every`.
 
-    `fps`: at start, start + 1/fps, … the frame nearest in time. `count`: at the middles of that many equal parts.
-    `every`: all frames. A clip's pictures are the frame that stands when it begins, at time 0 though it may have come
-    before, and those that come until it ends, its end not in it.
+    `fps`: at start, start + 1/fps, … the frame nearest in time. `count`: at the middles of that many equal parts; with
+    `ends`, at that many moments evenly from start to end. `every`: all frames. A clip's pictures are the frame that
+    stands when it begins, at time 0 though it may have come before, and those that come until it ends, its end not in
+    it.
     """
 
     fps: float | None = None
     count: int | None = None
+    ends: bool = False
     every: bool = False
     size: tuple[int, int] | None = None
     """Width and height in pixels."""
@@ -96,6 +98,8 @@ class Frames:
             raise ValueError(f"Frames({', '.join(chosen)}): one of fps, count and every is needed")
         if not (self.every or (self.count or self.fps or 0) > 0):
             raise ValueError(f"{chosen[0]}={getattr(self, chosen[0])}: must be more than 0")
+        if self.ends and (self.count or 0) < 2:
+            raise ValueError("ends=True: it needs a count, of 2 at least")
         for name, known in (("fit", Fit), ("kernel", Kernel), ("rounding", Rounding)):
             if getattr(self, name) not in get_args(known):
                 raise ValueError(f"{name}={getattr(self, name)!r}: it must be one of {', '.join(get_args(known))}")
@@ -168,6 +172,8 @@ class Sampled:
     for a clip without a decodable frame."""
     times: np.ndarray
     """float64 (n,): seconds from the clip's start, of each frame or each pair's first."""
+    steps: np.ndarray | None = None
+    """float64 (n,): of each pair the seconds from its first to its second; None without `pairs`."""
 
 
 CELL = 8
@@ -301,6 +307,10 @@ class Stage:
         """Identities of the models it loads, by role."""
         return {}
 
+    def model_bytes(self) -> int:
+        """Bytes of its models, beside those that fields name: what is too much for a device together takes turns."""
+        return 0
+
     def encoders(self) -> Mapping[str, str]:
         """The encoders that make its files, each with what tells one build of it from another: for locks, in no key."""
         return {}
@@ -367,13 +377,13 @@ class Stage:
 
 def outputs(stage: Stage) -> dict[str, Kind]:
     """What a stage writes: field → type. Raises UsageError for a type that is none."""
-    return {f: of(kind) for f, kind in written(stage).items()}
+    return {f: kind_from(kind) for f, kind in declared_writes(stage).items()}
 
 
-def written(stage: Stage) -> Mapping[str, Any]:
+def declared_writes(stage: Stage) -> Mapping[str, Any]:
     """`writes` as the stage has it: a mapping, or what a property or a method gives."""
-    found: Any = stage.writes
-    return found() if callable(found) else found  # type: ignore[no-any-return]
+    writes: Any = stage.writes
+    return writes() if callable(writes) else writes  # type: ignore[no-any-return]
 
 
 def revisions(stage: Stage) -> dict[str, str]:

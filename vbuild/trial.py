@@ -16,7 +16,7 @@ from vbuild.check import hint
 from vbuild.compose import assembled
 from vbuild.config import TAKEN
 from vbuild.contract import member_class
-from vbuild.described import Described, columns, described, shipped
+from vbuild.described import Described, described, shipped, shown_columns
 from vbuild.errors import UsageError
 from vbuild.stage import Stage
 
@@ -68,7 +68,7 @@ class Wanted:
     """Clips, the first ones."""
 
 
-def attempt(wanted: Wanted, watch: Callable[[Progress], None], files: Path | None = None) -> Trial:
+def try_stage(wanted: Wanted, watch: Callable[[Progress], None], files: Path | None = None) -> Trial:
     """Runs a stage on the clips of one video, in this process. `files`: a folder that takes what it made.
 
     What it raises on a clip is among the failures. Raises UsageError for what cannot be tried.
@@ -76,9 +76,9 @@ def attempt(wanted: Wanted, watch: Callable[[Progress], None], files: Path | Non
     from vbuild.engine import build
 
     with tempfile.TemporaryDirectory(prefix="vbuild-try-") as folder:
-        found = _found(wanted.stage)
-        name, config = _declared(found, wanted, Path(folder))
-        trial = Trial(found.name, found.target)
+        member = _found(wanted.stage)
+        name, config = _declared(member, wanted, Path(folder))
+        trial = Trial(member.name, member.target)
         trial.report = build(config, watch=watch)
         count = next((count for count in trial.report.stages if count.name == name), None)
         trial.seconds = count.seconds if count else 0.0
@@ -96,10 +96,10 @@ def _found(stage: str) -> Described:
     """The stage that a name means. Raises UsageError for what is none, or no stage that runs on clips."""
     known = shipped()
     if stage in known:
-        found = known[stage]
-        if found.kind != "stage":
-            raise UsageError(f"{stage}: it is a {found.kind}, which runs in a dataset only; a stage can be tried")
-        return found
+        member = known[stage]
+        if member.kind != "stage":
+            raise UsageError(f"{stage}: it is a {member.kind}, which runs in a dataset only; a stage can be tried")
+        return member
     if "." not in stage:
         names = [name for name, one in known.items() if one.kind == "stage"]
         raise UsageError(f"{stage}: there is no such stage{hint(stage, names)}; one of your own is mypkg.MyStage")
@@ -107,17 +107,19 @@ def _found(stage: str) -> Described:
     return described(cls, re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower())
 
 
-def _declared(found: Described, wanted: Wanted, folder: Path) -> tuple[str, Config]:
+def _declared(member: Described, wanted: Wanted, folder: Path) -> tuple[str, Config]:
     """The stage's instance, and a dataset of it alone."""
-    name = found.name if re.fullmatch(r"[a-z]\w*", found.name) and found.name not in TAKEN else f"{found.name}_tried"
+    name = (
+        member.name if re.fullmatch(r"[a-z]\w*", member.name) and member.name not in TAKEN else f"{member.name}_tried"
+    )
     if not Path(wanted.video).is_file() and "://" not in wanted.video:
         raise UsageError(f"{wanted.video}: there is no such video")
     for key in wanted.keys:
         if "=" not in key:
-            raise UsageError(f"{key}: one video is tried; a parameter of {found.name} is given as key=value")
+            raise UsageError(f"{key}: one video is tried; a parameter of {member.name} is given as key=value")
     path = wanted.video if "://" in wanted.video else str(Path(wanted.video).absolute())
-    own = found.name != wanted.stage
-    given = f"stages.{name}._target_={found.target}" if own else f"+stage@stages.{name}={found.name}"
+    own = member.name != wanted.stage
+    given = f"stages.{name}._target_={member.target}" if own else f"+stage@stages.{name}={member.name}"
     length = WHOLE if wanted.length is None else wanted.length
     words = [
         given,
@@ -136,9 +138,9 @@ def _table(config: Config, name: str, report: Report) -> pa.Table | None:
     if not report.tables:
         return None
     if stage.scope == "clip":
-        found = lance.dataset(str(config.output / config.name / "clips.lance"), version=report.tables["clips"])
-        names = [n for n in columns(stage, name) if n in found.schema.names]
-        return found.to_table(["start_s", "end_s", *names, "error"]).sort_by("start_s")
+        clips = lance.dataset(str(config.output / config.name / "clips.lance"), version=report.tables["clips"])
+        names = [n for n in shown_columns(stage, name) if n in clips.schema.names]
+        return clips.to_table(["start_s", "end_s", *names, "error"]).sort_by("start_s")
     path = next((config.store / "actions" / stage.title()).glob("*.lance"), None)
     if path is None:
         return None

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
 from vbuild import digest
-from vbuild.errors import SourceError, UsageError, foreign
+from vbuild.errors import SourceError, UsageError, foreign_errors
 from vbuild.secrets import masked
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def is_remote(uri: str) -> bool:
     return REMOTE.match(uri) is not None
 
 
-def parts(uri: str) -> tuple[str, str | None]:
+def file_and_member(uri: str) -> tuple[str, str | None]:
     """The file, and of `shard.tar::name` the name of the member."""
     head, member, name = uri.partition(".tar::")
     return (f"{head}.tar", name) if member else (uri, None)
@@ -62,7 +62,7 @@ def parts(uri: str) -> tuple[str, str | None]:
 
 def is_path(uri: str) -> bool:
     """Whether it is a file of its own on this machine."""
-    return not is_remote(uri) and parts(uri)[1] is None
+    return not is_remote(uri) and file_and_member(uri)[1] is None
 
 
 def folder(text: str, key: str) -> Path:
@@ -91,14 +91,14 @@ def filesystem(uri: str) -> tuple[Any, str]:
 
     protocol = uri.partition("://")[0].lower()
     try:
-        found: tuple[Any, str] = fsspec.core.url_to_fs(uri)
+        fs_and_path: tuple[Any, str] = fsspec.core.url_to_fs(uri)
     except ImportError as error:
         extra = EXTRAS.get(protocol)
         remedy = f"pip install 'vbuild-video[{extra}]'" if extra else str(error)
         raise SourceError(f"{uri}: what reads {protocol}:// is not installed; {remedy}") from error
     except ValueError as error:
         raise SourceError(f"{uri}: {protocol}:// is not known ({error})") from error
-    return found
+    return fs_and_path
 
 
 def look(uri: str) -> Seen:
@@ -106,13 +106,13 @@ def look(uri: str) -> Seen:
 
     Raises what `trouble` names where it is not there, or is no regular file.
     """
-    file, name = parts(uri)
+    file, name = file_and_member(uri)
     if is_remote(file):
         fs, path = filesystem(file)
-        found = seen(fs.info(path))
+        now = seen_in(fs.info(path))
     else:
-        found = _regular(os.stat(file))  # noqa: PTH116  it is called for each file
-    return found if name is None else found._replace(size=_info(file, name).size)
+        now = _regular(os.stat(file))  # noqa: PTH116  it is called for each file
+    return now if name is None else now._replace(size=_info(file, name).size)
 
 
 def altered(uri: str, before: Seen) -> bool:
@@ -123,11 +123,11 @@ def altered(uri: str, before: Seen) -> bool:
         return True
 
 
-def _regular(found: os.stat_result) -> Seen:
+def _regular(info: os.stat_result) -> Seen:
     """What a file of this machine looks like. Raises OSError for what has no bytes of its own: a folder, a device."""
-    if not stat.S_ISREG(found.st_mode):
-        raise OSError(errno.EINVAL, "it is a folder" if stat.S_ISDIR(found.st_mode) else "it is no regular file")
-    return Seen(found.st_size, *map(signed, (found.st_mtime_ns, found.st_ctime_ns, found.st_ino)))
+    if not stat.S_ISREG(info.st_mode):
+        raise OSError(errno.EINVAL, "it is a folder" if stat.S_ISDIR(info.st_mode) else "it is no regular file")
+    return Seen(info.st_size, *map(signed, (info.st_mtime_ns, info.st_ctime_ns, info.st_ino)))
 
 
 def signed(number: int) -> int:
@@ -135,7 +135,7 @@ def signed(number: int) -> int:
     return (number + (1 << 63)) % (1 << 64) - (1 << 63)
 
 
-def seen(info: dict[str, Any]) -> Seen:
+def seen_in(info: dict[str, Any]) -> Seen:
     """Of a file that fsspec described."""
     tag = next((str(info[name]) for name in TAGS if info.get(name)), None)
     if tag is None:
@@ -144,7 +144,7 @@ def seen(info: dict[str, Any]) -> Seen:
 
 
 @contextmanager
-def opened(uri: str) -> Iterator[BinaryIO]:
+def open_uri(uri: str) -> Iterator[BinaryIO]:
     """A binary stream that can be read from any place: ranged reads of what is remote, nothing unpacked of a tar."""
     with watched(uri) as (stream, _):
         yield stream
@@ -152,8 +152,8 @@ def opened(uri: str) -> Iterator[BinaryIO]:
 
 @contextmanager
 def watched(uri: str) -> Iterator[tuple[BinaryIO, Callable[[], Seen]]]:
-    """A stream as `opened` has it, and what tells, whenever it is asked, what the open file looks like."""
-    file, name = parts(uri)
+    """A stream as `open_uri` has it, and what tells, whenever it is asked, what the open file looks like."""
+    file, name = file_and_member(uri)
     with ExitStack() as stack:
         if is_remote(file):
             fs, path = filesystem(file)
@@ -165,8 +165,8 @@ def watched(uri: str) -> Iterator[tuple[BinaryIO, Callable[[], Seen]]]:
         size = None if name is None else _info(file, name).size
 
         def look_at_it() -> Seen:
-            found = _regular(os.fstat(stream.fileno()))
-            return found if size is None else found._replace(size=size)
+            now = _regular(os.fstat(stream.fileno()))
+            return now if size is None else now._replace(size=size)
 
         yield part, look_at_it
 
@@ -209,7 +209,7 @@ def _members(archive: str, _as: Seen) -> dict[str, TarInfo]:
     """Read once for as long as the archive looks the same: only the heads of its members are read."""
     import tarfile
 
-    with opened(archive) as stream:
+    with open_uri(archive) as stream:
         try:
             with tarfile.TarFile(fileobj=stream) as tar:
                 return {info.name: info for info in tar if info.isreg()}
@@ -219,15 +219,15 @@ def _members(archive: str, _as: Seen) -> dict[str, TarInfo]:
 
 def trouble(*more: type[Exception]) -> tuple[type[Exception], ...]:
     """The errors by which a file that cannot be read shows, and more."""
-    return (*more, OSError, ValueError, TimeoutError, *foreign())
+    return (*more, OSError, ValueError, TimeoutError, *foreign_errors())
 
 
 def away() -> tuple[type[Exception], ...]:
     """The errors by which what holds a file shows that it is not to be reached, or not by us."""
-    return (PermissionError, ConnectionError, TimeoutError, *foreign())
+    return (PermissionError, ConnectionError, TimeoutError, *foreign_errors())
 
 
-def said(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """An error in one line."""
     text = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
     return masked(" ".join(text.split()))

@@ -70,8 +70,8 @@ def digests_of(column: pa.Array | pa.ChunkedArray) -> pa.Array:
 
     lists, vectors = pa.types.is_list(column.type), pa.types.is_fixed_size_list(column.type)
     if vectors or (lists and pa.types.is_fixed_size_list(column.type.value_type)):
-        found = [cell.values if cell.is_valid else None for cell in column]
-        values = [v if v is None else numbers(v) if lists else v.to_numpy() for v in found]
+        cells = [cell.values if cell.is_valid else None for cell in column]
+        values = [v if v is None else numbers(v) if lists else v.to_numpy() for v in cells]
     else:
         values = column.to_pylist()
     return pa.array([digest.of_value(value) for value in values], pa.binary(SIZE))

@@ -21,9 +21,9 @@ LIBRARIES = (
 @cache
 def versions() -> dict[str, str]:
     """Library → version, of those that are installed, and Python's own."""
-    found = {name: _version(name) for name in LIBRARIES}
+    present = {name: _version(name) for name in LIBRARIES}
     own = {"vbuild": __version__, "python": platform.python_version()}
-    return own | {name: there for name, there in found.items() if there is not None}
+    return own | {name: there for name, there in present.items() if there is not None}
 
 
 def _version(name: str) -> str | None:

@@ -30,7 +30,7 @@ def here(tmp_path, monkeypatch):
 
 OFFERED = {
     "vbuild pl": ["plan"],
-    "vbuild +dataset=": ["demo", "films", "folder"],
+    "vbuild +dataset=": ["curator", "demo", "films", "folder", "world"],
     "vbuild +dataset=fi": ["films"],
     "vbuild plan fi": ["films"],
     "vbuild plan --ch": ["--check"],

@@ -59,7 +59,7 @@ def test_every_parameter_is_told_and_its_comment_sets_the_default(here):
         own = [p for p in stage.parameters if p.role == "parameter"]
         assert all(f"# {p.name}: {p.default}" in written for p in own)
     every = re.sub(r"^( *)# (\w+: )", r"\1\2", written, flags=re.MULTILINE)
-    assert every.count("\n    fps: ") == 3
+    assert every.count("\n    fps: ") == 4
     (here / "conf" / "dataset" / "every.yaml").write_text(every.replace("  still:", "  # still:"))
     after = load(["+dataset=every"])
     assert (after.stages, after.split) == (before.stages, before.split)

@@ -128,6 +128,8 @@ def test_bare_vbuild_lists_the_datasets(place):
     assert done.returncode == 0
     assert re.search(r"^  films +Two films$", done.stdout, re.MULTILINE)
     assert re.search(r"^  folder +Your own videos", done.stdout, re.MULTILINE)
+    listed = json.loads(vbuild("--json", cwd=place).stdout)
+    assert {"name": "films", "about": "Two films", "hides": False} in listed
 
 
 MISTAKES = {

@@ -9,7 +9,7 @@ import pytest
 from vbuild.cli.main import run
 from vbuild.contract import member_class
 from vbuild.declared import CONF
-from vbuild.described import columns, docs, shipped, spelled
+from vbuild.described import as_yaml, docs, shipped, shown_columns
 from vbuild.errors import UsageError
 from vbuild.stages.motion import Motion
 from vbuild.stages.transcode import Transcode
@@ -45,7 +45,7 @@ def test_parameters_are_those_of_the_class(name):
         f = fields[p.name]
         if p.name not in ("of", "file"):  # which the files of stages set
             default = f.default if f.default_factory is dataclasses.MISSING else f.default_factory()
-            assert p.default == spelled(default)
+            assert p.default == as_yaml(default)
         wired = bool(f.metadata) or (one.kind == "decision" and p.name in ("of", "at"))
         assert (p.role == "parameter") == (not wired)
         assert p.about == docs(cls).get(p.name, "")
@@ -62,7 +62,7 @@ def test_a_stage_is_told_in_full(capsys):
     """Its text, its parameters with values, defaults and units, and its columns."""
     assert run(["stages", "motion"]) == 0
     said = capsys.readouterr().out
-    assert "motion: a stage of phase measure, version 1" in said
+    assert "motion: a stage of phase measure, version 2" in said
     assert " ".join(Motion.__doc__.split())[:200] in " ".join(said.split())
     assert re.search(r"^fps +number", said, re.MULTILINE)
     assert "flow | vectors" in said
@@ -71,10 +71,10 @@ def test_a_stage_is_told_in_full(capsys):
 
 def test_columns_are_those_that_a_dataset_has():
     """Of blobs three, with their types."""
-    found = columns(Transcode(), "x")
+    found = shown_columns(Transcode(), "x")
     assert {"x_uri": "string", "x_bytes": "int64", "x_digest": "string"}.items() <= found.items()
-    assert columns(shipped_class("preview"), "p")["p_uri"] == "list<string>"
-    assert columns(shipped_class("perceptual"), "e") == {"e": "vector<float32>[329]"}
+    assert shown_columns(shipped_class("preview"), "p")["p_uri"] == "list<string>"
+    assert shown_columns(shipped_class("perceptual"), "e") == {"e": "vector<float32>[329]"}
 
 
 def shipped_class(name):

@@ -9,7 +9,7 @@ from footage import video
 from made import Tone
 from project import Project
 
-from vbuild.cli.main import run, told
+from vbuild.cli.main import exit_code, run
 from vbuild.split.fixed_stride import FixedStride
 
 
@@ -94,7 +94,7 @@ def test_what_fails_is_a_line_and_on_demand_a_traceback(film, capsys):
 )
 def test_what_cannot_be_tried_is_one_line(film, capsys, words, said):
     """With exit code 2 and nothing on stdout."""
-    assert told(lambda: run(["try", *words])) == 2
+    assert exit_code(lambda: run(["try", *words])) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert said in err
@@ -105,7 +105,7 @@ def test_a_stage_that_cannot_be_imported_shows_where_on_demand(film, capsys, tmp
     """One line, and with --trace the traceback before it."""
     (tmp_path / "broken_stage.py").write_text("import vbuild\nvalue = 1 / 0\n")
     monkeypatch.syspath_prepend(tmp_path)
-    assert told(lambda: run(["try", "broken_stage.Stage", "film.mp4"])) == 2
+    assert exit_code(lambda: run(["try", "broken_stage.Stage", "film.mp4"])) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
-    assert told(lambda: run(["try", "broken_stage.Stage", "film.mp4", "--trace"])) == 2
+    assert exit_code(lambda: run(["try", "broken_stage.Stage", "film.mp4", "--trace"])) == 2
     assert "value = 1 / 0" in capsys.readouterr().err

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vbuild.decisions.duplicates import Edges, keepers, near, unit
+from vbuild.decisions.duplicates import Edges, keepers, near_pairs, unit
 
 
 def cloud(n=300, d=24, seed=0):
@@ -33,7 +33,7 @@ def pairs(edges):
 def test_every_pair_within_reach_is_found_once(reach):
     """The blocked product finds exactly the pairs that the definition names."""
     vectors = cloud()
-    edges = near(vectors, np.ones(len(vectors), bool), reach)
+    edges = near_pairs(vectors, np.ones(len(vectors), bool), reach)
     assert len(edges.a) == len(pairs(edges))
     assert pairs(edges) == brute(vectors, reach)
 
@@ -42,8 +42,8 @@ def test_new_vectors_complete_the_pairs_of_old_ones():
     """Comparing what is new with everything adds just the pairs that were not known."""
     vectors = cloud()
     old = np.arange(len(vectors)) < 200
-    before = pairs(near(vectors[old], np.ones(200, bool), 0.1))
-    added = pairs(near(vectors, ~old, 0.1))
+    before = pairs(near_pairs(vectors[old], np.ones(200, bool), 0.1))
+    added = pairs(near_pairs(vectors, ~old, 0.1))
     assert not before & added
     assert before | added == brute(vectors, 0.1)
 

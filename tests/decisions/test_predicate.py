@@ -7,7 +7,7 @@ import pytest
 from vbuild.decisions import predicate
 from vbuild.decisions.predicate import Predicate, columns_read, ordering_columns, ranks, verdicts
 from vbuild.errors import UsageError
-from vbuild.fields import of
+from vbuild.fields import kind_from
 
 WRITTEN = {
     "clip_id": "string",
@@ -20,7 +20,7 @@ WRITTEN = {
     "order": "int64",
 }
 
-TYPES = {name: of(kind).columns()[""] for name, kind in WRITTEN.items()}
+TYPES = {name: kind_from(kind).columns()[""] for name, kind in WRITTEN.items()}
 
 
 @pytest.mark.parametrize(

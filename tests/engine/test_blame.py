@@ -9,7 +9,7 @@ from project import Project, ran
 
 from vbuild.cli.failures import failed
 from vbuild.cli.main import run
-from vbuild.config import Failures as Policy
+from vbuild.config import FailurePolicy as Policy
 from vbuild.config import Limits
 from vbuild.dataset import query
 from vbuild.executor.config import Local

@@ -13,7 +13,7 @@ from project import Project, ran
 
 from vbuild import source
 from vbuild.executor.config import Local
-from vbuild.source import identify, listing
+from vbuild.source import identify, list_videos
 from vbuild.stage import knob
 from vbuild.store.files import Files
 
@@ -120,7 +120,7 @@ def test_a_file_that_grows_while_it_is_digested_has_no_key(tmp_path):
     path.touch()
     os.truncate(path, 1 << 29)
     os.utime(path, (10**9, 10**9))
-    files, memo = listing(source_of(path)), Files(tmp_path / "store")
+    files, memo = list_videos(source_of(path)), Files(tmp_path / "store")
     stop = threading.Event()
 
     def grow():
@@ -137,7 +137,7 @@ def test_a_file_that_grows_while_it_is_digested_has_no_key(tmp_path):
         writer.join()
     assert found.errors == {0: "the file changed while it was read; the next build tries again"}
     assert not found.settled
-    assert identify(listing(source_of(path)), memo).read == 1
+    assert identify(list_videos(source_of(path)), memo).read == 1
 
 
 def source_of(path):
@@ -149,9 +149,9 @@ def test_what_the_open_file_says_counts(tmp_path):
     path = tmp_path / "v" / "a.mp4"
     path.parent.mkdir()
     path.write_bytes(b"1")
-    files, memo = listing(source_of(path)), Files(tmp_path / "store")
+    files, memo = list_videos(source_of(path)), Files(tmp_path / "store")
     path.write_bytes(b"22")
     os.utime(path, (10**9, 10**9))
     identify(files, memo)
-    assert files.digest() == listing(source_of(path)).digest()
-    assert identify(listing(source_of(path)), memo).read == 0
+    assert files.digest() == list_videos(source_of(path)).digest()
+    assert identify(list_videos(source_of(path)), memo).read == 0

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from project import Project, ran, relative
 
-from vbuild.config import Failures
+from vbuild.config import FailurePolicy
 from vbuild.dataset.tables import targets
 from vbuild.dataset.tables.failures import failing
 from vbuild.decisions.dedup import Dedup
@@ -145,7 +145,7 @@ class History:
     def check(self, project, said):
         """The dataset equals one from nothing, and to build it again runs nothing and writes nothing."""
         retry = "always" if self.random.random() < 0.2 else "never"
-        project.build(failures=Failures(retry=retry))
+        project.build(failures=FailurePolicy(retry=retry))
         fresh = Project(self.root, project.stages, where=project.where, split=project.split, name=project.name)
         fresh.videos, fresh.store = project.videos, self.root / "fresh"
         assert project.tables() == wanted(fresh), said

@@ -242,3 +242,20 @@ def test_rows_are_stored_while_a_long_pass_goes_on(tmp_path, monkeypatch):
     one.build(watch=lambda progress: seen.append((progress.stage, progress.done)))
     first = next(n for n, (stage, _) in enumerate(seen) if stage == "slow")
     assert Counter(stage for stage, _ in seen[:first])["gaze"] > 3
+
+
+@pytest.mark.parametrize(("memory", "processes", "passes"), [(2.0, 1, 1), (1.0, 2, 2)])
+def test_models_that_do_not_fit_together_take_turns(tmp_path, films, memory, processes, passes):
+    """One is done with all clips and gone before the other is loaded; those that fit share a process and a decode."""
+    log = tmp_path / "log"
+    stages = {name: Gaze(side=side, log=str(log), gib=0.6) for name, side in (("gaze", 8), ("stare", 9))}
+    one = project(tmp_path, films, {"tone": Tone(), **stages}, device_memory=memory)
+    report = one.build()
+    assert ran(report)["gaze"] == ran(report)["stare"] == 21
+    lines = [line.split() for line in log.read_text().splitlines()]
+    assert len({pid for _, pid in lines}) == processes
+    loads = [n for n, (what, _) in enumerate(lines) if what == "load"]
+    assert len(loads) == 2
+    if passes == 2:
+        assert sum(int(what) for what, _ in lines[1 : loads[1]]) == 21
+    assert not ran(one.again())

@@ -72,9 +72,9 @@ def test_nothing_is_compared_twice(project, pool, monkeypatch):
     from vbuild.decisions import duplicates
 
     sizes = []
-    near = duplicates.near
+    near = duplicates.near_pairs
     monkeypatch.setattr(
-        duplicates, "near", lambda v, fresh, reach: sizes.append((len(v), fresh.sum())) or near(v, fresh, reach)
+        duplicates, "near_pairs", lambda v, fresh, reach: sizes.append((len(v), fresh.sum())) or near(v, fresh, reach)
     )
     project.again()
     assert sizes == []

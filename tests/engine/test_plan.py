@@ -4,7 +4,7 @@ import made
 import pytest
 from project import Project, ran
 
-from vbuild.config import Failures
+from vbuild.config import FailurePolicy
 from vbuild.decisions.dedup import Dedup
 from vbuild.split.fixed_stride import FixedStride
 
@@ -104,7 +104,7 @@ def test_reasons_tell_versions_models_and_failures(project, monkeypatch):
     project.stages["word"] = made.Word(of="tone", fails=0)
     assert project.build().failures
     assert "word" not in reasons(project)
-    assert reasons(project, failures=Failures(retry="always"))["word"] == {"failed before"}
+    assert reasons(project, failures=FailurePolicy(retry="always"))["word"] == {"failed before"}
     monkeypatch.setattr(made.Tone, "version", 2)
     monkeypatch.setattr(made.Pack, "models", lambda _: {"net": "0123456789"})
     assert reasons(project)["tone"] == {"new version 1 → 2"}

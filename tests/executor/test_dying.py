@@ -9,7 +9,7 @@ from made import Deadly, Tone
 from project import Project
 
 from vbuild.cli.failures import failed
-from vbuild.config import Failures as Policy
+from vbuild.config import FailurePolicy as Policy
 from vbuild.config import Limits
 from vbuild.dataset import query
 from vbuild.errors import TooManyFailuresError, UsageError

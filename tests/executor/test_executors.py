@@ -1,4 +1,4 @@
-"""What every executor does: a pool of threads, which is thirty lines of a user's, does it too."""
+"""What every executor does: a pool of threads, which is a few lines of a user's, does it too."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 import pytest
 from footage import video
-from made import Gaze, Glance, Pack, Point, Tone, Word
+from made import Gaze, Glance, Pack, Point, Telling, Tone, Word
 from project import Project, ran
 
 from vbuild.executor.config import ExecutorConfig, Inline, Local
 from vbuild.executor.perform import perform
 from vbuild.executor.protocol import Needs
 from vbuild.executor.work import Done, Opening
+from vbuild.windows import Windows
 
 
 class Threads:
@@ -34,6 +35,12 @@ class Threads:
     def next(self, within=None):
         done, _ = wait(self.flying, within, FIRST_COMPLETED)
         return next(((self.flying.pop(one), one.result()) for one in done), None)
+
+    def fits(self, stages):
+        return True
+
+    def release(self):
+        """Nothing is held that another model would want."""
 
     def pressed(self):
         return False
@@ -72,6 +79,7 @@ STAGES = {
     "pack": Pack(),
     "gaze": Gaze(batch=3),
     "glance": Glance(),
+    "told": Telling(windows=Windows(frames=4, remainder=2, min=1)),
 }
 
 
@@ -157,6 +165,14 @@ def test_a_model_that_cannot_be_loaded_stops_its_stage(executor, tmp_path, pool)
     assert len(made.report.wrong) == 1
     assert not made.one.rows("failures")
     assert ran(made.report) == {name: n for name, n in RAN.items() if name != "gaze"}
+
+
+def test_models_that_are_too_large_for_one_another_all_run(executor, tmp_path, pool):
+    """Nothing waits for ever, and nothing runs twice."""
+    large = {name: Gaze(side=side, gib=1e6) for name, side in (("gaze", 8), ("stare", 9))}
+    made = project(tmp_path, pool, executor, **large)
+    assert not made.report.failures
+    assert ran(made.report) == RAN | {"stare": 12}
 
 
 def test_there_is_room_where_nothing_runs(executor, tmp_path):

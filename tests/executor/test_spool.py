@@ -9,7 +9,7 @@ from tempfile import gettempdir
 import numpy as np
 import pytest
 
-from vbuild.executor.spool import ALIGNED, LAST, MEMORY, PREFIX, Outbox, Spool, read
+from vbuild.executor.spool import ALIGNED, LAST, MEMORY, PREFIX, Outbox, Spool, read_parcel
 from vbuild.stage import Clip, Sampled
 
 
@@ -35,15 +35,15 @@ def test_a_value_comes_back_as_it_was(spool):
     clip = Clip(duration=2.0, frames=Sampled(pixels, np.array([0.0, 0.5])), columns={"tone": {"mean": 3.0}})
     parcel = send(spool, (clip, "2 packets lost"))
     assert (parcel.action, parcel.item, parcel.part, parcel.parts) == (("r", b"k" * 16), b"i" * 16, 0, 1)
-    found, lost = read(spool.folder / parcel.name)
+    found, lost = read_parcel(spool.folder / parcel.name)
     assert lost == "2 packets lost"
     assert found.columns == {"tone": {"mean": 3.0}}
     assert (found.frames.pixels == pixels).all()
     assert found.frames.pixels.ctypes.data % ALIGNED == 0
     found.frames.pixels[:] = 0
-    assert read(spool.folder / parcel.name)[0].frames.pixels.any()
+    assert read_parcel(spool.folder / parcel.name)[0].frames.pixels.any()
     for value in (np.asfortranarray(np.eye(3)), np.empty((0, 4)), {"times": []}, None):
-        back = read(spool.folder / send(spool, value).name)
+        back = read_parcel(spool.folder / send(spool, value).name)
         assert np.array_equal(back, value) if isinstance(value, np.ndarray) else back == value
 
 
@@ -66,7 +66,7 @@ def test_who_finds_no_room_waits_for_it(spool):
 def test_what_is_larger_than_all_room_goes_alone(spool):
     """Where nothing lies, anything may."""
     parcel = send(spool, np.zeros(50_000, np.uint8))
-    assert read(spool.folder / parcel.name).nbytes == 50_000
+    assert read_parcel(spool.folder / parcel.name).nbytes == 50_000
 
 
 def test_room_that_a_dead_worker_took_is_free_again(spool):
@@ -78,7 +78,7 @@ def test_room_that_a_dead_worker_took_is_free_again(spool):
     spool.settle()
     with spool.room.counted() as (_, used, _):
         assert used == parcel.size
-    assert read(spool.folder / parcel.name).nbytes == 100
+    assert read_parcel(spool.folder / parcel.name).nbytes == 100
     assert not (spool.folder / "1-9").exists()
 
 

@@ -11,7 +11,7 @@ from vbuild.dataset.query import open as opened
 from vbuild.decisions.dedup import Dedup
 from vbuild.errors import DatasetError
 from vbuild.maintenance.gc import gc
-from vbuild.maintenance.history import diff, log, named, restore
+from vbuild.maintenance.history import diff, find_build, log, restore
 
 
 def folder(shop):
@@ -19,7 +19,7 @@ def folder(shop):
 
 
 def between(shop, a, b):
-    return diff(folder(shop), named(folder(shop), a), named(folder(shop), b))
+    return diff(folder(shop), find_build(folder(shop), a), find_build(folder(shop), b))
 
 
 def test_the_log_says_what_changed(shop):
@@ -134,9 +134,9 @@ def test_a_restored_build_keeps_what_it_uses_from_gc(shop):
 def test_builds_go_by_the_end_of_their_ids(shop):
     """An end or a beginning that one build alone has will do; else the builds are named."""
     build = shop.build().build
-    assert named(folder(shop), build[-6:])["id"] == build
+    assert find_build(folder(shop), build[-6:])["id"] == build
     with pytest.raises(DatasetError, match=f"no build nine; there are {build}"):
-        named(folder(shop), "nine")
+        find_build(folder(shop), "nine")
 
 
 def test_the_verbs_print_tables_and_json(shop, capsys):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from footage import turned
 
-from vbuild.media.colours import Hues, hues, named
+from vbuild.media.colours import Hues, colours_named, hues
 from vbuild.media.light import MASTERED, PQ, cube, light_to_pq
 from vbuild.media.passes import Cut, footage
 from vbuild.media.probe import probe
@@ -107,13 +107,13 @@ def taken(path, stage=None, decode=None, request=None, **clip):
         (each, None if sink is None else sink.close())
         for each in footage(str(path), found.stream, [cut], decode or Decode(device="cpu"))
     )
-    return each.found[""] if sink is None else row
+    return each.samples[""] if sink is None else row
 
 
 def file_of(row):
     """The first frame of an encoded clip: its frame, and the colours (n, 3) of 0..255 that its numbers mean."""
     with av.open(str(row[""].data)) as container:
-        frame = named(next(container.decode(video=0)), container.streams.video[0])
+        frame = colours_named(next(container.decode(video=0)), container.streams.video[0])
     planes = [np.frombuffer(p, np.uint8).reshape(-1, p.line_size)[:, : p.width] for p in frame.planes]
     full = [np.repeat(np.repeat(p, frame.height // len(p), 0), frame.width // p.shape[1], 1) for p in planes]
     matrix, range_ = int(frame.colorspace), int(frame.color_range) or LIMITED

@@ -39,6 +39,35 @@ def test_flash_and_beep_stay_together(tmp_path, suffix, sound, codec):
     assert row["audio"] == kept
 
 
+@pytest.mark.parametrize(("fps", "repeat"), [(24, False), (12.5, False), (60, False), (60, True)])
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts"])
+def test_flash_and_beep_stay_together_at_another_rate(tmp_path, suffix, fps, repeat):
+    """The beep is where it was, the flash within half a frame of the source from it, and both last as long."""
+    path = video(tmp_path / f"a.{suffix}", seconds=4.0, fps=25, gop=25, sound="aac", beeps=(0.6, 2.0, 3.4))
+    offset = np.mean(np.subtract(beeps(path), flashes(path)))
+    plain = cut(path, tmp_path, (1.32, 2.92), preset="ultrafast")
+    row = cut(path, tmp_path, (1.32, 2.92), preset="ultrafast", fps=fps, repeat=repeat)
+    file = row[""].data
+    (flash,), (beep,), (before,) = flashes(file), beeps(file), beeps(plain[""].data)
+    assert beep == pytest.approx(before, abs=1e-3)
+    assert flash == pytest.approx(beep - offset, abs=0.5 / min(fps, 25) + 1e-3)
+    assert row["duration"] == pytest.approx(plain["duration"])
+    with av.open(str(file)) as container:
+        stream = container.streams.video[0]
+        assert float(stream.duration * stream.time_base) == pytest.approx(row["duration"], abs=2e-3)
+
+
+def test_an_even_rate_holds_one_frame(tmp_path):
+    """However long a clip is, only the frame that waits for its moment is kept, and that not beyond the clip."""
+    path = video(tmp_path / "a.mp4", seconds=2.0, fps=25)
+    stage, found = Transcode(preset="ultrafast", fps=24), probe(str(path))
+    sink = stage.open(Clip(duration=2.0, fps=25.0, scratch=tmp_path), None)
+    spans = [Cut(found.start_pts, found.end_pts, sinks={"": (stage.asks(), sink)})]
+    assert [sink.close()["frames"] for _ in footage(str(path), found.stream, spans)] == [48]
+    assert sink.encoder.pace.last is None
+    assert stage.holds(1920, 1080) > Transcode(preset="ultrafast").holds(1920, 1080)
+
+
 def test_sound_that_begins_late_stays_late(tmp_path):
     """Where the sound begins within the clip, silence stands before it, and the beep is in its place."""
     path = video(tmp_path / "a.mkv", seconds=3.0, fps=25, sound="pcm_s16le", sound_from=1.0, beeps=(2.0,))
@@ -110,7 +139,7 @@ def test_sound_whose_rate_and_channels_change_goes_on(tmp_path, codec):
     found = probe(str(path))
     request = Cut(found.start_pts, found.end_pts, {"": Sound(rate=RATE, channels=2)})
     (taken,) = footage(str(path), found.stream, [request])
-    for heard, pace in ((wave, rate), *((channel, RATE) for channel in taken.found[""])):
+    for heard, pace in ((wave, rate), *((channel, RATE) for channel in taken.samples[""])):
         for middle, hertz in ((0.7, 500), (2.2, 2000)):
             part = heard[round(middle * pace) :][: pace // 2]
             assert np.abs(np.fft.rfft(part)).argmax() * 2 == pytest.approx(hertz, abs=4)

@@ -10,7 +10,7 @@ import pytest
 from footage import video
 
 from vbuild.errors import MediaError
-from vbuild.media.files import opened
+from vbuild.media.files import open_container
 from vbuild.media.probe import probe
 from vbuild.media.whole import flaw
 
@@ -81,7 +81,7 @@ def test_a_format_that_is_not_allowed_is_told(tmp_path):
     (tmp_path / "a.mp4").write_bytes(b"\x1b[31m\x00" * 90)
     (tmp_path / "a.txd").write_bytes(b"\x16\x00\x00\x00" + bytes(4) + b"\xff\xff\x03\x18" + bytes(200))
     for name in ("a.mp4", "a.txd"):
-        with pytest.raises(MediaError, match="it is no video that can be opened"), opened(str(tmp_path / name)):
+        with pytest.raises(MediaError, match="it is no video that can be opened"), open_container(str(tmp_path / name)):
             pass
 
 

@@ -115,11 +115,11 @@ def test_a_pass_gives_each_request_its_own(tmp_path, degrees, pixels):
     }
     (taken,) = footage(str(path), 0, cuts_of(path, [0, 1.0], **asked))
     for name, request in asked.items():
-        found = taken.found[name].pixels
+        found = taken.samples[name].pixels
         assert found.shape == (1, 64, 48, 3)[: 4 if pixels == "rgb24" else 3]
         (alone,) = footage(str(path), 0, cuts_of(path, [0, 1.0], a=request))
-        assert (alone.found["a"].pixels == found).all()
-    padded = taken.found["pad-area"].pixels[0]
+        assert (alone.samples["a"].pixels == found).all()
+    padded = taken.samples["pad-area"].pixels[0]
     bars = 0 if degrees else 14
     assert not padded[:bars].any()
     assert not padded[len(padded) - bars :].any()

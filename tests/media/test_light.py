@@ -38,7 +38,7 @@ def seen(path, decode=None, **request):
     found = probe(str(path))
     cut = Cut(found.start_pts, found.end_pts, {"a": Frames(**request)})
     (taken,) = footage(str(path), found.stream, [cut], *([decode] if decode else []))
-    return taken.found["a"].pixels
+    return taken.samples["a"].pixels
 
 
 def test_the_quantizer_is_its_own_reverse():

@@ -17,7 +17,7 @@ from footage import video
 
 from vbuild.errors import MediaError
 from vbuild.media.clip import Cut
-from vbuild.media.files import opened
+from vbuild.media.files import open_container
 from vbuild.media.passes import footage
 from vbuild.media.probe import probe
 from vbuild.stage import Frames
@@ -43,7 +43,7 @@ def outcome(path: Path) -> tuple[str, int, int, str]:
     taken = list(footage(str(path), found.stream, cuts, through=found.jumps > 0))
     assert [t.index for t in taken] == sorted(t.index for t in taken)
     for cut, part in zip(cuts, sorted(taken, key=lambda t: t.index), strict=True):
-        times = part.found["all"].times
+        times = part.samples["all"].times
         assert part.frames == len(times)
         assert (np.diff(times) > 0).all()
         assert all(0 <= t < (cut.end_pts - cut.start_pts) * base for t in times.tolist())
@@ -55,7 +55,7 @@ def outcome(path: Path) -> tuple[str, int, int, str]:
 def plain(path: Path) -> int:
     """Frames that PyAV decodes of a file, packet by packet."""
     count = 0
-    with opened(str(path)) as container:
+    with open_container(str(path)) as container:
         stream = next(s for s in container.streams.video)
         try:
             for packet in container.demux(stream):
@@ -94,7 +94,7 @@ def alike(path: Path) -> None:
         for chosen in ([n], [0, n] if n > 3 else [n]):
             taken = list(footage(str(path), found.stream, [cuts[m] for m in chosen], through=through))[-1]
             for part in ("pixels", "times"):
-                assert np.array_equal(getattr(taken.found["all"], part), getattr(whole[n].found["all"], part)), n
+                assert np.array_equal(getattr(taken.samples["all"], part), getattr(whole[n].samples["all"], part)), n
 
 
 @pytest.mark.slow

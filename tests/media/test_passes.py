@@ -49,9 +49,9 @@ def test_a_clip_that_begins_between_frames_begins_with_the_one_that_stands(tmp_p
     """The frame before is its first, at time 0; all others are at their own times."""
     path = video(tmp_path / "a.mp4", seconds=2, fps=10, numbered=True)
     _, taken = footage(str(path), 0, cuts_of(path, [0, 0.95, 1.25], all=EVERY, few=Frames(fps=10, size=(128, 96))))
-    assert [number_of(p) for p in taken.found["all"].pixels] == [9, 10, 11, 12]
-    assert taken.found["all"].times == pytest.approx([0, 0.05, 0.15, 0.25])
-    assert [number_of(p) for p in taken.found["few"].pixels] == [9, 10, 11]
+    assert [number_of(p) for p in taken.samples["all"].pixels] == [9, 10, 11, 12]
+    assert taken.samples["all"].times == pytest.approx([0, 0.05, 0.15, 0.25])
+    assert [number_of(p) for p in taken.samples["few"].pixels] == [9, 10, 11]
     assert taken.frames == 4
 
 
@@ -87,16 +87,29 @@ def test_rates_are_by_presentation_time(tmp_path):
     (taken,) = footage(
         str(path), 0, cuts_of(path, [0, 2.0], few=Frames(fps=2, size=(128, 96)), three=Frames(count=3, size=(128, 96)))
     )
-    assert [number_of(p) for p in taken.found["few"].pixels] == [0, 2, 4, 5]
-    assert taken.found["few"].times == pytest.approx([0.0, 0.2, 1.0, 1.9], abs=1e-4)
-    assert [number_of(p) for p in taken.found["three"].pixels] == [2, 4, 5]
+    assert [number_of(p) for p in taken.samples["few"].pixels] == [0, 2, 4, 5]
+    assert taken.samples["few"].times == pytest.approx([0.0, 0.2, 1.0, 1.9], abs=1e-4)
+    assert [number_of(p) for p in taken.samples["three"].pixels] == [2, 4, 5]
+
+
+def test_with_ends_the_first_and_the_last_frame_are_seen(tmp_path):
+    """So many frames lie evenly from the one to the other; of a clip with fewer, some stand for several."""
+    path = video(tmp_path / "a.mp4", seconds=3, fps=10, numbered=True)
+    asked = {f"{n}": Frames(count=n, ends=True, size=(64, 48)) for n in (2, 4)}
+    whole, short = (
+        {name: [number_of(p) for p in found.pixels] for name, found in taken.found.items()}
+        for taken in footage(str(path), 0, [*cuts_of(path, [0, 2.0], **asked), *cuts_of(path, [2.0, 2.2], **asked)])
+    )
+    assert whole == {"2": [0, 19], "4": [0, 7, 13, 19]}
+    assert short == {"2": [20, 21], "4": [20, 21, 21, 21]}
 
 
 def test_pairs_are_adjacent(tmp_path):
     """With `pairs` each frame comes with the one right behind it, the clip's last with the one before."""
     path = video(tmp_path / "a.mp4", seconds=1, fps=10, numbered=True)
     (taken,) = footage(str(path), 0, cuts_of(path, [0, 1.0], pairs=Frames(fps=2, size=(64, 48), pairs=True)))
-    assert [[number_of(p) for p in pair] for pair in taken.found["pairs"].pixels] == [[0, 1], [5, 6]]
+    assert [[number_of(p) for p in pair] for pair in taken.samples["pairs"].pixels] == [[0, 1], [5, 6]]
+    assert taken.samples["pairs"].steps == pytest.approx([0.1, 0.1])
 
 
 REQUESTS = {
@@ -117,7 +130,7 @@ def test_what_else_is_asked_changes_nothing(tmp_path):
             together, footage(str(path), 0, cuts_of(path, [0, 1.0, 2.0], **{name: request})), strict=True
         ):
             for part in ("pixels", "times") if name != "sound" else ("data",):
-                both = (taken.found[name], alone.found[name])
+                both = (taken.samples[name], alone.samples[name])
                 a, b = both if part == "data" else (getattr(both[0], part), getattr(both[1], part))
                 assert np.array_equal(a, b), (name, part)
 
@@ -138,7 +151,7 @@ def test_sound_is_on_the_clips_clock(tmp_path):
     """A beep is heard in its clip, at its moment, to the sample; where there is no sound there is silence."""
     path = video(tmp_path / "a.mkv", seconds=3, sound="pcm_s16le", beeps=[1.25])
     found = [
-        t.found["sound"] for t in footage(str(path), 0, cuts_of(path, [0, 1.0, 2.0, 4.0], sound=Sound(rate=48_000)))
+        t.samples["sound"] for t in footage(str(path), 0, cuts_of(path, [0, 1.0, 2.0, 4.0], sound=Sound(rate=48_000)))
     ]
     assert [part.shape for part in found] == [(1, 48_000), (1, 48_000), (1, 96_000)]
     assert abs(found[0]).max() < 0.05
@@ -166,7 +179,7 @@ def test_pictures_stand_upright(tmp_path, degrees, corner):
 
     (cut,) = cuts_of(path, [0, 1.0], small=Frames(count=1, short_side=96, format="gray"))
     (taken,) = footage(str(path), 0, [Cut(cut.start_pts, cut.end_pts, cut.requests, {"x": (Media(), Seen())})])
-    for picture in (taken.found["small"].pixels[0], seen[0]):
+    for picture in (taken.samples["small"].pixels[0], seen[0]):
         assert picture.shape == (found.height, found.width)
         corners = {(y, x): int(picture[y, x]) for y in (0, -1) for x in (0, -1)}
         assert max(corners, key=corners.get) == corner
@@ -186,7 +199,7 @@ def test_pixels_that_are_not_square_are_made_so(tmp_path):
         container.mux(stream.encode(None))
     assert (probe(str(path)).width, probe(str(path)).height) == (128, 96)
     (taken,) = footage(str(path), 0, cuts_of(path, [0, 1.0], a=Frames(count=1, short_side=96)))
-    assert taken.found["a"].pixels.shape == (1, 96, 128, 3)
+    assert taken.samples["a"].pixels.shape == (1, 96, 128, 3)
 
 
 @pytest.mark.parametrize(
@@ -204,7 +217,7 @@ def test_every_pixel_format_comes_as_8_bit_rgb(tmp_path, pixel_format, codec):
     path = video(tmp_path / "a.mkv", seconds=0.5, codec=codec, pixel_format=pixel_format, crf=5)
     plain = video(tmp_path / "b.mkv", seconds=0.5, crf=5)
     one, other = (
-        next(iter(footage(str(p), 0, cuts_of(p, [0, 1.0], a=Frames(count=1, size=(64, 48)))))).found["a"].pixels
+        next(iter(footage(str(p), 0, cuts_of(p, [0, 1.0], a=Frames(count=1, size=(64, 48)))))).samples["a"].pixels
         for p in (path, plain)
     )
     assert one.dtype == np.uint8
@@ -219,7 +232,7 @@ def test_odd_sizes_are_kept(tmp_path, size):
     """Pictures of odd sizes come out at their own size."""
     path = video(tmp_path / "a.mkv", seconds=0.5, size=size, codec="ffv1", pixel_format="yuv444p")
     (taken,) = footage(str(path), 0, cuts_of(path, [0, 1.0], a=Frames(count=2, short_side=4000)))
-    assert taken.found["a"].pixels.shape == (2, size[1], size[0], 3)
+    assert taken.samples["a"].pixels.shape == (2, size[1], size[0], 3)
 
 
 @pytest.mark.parametrize(("asked", "size"), [({"long_side": 64}, (64, 48)), ({"long_side": 640}, (128, 96))])
@@ -229,7 +242,7 @@ def test_a_longer_side_is_shrunk_and_never_enlarged(tmp_path, asked, size):
         full = (128, 96) if shape[0] > shape[1] else (96, 128)
         path = video(tmp_path / f"{shape[0]}.mp4", seconds=0.5, size=full)
         (taken,) = footage(str(path), 0, cuts_of(path, [0, 1.0], a=Frames(count=1, **asked)))
-        assert taken.found["a"].pixels.shape == (1, *shape[::-1], 3)
+        assert taken.samples["a"].pixels.shape == (1, *shape[::-1], 3)
 
 
 def test_bad_packets_are_skipped_and_reported(tmp_path):
@@ -255,7 +268,7 @@ def test_what_is_asked_beyond_the_end_is_empty(tmp_path):
     """A cut behind the last frame has no frames, and no error."""
     path = video(tmp_path / "a.mp4", seconds=1)
     (taken,) = footage(str(path), 0, cuts_of(path, [5.0, 6.0], a=Frames(fps=1, size=(8, 8))))
-    assert (taken.frames, len(taken.found["a"].pixels)) == (0, 0)
+    assert (taken.frames, len(taken.samples["a"].pixels)) == (0, 0)
 
 
 def test_a_file_that_is_gone_is_an_error(tmp_path):
@@ -269,5 +282,5 @@ def test_all_frames_are_those_of_a_plain_decode(tmp_path):
     path = video(tmp_path / "a.mkv", seconds=2, start=3.0, seed=4)
     (taken,) = footage(str(path), 0, cuts_of(path, [0, 9.0], a=Frames(every=True, size=(128, 96))))
     plain = frames(path)
-    assert taken.found["a"].times == pytest.approx([t - plain[0][0] for t, _ in plain], abs=1e-3)
-    assert all(abs(a.astype(int) - b).mean() < 1.5 for a, (_, b) in zip(taken.found["a"].pixels, plain, strict=True))
+    assert taken.samples["a"].times == pytest.approx([t - plain[0][0] for t, _ in plain], abs=1e-3)
+    assert all(abs(a.astype(int) - b).mean() < 1.5 for a, (_, b) in zip(taken.samples["a"].pixels, plain, strict=True))

@@ -35,8 +35,8 @@ def test_whole_pictures_do_not_depend_on_where_the_pass_began(tmp_path, name):
     late = cut(path, 9.6, 10.4)
     (alone,) = footage(str(path), 0, [late], WHOLE)
     _, beside = footage(str(path), 0, [cut(path, 0, 9.6), late], WHOLE)
-    assert [number_of(p) for p in alone.found["a"].pixels] == list(range(240, 260))
-    assert np.array_equal(alone.found["a"].pixels, beside.found["a"].pixels)
+    assert [number_of(p) for p in alone.samples["a"].pixels] == list(range(240, 260))
+    assert np.array_equal(alone.samples["a"].pixels, beside.samples["a"].pixels)
 
 
 def values(frame) -> list[bytes]:

@@ -36,7 +36,7 @@ def test_no_frame_is_lost_where_the_picture_is_not_the_first_stream(tmp_path, su
     assert (found.stream, found.frames) == (1, 50)
     heard = {"all": EVERY, "sound": Sound()}
     (taken,) = footage(str(path), found.stream, [Cut(found.start_pts, found.end_pts, heard)])
-    assert [number_of(p) for p in taken.found["all"].pixels] == list(range(50))
+    assert [number_of(p) for p in taken.samples["all"].pixels] == list(range(50))
     assert taken.warning is None
 
 
@@ -67,7 +67,7 @@ def test_sound_that_nothing_decodes_is_passed_over(tmp_path, sounds, heard):
     cuts = [Cut(found.start_pts, found.end_pts, {"all": EVERY, "sound": Sound()})]
     (taken,) = footage(str(path), found.stream, cuts)
     assert taken.frames == 25
-    assert taken.found["sound"].any() == (heard is not None)
+    assert taken.samples["sound"].any() == (heard is not None)
     assert cut(path, tmp_path, (0, 1), preset="ultrafast")["audio"] == heard
 
 
@@ -92,8 +92,8 @@ def test_a_clock_that_jumps_is_continued(tmp_path, second):
     assert "its clock jumps 1 times" in found.warning
     request = {"all": Frames(every=True, size=(8, 8))}
     (taken,) = footage(str(path), 0, [Cut(found.start_pts, found.end_pts, request)], through=True)
-    assert len(taken.found["all"].times) == 150
-    steps = np.diff(taken.found["all"].times)
+    assert len(taken.samples["all"].times) == 150
+    steps = np.diff(taken.samples["all"].times)
     assert steps.min() > 0.03
     assert steps.max() < 0.15
     offset = np.mean(np.subtract(beeps(parts[0]), flashes(parts[0])))
@@ -112,7 +112,7 @@ def test_far_clips_behind_a_jump_are_found(tmp_path):
     second = found.start_pts + 8 * 90_000
     cuts = [Cut(second + 6 * 90_000, second + 7 * 90_000, {"all": EVERY})]
     (taken,) = footage(str(path), 0, cuts, through=found.jumps > 0)
-    assert [number_of(p) for p in taken.found["all"].pixels] == list(range(150, 175))
+    assert [number_of(p) for p in taken.samples["all"].pixels] == list(range(150, 175))
 
 
 def test_a_pause_is_no_jump(tmp_path):
@@ -157,7 +157,7 @@ def test_a_clip_in_a_hole_shows_the_picture_before(tmp_path):
     cuts = [Cut(first, last, requests, {"stills": (stills.asks(), stage)})]
     (taken,) = footage(str(path), 0, cuts)
     assert (taken.frames, taken.warning) == (1, None)
-    for sampled in taken.found.values():
+    for sampled in taken.samples.values():
         assert {number_of(p) for p in sampled.pixels} == {2}
         assert set(sampled.times.tolist()) == {0.0}
     assert stage.close()["time"] == [0.0]
@@ -187,9 +187,9 @@ def test_pictures_of_a_clip_have_one_size(tmp_path):
     found = probe(str(path))
     request = {"all": Frames(every=True, short_side=96, format="gray")}
     (taken,) = footage(str(path), 0, [Cut(found.start_pts, found.end_pts, request)])
-    assert taken.found["all"].pixels.shape == (50, 96, 160)
+    assert taken.samples["all"].pixels.shape == (50, 96, 160)
     assert "25 frames were fitted into 160x96" in taken.warning
-    last = taken.found["all"].pixels[-1]
+    last = taken.samples["all"].pixels[-1]
     assert last[48, 80] > 180
     assert last[:, :45].max() < 30 > last[:, -45:].max()
     assert last[0, 80] > 180
@@ -231,8 +231,8 @@ def test_a_clip_does_not_depend_on_those_beside_it(tmp_path, codec, suffix):
     for chosen in ([0, 2, 4], [2], [4], [1, 4], [3]):
         for taken, n in zip(footage(str(path), found.stream, [cuts[n] for n in chosen]), chosen, strict=True):
             for name in ("pixels", "times"):
-                assert np.array_equal(getattr(taken.found["all"], name), getattr(whole[n].found["all"], name)), n
-            assert np.array_equal(taken.found["sound"], whole[n].found["sound"]), n
+                assert np.array_equal(getattr(taken.samples["all"], name), getattr(whole[n].samples["all"], name)), n
+            assert np.array_equal(taken.samples["sound"], whole[n].samples["sound"]), n
 
 
 def test_of_two_frames_as_near_the_earlier_is_taken(tmp_path):
@@ -245,7 +245,7 @@ def test_of_two_frames_as_near_the_earlier_is_taken(tmp_path):
     cuts = [Cut(found.start_pts, found.end_pts, {"a": Frames(fps=rate, size=(128, 96))}, {"s": (stills.asks(), sink)})]
     (taken,) = footage(str(path), 0, cuts)
     # each odd moment lies in the middle between two frames
-    assert [number_of(p) for p in taken.found["a"].pixels] == [n // 2 for n in range(80)]
+    assert [number_of(p) for p in taken.samples["a"].pixels] == [n // 2 for n in range(80)]
     assert len(sink.close()["time"]) == 40
 
 

@@ -49,7 +49,7 @@ def cut(path, start=0, end=None, **requests):
 def moved(path, request=None, decode=None):
     """What moved in the whole of a video."""
     (taken,) = footage(str(path), 0, [cut(path, v=request or Vectors(fps=2))], *([decode] if decode else []))
-    return taken.found["v"]
+    return taken.samples["v"]
 
 
 def array(*vectors):
@@ -143,8 +143,8 @@ def test_all_frames_but_the_first(tmp_path):
     first, second = footage(
         str(path), 0, [cut(path, end=1, v=Vectors(fps=FPS)), cut(path, start=1, v=Vectors(fps=FPS))]
     )
-    assert (first.found["v"].frames, second.found["v"].frames) == (23, 23)
-    assert (np.median(first.found["v"].cells), np.median(second.found["v"].cells)) == (3, 1)
+    assert (first.samples["v"].frames, second.samples["v"].frames) == (23, 23)
+    assert (np.median(first.samples["v"].cells), np.median(second.samples["v"].cells)) == (3, 1)
 
 
 def test_parity_looks_at_half_of_the_clip(tmp_path):
@@ -157,7 +157,7 @@ def test_parity_looks_at_half_of_the_clip(tmp_path):
     assert half.frames == 24
     assert np.median(half.cells) == pytest.approx(1, abs=0.1)
     (short,) = footage(str(path), 0, [cut(path, end=8, v=Vectors(fps=2, parity=True))])
-    assert short.found["v"].frames == 10
+    assert short.samples["v"].frames == 10
 
 
 class Planes:
@@ -193,18 +193,18 @@ def test_nothing_else_changes(tmp_path, name, codec):
     assert plain == told
     assert without.frames == beside.frames == len(plain)
     for other in others:
-        assert np.array_equal(without.found[other].pixels, beside.found[other].pixels)
+        assert np.array_equal(without.samples[other].pixels, beside.samples[other].pixels)
 
 
 def test_a_clip_that_was_sought_reads_the_same(tmp_path):
     """A clip alone, and behind others of which one overlaps it."""
     path = panning(tmp_path / "a.mp4", *[1, 2, 3] * 4, gop=24, bframes=2)
     clips = [cut(path, a, b, v=Vectors(fps=5)) for a, b in ((0, 2), (8.5, 10), (9, 11))]
-    together = [taken.found["v"] for taken in footage(str(path), 0, clips)]
+    together = [taken.samples["v"] for taken in footage(str(path), 0, clips)]
     for clip, beside in zip(clips, together, strict=True):
         (alone,) = footage(str(path), 0, [clip])
-        assert np.array_equal(alone.found["v"].cells, beside.cells)
-        assert alone.found["v"].frames == beside.frames > 0
+        assert np.array_equal(alone.samples["v"].cells, beside.cells)
+        assert alone.samples["v"].frames == beside.frames > 0
 
 
 def test_frames_made_whole_have_the_vectors_of_the_decoder(tmp_path):

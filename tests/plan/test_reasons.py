@@ -143,9 +143,9 @@ def test_what_failed_before_is_told_when_it_is_tried_again(project):
     plan = project.plan()
     assert count(plan, "point").failed == 4
     assert count(plan, "point").ran == 0
-    from vbuild.config import Failures
+    from vbuild.config import FailurePolicy
 
-    again = project.plan(failures=Failures(retry="always"))
+    again = project.plan(failures=FailurePolicy(retry="always"))
     assert reasons(again, "point") == {"failed before": 4}
 
 

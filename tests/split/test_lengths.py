@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vbuild.errors import UsageError
-from vbuild.split.lengths import Lengths, scenes_between, timed
+from vbuild.split.lengths import Lengths, pts_of_times, scenes_between
 
 MS = Fraction(1, 1000)
 
@@ -104,7 +104,7 @@ def test_seconds_are_turned_back_into_the_very_ticks():
     base = Fraction(1, 90_000)
     pts = [1_234_567 + 3003 * n for n in range(0, 1_080_000, 999)]
     probe = {"time_base_num": 1, "time_base_den": 90_000, "start_pts": pts[0], "end_pts": pts[-1] + 3003}
-    found, end, unit = timed(probe, [float((p - pts[0]) * base) for p in pts])
+    found, end, unit = pts_of_times(probe, [float((p - pts[0]) * base) for p in pts])
     assert (found, end, unit) == (pts, pts[-1] + 3003, base)
 
 

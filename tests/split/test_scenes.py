@@ -11,7 +11,7 @@ from project import Project, ran
 from shots import FPS, bounds, cut_video
 
 from vbuild.errors import StageError, UsageError
-from vbuild.split.given import read
+from vbuild.split.given import read_scenes
 from vbuild.split.scenes import Scenes, spans
 from vbuild.split.written import Bound, Code
 from vbuild.stages.timeline import Timeline
@@ -128,7 +128,7 @@ def test_the_length_rules_hold_where_they_are_given(tmp_path):
 
 def test_the_longest_name_counts(tmp_path):
     """Of two names that a path ends with, the one that says more."""
-    given = read(written(tmp_path / "s.json", {"a.mp4": [1], "x/a.mp4": [2]}))
+    given = read_scenes(written(tmp_path / "s.json", {"a.mp4": [1], "x/a.mp4": [2]}))
     assert given.of("/v/x/a.mp4") == (Bound(2.0, None, "seconds"),)
     assert given.of("/v/y/a.mp4") == (Bound(1.0, None, "seconds"),)
     assert given.of("/v/aa.mp4") is None

@@ -17,10 +17,10 @@ PLAIN = {
 }
 
 
-def caption(motion=None, **quality):
+def caption(motion=None, top=None, **quality):
     columns = {}
     if motion is not None:
-        columns["motion"] = {"mean": motion}
+        columns["motion"] = {"mean": motion, "top": 2 * motion if top is None else top}
     if quality:
         columns["quality"] = PLAIN | quality
     (row,) = Describe().run([Clip(duration=10.0, columns=columns)], None)
@@ -38,6 +38,12 @@ def test_a_bright_fast_shot_in_colour():
     """The other ends of the scales have their words too."""
     text = caption(0.02, brightness=0.8, contrast=0.3, colorfulness=0.4, sharpness=900.0)
     assert text == "A bright, fast-moving, high-contrast, crisp shot in vivid colours."
+
+
+def test_small_movers_in_a_wide_shot_are_not_still():
+    """Where next to nothing moves in the mean and something in the fastest part, it is moving."""
+    assert caption(0.00009, top=0.0008) == "A moving shot."
+    assert caption(0.00009, top=0.0002) == "A still shot."
 
 
 def test_the_middle_of_a_scale_is_not_spoken_of():

@@ -12,16 +12,19 @@ from vbuild.errors import UsageError
 from vbuild.executor.config import Local
 from vbuild.recipes import recipe
 from vbuild.stage import Clip, Frames, Moved, Sampled, Vectors
-from vbuild.stages.motion import Motion, least, least_point
+from vbuild.stages.motion import Motion, fastest, least, least_point
 
 NOISE = cv2.GaussianBlur(np.random.default_rng(0).normal(0, 1, (112, 400)), (0, 0), 5)
 TEXTURE = cv2.normalize(NOISE, None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
 PICTURE = data.camera()[:400, :480]
+NOTHING = dict.fromkeys(Motion.writes)
 
 
-def measure(pairs, **params):
+def measure(pairs, steps=None, **params):
     stage = Motion(**params)
-    clip = Clip(duration=10.0, frames=Sampled(np.asarray(pairs, np.uint8), np.arange(len(pairs)) / 2))
+    n = len(pairs)
+    steps = np.full(n, 1 / 25) if steps is None else np.asarray(steps)
+    clip = Clip(duration=10.0, frames=Sampled(np.asarray(pairs, np.uint8), np.arange(n) / 2, steps))
     (row,) = stage.run([clip], None)
     return row
 
@@ -46,7 +49,8 @@ def test_a_pan_moves_by_its_own_speed():
 
 def test_equal_frames_do_not_move():
     """Between equal frames nothing moves."""
-    assert measure([[window(20), window(20)]]) == {"mean": 0.0, "min_patch": 0.0, "reason": None}
+    row = measure([[window(20), window(20)]])
+    assert row == {"mean": 0.0, "min_patch": 0.0, "top": 0.0, "speed": 0.0, "top_speed": 0.0, "reason": None}
 
 
 def test_a_fixed_camera_has_a_patch_that_stands_still():
@@ -64,9 +68,45 @@ def test_pairs_are_averaged():
     assert measure([moving, still])["mean"] == pytest.approx(measure([moving])["mean"] / 2)
 
 
+def test_speed_is_of_pixels_a_second_at_one_size():
+    """Four pixels of 256 in 1/25 s are 100 a second; so are two of 128, and eight in twice the time, of pairs apart."""
+    assert measure([[window(20), window(24)]])["speed"] == pytest.approx(100, rel=0.1)
+    half = [cv2.resize(window(left), (192, 128), interpolation=cv2.INTER_AREA) for left in (20, 24)]
+    assert measure([half])["speed"] == pytest.approx(100, rel=0.1)
+    assert measure([[window(20), window(24)], [window(20), window(28)]], [0.04, 0.08])["speed"] == pytest.approx(
+        100, rel=0.1
+    )
+
+
+def test_a_small_thing_that_moves_is_in_the_top_and_hardly_in_the_mean():
+    """A square of a fortieth of the picture that goes six pixels is 150 pixels a second of the fastest twentieth's."""
+    before, after = window(20).copy(), window(20).copy()
+    patch = np.random.default_rng(1).integers(0, 255, (50, 50)).astype(np.uint8)
+    patch = cv2.normalize(cv2.GaussianBlur(patch, (0, 0), 2), None, 0, 255, cv2.NORM_MINMAX)
+    before[100:150, 100:150] = patch
+    after[100:150, 106:156] = patch
+    row = measure([[before, after]])
+    assert row["speed"] < 0.05 * 150
+    assert 0.3 * 150 < row["top_speed"] < 150
+    assert row["top"] == pytest.approx(row["top_speed"] / 25 / (256 + 384))
+
+
+def test_the_fastest_are_a_twentieth():
+    """Of four hundred values the twenty greatest, whatever their places."""
+    values = np.random.default_rng(0).permutation(np.arange(400.0)).reshape(20, 20)
+    assert fastest(values) == np.arange(380, 400).mean()
+    assert fastest(np.ones((1, 1))) == 1
+
+
+def test_frames_that_stand_on_one_moment_do_not_move_without_end():
+    """Of damaged times two frames may be a tick apart: the speed is of all pairs and all the time between them."""
+    pairs = [[window(20), window(24)]] * 4
+    assert measure(pairs, [0.04, 0.04, 0.04, 1e-5])["speed"] == pytest.approx(100 * 4 / 3, rel=0.1)
+
+
 def test_a_clip_without_pairs_has_no_measure():
-    """Without two adjacent frames both values are null, and it is said why."""
-    why = {"mean": None, "min_patch": None, "reason": "no two frames in a row"}
+    """Without two adjacent frames all values are null, and it is said why."""
+    why = {**NOTHING, "reason": "no two frames in a row"}
     assert measure(np.empty((0, 2, 256, 384))) == why
     assert by_vectors(None, (640, 360), frames=0, seen=1) == why
 
@@ -81,7 +121,7 @@ def test_tiny_pictures_are_measured(shape):
 def test_what_ran_before_changes_nothing():
     """A clip reads the same alone and in a batch behind a tiny one."""
     clips = [
-        Clip(duration=1.0, frames=Sampled(np.ascontiguousarray(pair, np.uint8)[None], np.zeros(1)))
+        Clip(duration=1.0, frames=Sampled(np.ascontiguousarray(pair, np.uint8)[None], np.zeros(1), np.full(1, 1 / 25)))
         for pair in ([PICTURE[:12, :12], PICTURE[2:14, :12]], [window(20), window(24)])
     ]
     _, behind = Motion().run(clips, None)
@@ -107,7 +147,8 @@ def test_vectors_are_a_share_of_height_and_width():
     row = by_vectors([[3.0, 6.0]], (12, 8))
     assert row["mean"] == pytest.approx((3 * 8 + 6 * 4) / 12 / 20)
     assert row["min_patch"] == pytest.approx(row["mean"])
-    assert row["reason"] is None
+    assert row["top"] == pytest.approx(6 / 20)
+    assert (row["speed"], row["top_speed"], row["reason"]) == (None, None, None)
 
 
 @pytest.mark.parametrize(("middle", "around", "area", "point"), [(4, 0, 4 * 4 / 1024, 4), (0, 4, 4 * 1020 / 1024, 0)])
@@ -134,7 +175,7 @@ def test_parity_leaves_small_pictures_out():
     """Under 256 pixels a side NeMo Curator gives no score; by default any size is measured."""
     cells = np.ones((31, 40))
     row = by_vectors(cells, (320, 248), parity=True)
-    assert row == {"mean": None, "min_patch": None, "reason": "a side of the picture is under 256 pixels"}
+    assert row == {**NOTHING, "reason": "a side of the picture is under 256 pixels"}
     assert by_vectors(cells, (320, 248))["mean"] == pytest.approx(1 / 568)
 
 
@@ -204,6 +245,8 @@ def test_both_ways_in_one_decode(project, monkeypatch):
         assert row["kept"]
         assert row["motion_mean"] == pytest.approx(4 / 272, rel=0.35)
         assert row["motion_reason"] is None
+        assert row["motion_speed"] == pytest.approx(row["motion_mean"] * 272 * 256 / 112 * 10, rel=1e-4)
+        assert row["motion_top_speed"] >= row["motion_speed"]
         if row["uri"].endswith("mp4"):
             assert row["moved_mean"] == pytest.approx(4 / 272, rel=0.1)
             assert row["moved_reason"] is None

@@ -27,7 +27,7 @@ def embed(path):
     found = probe(str(path))
     cut = Cut(found.start_pts, found.end_pts, {"": Perceptual().asks()})
     (taken,) = footage(str(path), found.stream, [cut])
-    return vector_of(taken.found[""].pixels)
+    return vector_of(taken.samples[""].pixels)
 
 
 def likeness(one, other):

@@ -1,6 +1,7 @@
 """Clips as files of their own."""
 
 import av
+import numpy as np
 import pytest
 from footage import frames, number_of, video
 
@@ -21,7 +22,7 @@ def transcoded(path, scratch, stage, spans=None):
     bounds = [tuple(found.start_pts + round(second * ticks) for second in span) for span in spans]
     begin = found.start_pts / ticks
     sinks = [
-        stage.open(Clip(duration=end - start, start=begin + start, scratch=scratch), stage.load())
+        stage.open(Clip(duration=end - start, start=begin + start, fps=found.fps, scratch=scratch), stage.load())
         for start, end in spans
     ]
     cuts = [Cut(*b, sinks={"": (stage.asks(), sink)}) for b, sink in zip(bounds, sinks, strict=True)]
@@ -152,9 +153,117 @@ def test_frames_are_limited_by_thinning(tmp_path, source, most, kept):
         assert float(container.streams.video[0].duration * container.streams.video[0].time_base) == pytest.approx(3.0)
 
 
+PICTURE = (128, 96)
+"""Of the source: 4:3."""
+
+
+@pytest.mark.parametrize(
+    ("params", "size", "shown"),
+    [
+        ({"size": (96, 54)}, (96, 54), (1, 0.75)),
+        ({"size": (54, 96)}, (54, 96), (54 / 128, 1)),
+        ({"size": (96, 54), "fit": "pad"}, (96, 54), None),
+        ({"size": (96, 54), "fit": "scale"}, (96, 54), (1, 1)),
+        ({"size": (256, 144)}, (128, 72), (1, 0.75)),
+        ({"size": (256, 144), "fit": "scale"}, (128, 72), (1, 1)),
+        ({"size": (256, 144), "fit": "pad"}, (256, 144), None),
+        ({"size": (256, 144), "upscale": True}, (256, 144), (1, 0.75)),
+        ({"size": (256, 144), "fit": "pad", "upscale": True}, (256, 144), None),
+        ({"size": (128, 96)}, (128, 96), (1, 1)),
+        ({"short_side": 192, "upscale": True}, (256, 192), (1, 1)),
+        ({"long_side": 64, "short_side": 480, "upscale": True}, (64, 48), (1, 1)),
+    ],
+)
+def test_a_size_is_met_by_cropping_padding_or_squeezing(tmp_path, params, size, shown):
+    """The file has the size, or where that would enlarge the footage its shape; shown is the middle that was asked for.
+
+    The picture is a ramp to the right in red and one down in blue: the colours of its corners say what is shown.
+    """
+    across, down = np.meshgrid(np.linspace(0, 200, PICTURE[0]), np.linspace(0, 200, PICTURE[1]))
+    ramp = np.stack([across, np.full_like(across, 60), down], axis=2).astype(np.uint8)
+    path = video(tmp_path / "ramp.mp4", seconds=0.5, fps=10, size=PICTURE, picture=lambda _: ramp, crf=4)
+    (row,) = transcoded(path, tmp_path, Transcode(crf=4, **params))
+    assert (row["w"], row["h"]) == size
+    picture = frames(row[""].data)[0][1].astype(float)
+    assert picture.shape == (size[1], size[0], 3)
+    if shown is None:
+        # what is not black is the whole ramp, in its shape, in the middle, and no larger unless it may be
+        bright = picture[..., 1] > 30
+        rows, columns = np.flatnonzero(bright.mean(1) > 0.2), np.flatnonzero(bright.mean(0) > 0.2)
+        height, width = len(rows), len(columns)
+        factor = min(size[0] / 128, size[1] / 96) if params.get("upscale") else min(1, size[0] / 128, size[1] / 96)
+        assert (width, height) == pytest.approx((128 * factor, 96 * factor), abs=2)
+        assert abs(rows[0] - (size[1] - 1 - rows[-1])) <= 2
+        assert abs(columns[0] - (size[0] - 1 - columns[-1])) <= 2
+        picture, shown = picture[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], (1, 1)
+    for channel, axis, share in ((0, 1, shown[0]), (2, 0, shown[1])):
+        line = picture[..., channel].mean(1 - axis)
+        assert line[-2] - line[1] == pytest.approx(200 * share * (1 - 3 / len(line)), abs=8)
+        assert line.mean() == pytest.approx(100, abs=6)
+
+
+RATES = [
+    # a source of 10 frames a second: what is asked, the numbers kept, and their times
+    ({"fps": 5}, range(0, 30, 2), [n / 5 for n in range(15)]),
+    ({"fps": 10}, range(30), [n / 10 for n in range(30)]),
+    ({"fps": 24}, range(30), [n / 10 for n in range(30)]),
+    ({"fps": 4}, [0, 2, 5, 7, 10, 12, 15, 17, 20, 22, 25, 27], [n / 4 for n in range(12)]),
+    ({"fps": 20, "repeat": True}, sorted([*range(30)] * 2), [n / 20 for n in range(60)]),
+    ({"fps": 5, "max_frames": 5}, range(0, 30, 6), [n * 0.6 for n in range(5)]),
+]
+
+
+@pytest.mark.parametrize(("params", "numbers", "times"), RATES)
+def test_a_rate_is_met_by_time(tmp_path, source, params, numbers, times):
+    """Of each 1/fps seconds the nearest frame, at an even rate; of fewer frames none twice, unless told, and their own
+    times; the file lasts as long as the clip."""
+    (row,) = transcoded(source, tmp_path, Transcode(preset="ultrafast", **params))
+    found = frames(row[""].data)
+    assert [number_of(frame) for _, frame in found] == list(numbers)
+    assert [time for time, _ in found] == pytest.approx(times, abs=1e-4)
+    assert (row["frames"], row["duration"]) == (len(times), pytest.approx(3.0))
+    assert row["fps"] == pytest.approx(len(times) / 3)
+    with av.open(str(row[""].data)) as container:
+        stream = container.streams.video[0]
+        assert float(stream.duration * stream.time_base) == pytest.approx(3.0, abs=1e-3)
+
+
+@pytest.mark.parametrize("codec", list(openable()))
+@pytest.mark.parametrize(("fps", "repeat", "count"), [(24, False, 36), (23.976, False, 36), (60, True, 90)])
+def test_every_encoder_keeps_an_even_rate(tmp_path, codec, fps, repeat, count):
+    """Of footage of 30 frames a second each gives that many, evenly, in order, twice the same bytes."""
+    path = video(tmp_path / "a.mp4", seconds=2.0, fps=30, numbered=True, sound="aac")
+    stage = Transcode(codec=codec, fps=fps, repeat=repeat)
+    one, two = (transcoded(path, tmp_path, stage, [(0.25, 1.75)])[0] for _ in range(2))
+    found = frames(one[""].data)
+    assert len(found) == count
+    assert [time for time, _ in found] == pytest.approx([n / fps for n in range(count)], abs=1e-4)
+    assert [number_of(frame) for _, frame in found] == pytest.approx(
+        [min(7.5 + n / fps * 30, 52) for n in range(count)], abs=0.51
+    )
+    assert one[""].data.read_bytes() == two[""].data.read_bytes()
+
+
+def test_footage_of_uneven_times_is_thinned_where_it_is_dense(tmp_path):
+    """With ten frames a second at most, a burst is thinned and a pause stays: nothing is shown twice."""
+    times = [0.0, 0.1, 0.2, 0.5, *(0.8 + n / 50 for n in range(20))]
+    path = video(tmp_path / "a.mp4", seconds=1.2, times=times, numbered=True)
+    (row,) = transcoded(path, tmp_path, Transcode(preset="ultrafast", fps=10))
+    found = frames(row[""].data)
+    assert [number_of(frame) for _, frame in found] == [0, 1, 2, 3, 4, 9, 14, 19]
+    assert [time for time, _ in found] == pytest.approx([0, 0.1, 0.2, 0.5, 0.8, 0.9, 1.0, 1.1], abs=2e-3)
+    (row,) = transcoded(path, tmp_path, Transcode(preset="ultrafast", fps=10, repeat=True))
+    found = frames(row[""].data)
+    assert [number_of(frame) for _, frame in found] == [0, 1, 2, 2, 2, 3, 3, 3, 4, 9, 14, 19]
+    assert [time for time, _ in found] == pytest.approx([n / 10 for n in range(12)], abs=1e-4)
+
+
 @pytest.mark.parametrize(
     "params",
     [
+        {"fps": 0},
+        {"size": (0, 48)},
+        {"size": (64, 47)},
         {"crf": 52},
         {"crf": -1},
         {"bitrate": "fast"},

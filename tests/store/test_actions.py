@@ -242,4 +242,4 @@ def test_a_recipe_that_cannot_be_read_is_said(tmp_path):
     for manifest in (path / "_versions").iterdir():
         manifest.write_bytes(b"rubbish, and yet its endLANC")
     with pytest.raises(StoreError, match=r"x\.lance: it cannot be read .*move it away"):
-        lance_io.opened(path)
+        lance_io.open_dataset(path)

@@ -36,7 +36,7 @@ def state(folder: Path) -> list:
 
 
 @pytest.mark.parametrize("url", ["{}", "file://{}"])
-def test_what_the_upstream_has_is_not_run_but_copied(shared, own, url):
+def test_what_the_remote_cache_has_is_not_run_but_copied(shared, own, url):
     """Rows and blobs are there afterwards, the dataset is equal, and the remote cache is not touched."""
     before = state(shared.store)
     report = own.build(upstream=url.format(shared.store))
@@ -48,7 +48,7 @@ def test_what_the_upstream_has_is_not_run_but_copied(shared, own, url):
     assert ran(own.again()) == {}
 
 
-def test_a_plan_counts_what_the_upstream_has(shared, own):
+def test_a_plan_counts_what_the_remote_cache_has(shared, own):
     """As hits; blobs are not copied for it."""
     report = own.plan(upstream=str(shared.store))
     assert ran(report) == {}
@@ -66,13 +66,13 @@ def test_lists_of_blobs_are_copied_too(shared, own):
     assert own.blobs() == shared.blobs()
 
 
-def test_what_the_upstream_does_not_have_runs(shared, own):
+def test_what_the_remote_cache_does_not_have_runs(shared, own):
     """A parameter that nobody built with."""
     own.stages["pack"] = dataclasses.replace(own.stages["pack"], level=2)
     assert ran(own.build(upstream=str(shared.store))) == {"pack": 2}
 
 
-def test_a_damaged_blob_of_the_upstream_is_not_taken(shared, own):
+def test_a_damaged_blob_of_the_remote_cache_is_not_taken(shared, own):
     """Its digest tells, and the action runs."""
     victim = next(path for path in sorted((shared.store / "blobs").glob("??/*")))
     data = bytearray(victim.read_bytes())

@@ -23,7 +23,7 @@ def path(tmp_path):
 
 
 def values(path):
-    dataset = lance_io.opened(path)
+    dataset = lance_io.open_dataset(path)
     return None if dataset is None else dataset.to_table()["a"].to_pylist()
 
 
@@ -62,7 +62,7 @@ def test_without_any_whole_version_the_folder_is_set_aside(path, caplog):
 @pytest.mark.parametrize("harm", ["gone", "empty", "short"])
 def test_rows_of_a_damaged_data_file_are_gone_and_no_others(path, caplog, harm):
     """They are as if they had never been, so that they are made again."""
-    (file,) = lance_io.opened(path).get_fragments()[1].data_files()
+    (file,) = lance_io.open_dataset(path).get_fragments()[1].data_files()
     file = path / "data" / file.path
     if harm == "gone":
         file.unlink()

@@ -8,20 +8,20 @@ from vbuild.store import stamps
 
 def test_a_stamp_is_read_as_it_was_left(tmp_path):
     """Of its own dataset, the last one."""
-    assert stamps.read(tmp_path, "d") is None
-    stamps.write(tmp_path, "d", {"state": "a"})
-    stamps.write(tmp_path, "d", {"state": "b", "clips": 3})
-    stamps.write(tmp_path, "other", {"state": "c"})
-    assert stamps.read(tmp_path, "d") == {"state": "b", "clips": 3}
+    assert stamps.read_stamp(tmp_path, "d") is None
+    stamps.write_stamp(tmp_path, "d", {"state": "a"})
+    stamps.write_stamp(tmp_path, "d", {"state": "b", "clips": 3})
+    stamps.write_stamp(tmp_path, "other", {"state": "c"})
+    assert stamps.read_stamp(tmp_path, "d") == {"state": "b", "clips": 3}
     assert sorted(p.name for p in (tmp_path / "stamps").iterdir()) == ["d.json", "other.json"]
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", '{"clips": 1}', "null", "\x00\xff"])
 def test_a_stamp_that_cannot_be_read_says_nothing(tmp_path, text):
     """It is as if there were none."""
-    stamps.write(tmp_path, "d", {"state": "a"})
+    stamps.write_stamp(tmp_path, "d", {"state": "a"})
     (tmp_path / "stamps" / "d.json").write_text(text)
-    assert stamps.read(tmp_path, "d") is None
+    assert stamps.read_stamp(tmp_path, "d") is None
 
 
 def test_the_epoch_moves(tmp_path):
@@ -36,4 +36,4 @@ def test_a_store_that_cannot_be_written_is_said(tmp_path):
     """By its path, with what to do."""
     (tmp_path / "stamps").write_text("a file where a folder should be")
     with pytest.raises(StoreError, match=r"d\.json: it cannot be written .*fix the rights"):
-        stamps.write(tmp_path, "d", {"state": "a"})
+        stamps.write_stamp(tmp_path, "d", {"state": "a"})

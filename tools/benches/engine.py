@@ -194,7 +194,7 @@ def _bare(videos: Path, root: Path) -> None:
 
 def _handing() -> Iterable[Measure]:
     """CPU of both ends of handing over, in milliseconds, by the most that it may be."""
-    from vbuild.executor.spool import Outbox, Spool, read
+    from vbuild.executor.spool import Outbox, Spool, read_parcel
     from vbuild.stage import Sampled
 
     shapes = {"clip of 8 x 224 x 224": ((8, 224, 224, 3), 2.0), "window of 64 x 448 x 448": ((64, 448, 448, 3), 45.0)}
@@ -209,7 +209,7 @@ def _handing() -> Iterable[Measure]:
             for n in range(ROUNDS):
                 outbox.send(("r", bytes([n])), b"", 0, 1, shape, (clip, None))
                 came.acquire()
-                held, _ = read(spool.folder / told[-1].name)
+                held, _ = read_parcel(spool.folder / told[-1].name)
                 assert int(held.frames.pixels.max()) == 7
                 spool.drop(told[-1])
 

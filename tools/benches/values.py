@@ -13,7 +13,7 @@ import numpy as np
 from benches.measure import Measure, cpu
 from vbuild.digest import of
 from vbuild.fields import List, Vector
-from vbuild.plan.items import Found, Items, Shelf, State
+from vbuild.plan.items import ItemActions, Items, Shelf, State
 from vbuild.plan.order import Instance, Port
 from vbuild.stage import Stage
 from vbuild.store.actions import Actions, encode
@@ -59,7 +59,7 @@ def stored(folder: Path) -> tuple[Shelf, Items]:
     shelf.results("embed").append(table)
     ids = np.frombuffer(b"".join(keys), "V16")
     items = Items(ids)
-    items.found["embed"] = Found(ids, np.full(CLIPS, State.DONE, np.uint8), np.ones(CLIPS, bool))
+    items.actions["embed"] = ItemActions(ids, np.full(CLIPS, State.DONE, np.uint8), np.ones(CLIPS, bool))
     return shelf, items
 
 

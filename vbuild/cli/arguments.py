@@ -26,7 +26,7 @@ class Verb(Protocol):
     def declare(self, parser: Parser) -> None:
         """Adds its arguments."""
 
-    def run(self, found: Namespace) -> int:
+    def run(self, args: Namespace) -> int:
         """Does it and prints what there is to say; the exit code. Raises VbuildError."""
 
 
@@ -34,9 +34,9 @@ class Parser(argparse.ArgumentParser):
     """A parser of one verb, that raises UsageError where argparse would print its usage and exit."""
 
     def __init__(self, verb: str, about: str) -> None:
-        from vbuild.cli.printer import NARROW, USUAL, columns
+        from vbuild.cli.printer import NARROW, USUAL, terminal_width
 
-        width = columns() or USUAL
+        width = terminal_width() or USUAL
         super().__init__(
             prog=f"vbuild {verb}",
             description=about[0].upper() + about[1:] + ".",
@@ -76,7 +76,7 @@ class Parser(argparse.ArgumentParser):
         keys = tuple(f"{flag}=" for flag in ("store", "output") if f"--{flag}" in self._option_string_actions)
         if not any(action.dest == "keys" for action in self._actions):
             arguments = [f"--{a}" if keys and a.startswith(keys) else a for a in arguments]
-        found, rest = self.parse_known_intermixed_args(list(arguments))
+        args, rest = self.parse_known_intermixed_args(list(arguments))
         for argument in rest:
             from vbuild.check import nearest
 
@@ -84,7 +84,7 @@ class Parser(argparse.ArgumentParser):
                 flag = argument.partition("=")[0]
                 raise UsageError(f"{flag}: there is no such flag{nearest(flag, self.flags())}; see {self.prog} --help")
             self.error(f"unrecognized arguments: {argument}")
-        return found
+        return args
 
 
 def _name(action: argparse.Action) -> str:
@@ -122,53 +122,53 @@ def add_keys(parser: Parser, what: str = "the dataset (NAME is +dataset=NAME), a
 # what was asked for
 
 
-def overrides(found: Namespace) -> list[str]:
+def overrides(args: Namespace) -> list[str]:
     """The keys of a command line; a bare name is that of the dataset. Raises UsageError for a second one."""
     made, named = [], ""
-    for word in found.keys:
+    for word in args.keys:
         bare = "=" not in word and not word.startswith(("~", "+"))
         if bare or word.startswith(("+dataset=", "dataset=")):
             if named:
                 raise UsageError(f"{word}: the dataset is named already, by {named}; keys are KEY=VALUE")
             named = word
         made.append(f"+dataset={word}" if bare else word)
-    return made + ([f"store={found.store}"] if found.store else [])
+    return made + ([f"store={args.store}"] if args.store else [])
 
 
-def config_of(found: Namespace) -> Config:
+def config_of(args: Namespace) -> Config:
     """The checked configuration that was asked for. Raises UsageError."""
     from vbuild.compose import load
 
-    return load(overrides(found))
+    return load(overrides(args))
 
 
-def store_of(found: Namespace) -> Path:
+def store_of(args: Namespace) -> Path:
     """The store that was asked for, whether it is there or not."""
     from vbuild import uris
 
-    return uris.folder(found.store or os.environ.get("VBUILD_STORE", "cache"), "store")
+    return uris.folder(args.store or os.environ.get("VBUILD_STORE", "cache"), "store")
 
 
-def existing_store(found: Namespace) -> Path:
+def existing_store(args: Namespace) -> Path:
     """The store. Raises StoreError if there is none."""
-    path = store_of(found)
+    path = store_of(args)
     if not path.is_dir():
         raise StoreError(f"{path}: there is no store; build a dataset first, or give --store PATH")
     return path
 
 
-def output_of(found: Namespace) -> Path:
+def output_of(args: Namespace) -> Path:
     """The folder of databases that was asked for."""
     from vbuild import uris
 
-    return uris.folder(found.output, "output") if found.output else store_of(found) / "datasets"
+    return uris.folder(args.output, "output") if args.output else store_of(args) / "datasets"
 
 
-def folder_of(found: Namespace) -> Path:
+def folder_of(args: Namespace) -> Path:
     """The folder of the dataset that is named. Raises DatasetError if there is none."""
     from vbuild.dataset.listing import find
 
-    return find(found.name, output_of(found) if found.output else existing_store(found) / "datasets")
+    return find(args.name, output_of(args) if args.output else existing_store(args) / "datasets")
 
 
 def positive(text: str) -> int:

@@ -26,9 +26,9 @@ def declare(parser: Parser) -> None:
     arguments.add_json(parser)
 
 
-def run(found: Namespace) -> int:
+def run(args: Namespace) -> int:
     """Builds; 1 if the build failed."""
-    return built(arguments.config_of(found), quiet=found.quiet, verbose=found.verbose, json=found.json)
+    return built(arguments.config_of(args), quiet=args.quiet, verbose=args.verbose, json=args.json)
 
 
 def built(config: Config, *, quiet: bool = False, verbose: bool = False, json: bool = False) -> int:
@@ -42,7 +42,7 @@ def built(config: Config, *, quiet: bool = False, verbose: bool = False, json: b
         if json:
             print(document(report), end="", flush=True)
         elif not quiet:
-            show(report)
+            print_report(report)
         if verbose and not json:
             _tell_all(config, report)
     finally:
@@ -51,7 +51,7 @@ def built(config: Config, *, quiet: bool = False, verbose: bool = False, json: b
     return 1 if report.wrong else 0
 
 
-def show(report: Report) -> None:
+def print_report(report: Report) -> None:
     """Prints a report; nobody listening changes nothing."""
     from vbuild.cli import summary
 

@@ -29,9 +29,9 @@ def declare(parser: Parser) -> None:
     parser.add_argument("point", type=int, help="where the cursor stands in it")
 
 
-def run(found: Namespace) -> int:
+def run(args: Namespace) -> int:
     """Prints what may stand there; nothing where nothing is known."""
-    for word in candidates(found.line[: found.point]):
+    for word in candidates(args.line[: args.point]):
         print(word)
     return 0
 
@@ -40,9 +40,9 @@ def candidates(line: str) -> list[str]:
     """What the last word of a line may be; of a word with `=` what may stand behind it, as bash parts words there."""
     words = line.split()
     current = "" if not line or line[-1].isspace() else words.pop()
-    found = sorted({word for word in _words(words[1:], current) if word.startswith(current)})
+    fitting = sorted({word for word in _words(words[1:], current) if word.startswith(current)})
     head, equals, _ = current.rpartition("=")
-    return [word[len(head) + 1 :] if equals else word for word in found]
+    return [word[len(head) + 1 :] if equals else word for word in fitting]
 
 
 def _words(before: Sequence[str], current: str) -> Iterator[str]:

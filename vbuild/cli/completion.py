@@ -28,7 +28,7 @@ def declare(parser: Parser) -> None:
     parser.add_argument("shell", choices=[*SHELLS], nargs="?", default="bash", metavar="SHELL", help="bash or zsh")
 
 
-def run(found: Namespace) -> int:
+def run(args: Namespace) -> int:
     """Prints the script."""
-    print(SHELLS[found.shell], end="")
+    print(SHELLS[args.shell], end="")
     return 0

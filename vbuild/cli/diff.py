@@ -23,30 +23,32 @@ def declare(parser: Parser) -> None:
     arguments.add_json(parser)
 
 
-def run(found: Namespace) -> int:
+def run(args: Namespace) -> int:
     """Prints the difference."""
     from vbuild.maintenance import history
 
-    folder = arguments.folder_of(found)
-    a = found.a or ("previous" if len(history.builds(folder)) > 1 else "last")
-    difference = history.diff(folder, history.named(folder, a), history.named(folder, found.b))
-    print(document(difference) if found.json else _told(difference, found.limit), end="")
+    folder = arguments.folder_of(args)
+    a = args.a or ("previous" if len(history.builds(folder)) > 1 else "last")
+    difference = history.diff(folder, history.find_build(folder, a), history.find_build(folder, args.b))
+    print(document(difference) if args.json else _told(difference, args.limit), end="")
     return 0
 
 
-def _told(found: Difference, limit: int) -> str:
+def _told(difference: Difference, limit: int) -> str:
     from vbuild.maintenance.history import reasons
 
-    lines = [f"{found.a} → {found.b}", *found.declared]
-    lines += [f"columns of {name}: only in one of them" for name in found.columns]
-    for sign, clips in (("+", found.added), ("-", found.removed)):
+    lines = [f"{difference.a} → {difference.b}", *difference.declared]
+    lines += [f"columns of {name}: only in one of them" for name in difference.columns]
+    for sign, clips in (("+", difference.added), ("-", difference.removed)):
         lines.append(f"{sign}{len(clips)} clips")
         lines += [f"  {sign} {clip}" for clip in clips[:limit]]
-    lines.append(f"~{len(found.changed)} clips with other values")
-    lines += [f"  ~ {clip}: {', '.join(stages)}" for clip, stages in list(found.changed.items())[:limit]]
-    for (kept, decision, reason), n in reasons(found.flips).most_common():
+    lines.append(f"~{len(difference.changed)} clips with other values")
+    lines += [f"  ~ {clip}: {', '.join(stages)}" for clip, stages in list(difference.changed.items())[:limit]]
+    for (kept, decision, reason), n in reasons(difference.flips).most_common():
         lines.append(f"{n} clips {'kept again' if kept else 'dropped'} by {decision}: {reason}")
-    lines += [f"  {'kept' if f.kept else 'dropped'} {f.clip_id}: {f.decision}: {f.reason}" for f in found.flips[:limit]]
-    if any(found.failures):
-        lines.append(f"failures {found.failures[0]} → {found.failures[1]}")
+    lines += [
+        f"  {'kept' if f.kept else 'dropped'} {f.clip_id}: {f.decision}: {f.reason}" for f in difference.flips[:limit]
+    ]
+    if any(difference.failures):
+        lines.append(f"failures {difference.failures[0]} → {difference.failures[1]}")
     return "".join(line + "\n" for line in lines)

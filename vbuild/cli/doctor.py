@@ -19,13 +19,13 @@ def declare(parser: Parser) -> None:
     arguments.add_json(parser)
 
 
-def run(found: Namespace) -> int:
+def run(args: Namespace) -> int:
     """Says it; 1 if something has to be mended."""
     from vbuild.maintenance.doctor import examine
 
-    told = list(examine(arguments.store_of(found).absolute()))
+    told = list(examine(arguments.store_of(args).absolute()))
     wrong = [one for one in told if one.state == "wrong"]
-    if found.json:
+    if args.json:
         print(document(told), end="")
     else:
         print(table(["", "", "state", "found", "remedy"], [[o.part, o.what, o.state, o.found, o.remedy] for o in told]))

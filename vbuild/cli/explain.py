@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from vbuild.cli.arguments import Namespace, Parser
-    from vbuild.plan.explain import Action, Explanation, Stands
+    from vbuild.plan.explain import ExplainedAction, Explanation, Stands
 
 ABOUT = "what keys are made of, and why actions hit or miss"
 
@@ -25,13 +25,13 @@ def declare(parser: Parser) -> None:
     arguments.add_json(parser)
 
 
-def run(found: Namespace) -> int:
+def run(args: Namespace) -> int:
     """Prints what was asked for."""
-    config = arguments.config_of(found)
+    config = arguments.config_of(args)
     from vbuild.engine import explain
 
-    explanation = explain(config, clip=found.clip, video=found.video, stage=found.stage)
-    print(document(explanation) if found.json else f"{explained(explanation)}\n", end="")
+    explanation = explain(config, clip=args.clip, video=args.video, stage=args.stage)
+    print(document(explanation) if args.json else f"{explained(explanation)}\n", end="")
     return 0
 
 
@@ -59,7 +59,7 @@ def _stage_lines(stage: Stands) -> list[str]:
     return lines + [f"  to run: {reason} ({n})" for reason, n in sorted(stage.reasons.items(), key=lambda r: -r[1])]
 
 
-def _action_lines(action: Action) -> list[str]:
+def _action_lines(action: ExplainedAction) -> list[str]:
     lines = [f"{action.stage}: {action.state}: {action.text}"]
     lines.append(f"  key {action.key or 'not known yet'} under recipe {action.recipe}")
     for part in action.inputs:
@@ -69,6 +69,6 @@ def _action_lines(action: Action) -> list[str]:
 
 
 def _values(values: Mapping[str, Any]) -> str:
-    from vbuild.plan.reasons import shown
+    from vbuild.plan.reasons import shown_value
 
-    return ", ".join(f"{name} {shown(value)}" for name, value in values.items())
+    return ", ".join(f"{name} {shown_value(value)}" for name, value in values.items())

@@ -23,16 +23,16 @@ def declare(parser: Parser) -> None:
     arguments.add_json(parser)
 
 
-def run(found: Namespace) -> int:
+def run(args: Namespace) -> int:
     """Prints a line an action or file that failed, newest last. Raises DatasetError."""
     from vbuild.dataset import query
 
-    rows = failed(query.open(found.name, output=arguments.output_of(found)))
-    if found.json:
+    rows = failed(query.open(args.name, output=arguments.output_of(args)))
+    if args.json:
         print(document(rows), end="")
     elif not rows:
-        print(f"nothing failed in {found.name}")
-    elif found.trace:
+        print(f"nothing failed in {args.name}")
+    elif args.trace:
         print("\n".join(map(traced, rows)), end="")
     else:
         print(table(HEADS, [[_brief(head, row) for head in HEADS] for row in rows], right=["attempts"]), end="")

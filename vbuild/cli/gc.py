@@ -29,20 +29,20 @@ def declare(parser: Parser) -> None:
     arguments.add_json(parser)
 
 
-def run(found: Namespace) -> int:
+def run(args: Namespace) -> int:
     """Takes it, and says what went and what stays."""
     from pathlib import Path
 
     from vbuild.maintenance import gc
     from vbuild.store import roots
 
-    store = arguments.existing_store(found)
-    if found.forget:
-        roots.forget(store, Path(found.forget).absolute())
-    kept = gc.BUILDS_KEPT if found.keep_builds is None else found.keep_builds
-    age = gc.AGE if found.older_than is None else found.older_than
-    swept = gc.gc(store, keep_builds=kept, older_than=age, dry=found.dry_run)
-    print(document(swept) if found.json else _swept(swept), end="")
+    store = arguments.existing_store(args)
+    if args.forget:
+        roots.forget(store, Path(args.forget).absolute())
+    kept = gc.BUILDS_KEPT if args.keep_builds is None else args.keep_builds
+    age = gc.AGE if args.older_than is None else args.older_than
+    swept = gc.gc(store, keep_builds=kept, older_than=age, dry=args.dry_run)
+    print(document(swept) if args.json else _swept(swept), end="")
     return 0
 
 
@@ -64,7 +64,7 @@ def _age(text: str) -> object:
     import re
     from datetime import timedelta
 
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", text.strip())
-    if found is None:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", text.strip())
+    if match is None:
         raise argparse.ArgumentTypeError(f"{text}: a time is expected, such as 30d, 12h or 0d")
-    return timedelta(**{UNITS[found[2]]: float(found[1])})
+    return timedelta(**{UNITS[match[2]]: float(match[1])})

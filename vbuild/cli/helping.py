@@ -16,7 +16,7 @@ KEYS = {
     "failures.retry=always": "tries again what failed before (or: never, changed, transient)",
     "limits.seconds=600": "what one clip may take of a worker; more fails it alone",
     "store=/big/disk": "the cache (default ./cache, or $VBUILD_STORE)",
-    "upstream=/shared/cache": "a store that is only read; what it has is copied in (also s3://, gs://)",
+    "upstream=/shared/cache": "a remote cache: a store that is only read; what it has is copied in (also s3://, gs://)",
 }
 """Keys that are often given, each with what it does."""
 

@@ -32,7 +32,7 @@ QUIET, VERBOSE = ("-q", "--quiet"), ("-v", "--verbose")
 """Flags of a build, which a sweep heeds too."""
 
 
-def asked(arguments: Sequence[str]) -> bool:
+def asks_hydra(arguments: Sequence[str]) -> bool:
     """Whether one of Hydra's flags is among arguments."""
     return any(argument.split("=")[0] in FLAGS for argument in arguments)
 
@@ -42,7 +42,7 @@ def run(arguments: Sequence[str]) -> int:
     import hydra
     from hydra.core.hydra_config import HydraConfig
 
-    from vbuild.compose import REFUSALS, ROOT, config_of, register, reworded, rewritten
+    from vbuild.compose import REFUSALS, ROOT, config_composed, register, reworded, rewritten
     from vbuild.declared import CONF
 
     quiet, verbose = (any(a in flags for a in arguments) for flags in (QUIET, VERBOSE))
@@ -57,7 +57,7 @@ def run(arguments: Sequence[str]) -> int:
             overrides = HydraConfig.get().overrides.task
             suffix = "-".join(o.lstrip("+") for o in overrides if not o.lstrip("+").startswith("dataset="))
             declared = str(HydraConfig.get().runtime.choices.get("dataset"))
-            config = config_of(composed, declared, suffix=_safe(suffix) if sweep else "")
+            config = config_composed(composed, declared, suffix=_safe(suffix) if sweep else "")
             codes.append(built(config, quiet=quiet, verbose=verbose))
         except VbuildError as error:
             print(f"vbuild: {error}", file=sys.stderr)

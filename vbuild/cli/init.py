@@ -33,26 +33,26 @@ def declare(parser: Parser) -> None:
     arguments.add_json(parser)
 
 
-def run(found: Namespace) -> int:
+def run(args: Namespace) -> int:
     """Writes the file, and says what comes next. Raises UsageError."""
-    from vbuild.drafts import SPLIT, Wish, write
+    from vbuild.drafts import SPLIT, Wish, write_draft
 
-    conditions = [condition.partition("=") for condition in found.where or ()]
+    conditions = [condition.partition("=") for condition in args.where or ()]
     if bad := [name for name, _, sql in conditions if not sql.strip()]:
         raise UsageError(f"--where {bad[0]}: NAME=SQL is expected, such as still='motion_mean >= 0.001'")
-    source, split, length, stages = found.source or [], found.split, found.length, found.stage or []
+    source, split, length, stages = args.source or [], args.split, args.length, args.stage or []
     if not (source or split or length or stages or conditions):
-        source, split, length, stages = _asked(found.name)
+        source, split, length, stages = _asked(args.name)
     if not source:
         raise UsageError("init: where are the videos? give --source PATH")
     wish = Wish(
-        found.name, source, split or SPLIT, length, stages, {name: sql for name, _, sql in conditions}, found.about
+        args.name, source, split or SPLIT, length, stages, {name: sql for name, _, sql in conditions}, args.about
     )
-    path = write(wish)
-    if found.json:
-        print(document({"path": str(path), "next": f"vbuild plan {found.name}"}), end="")
+    path = write_draft(wish)
+    if args.json:
+        print(document({"path": str(path), "next": f"vbuild plan {args.name}"}), end="")
     else:
-        print(f"{path}\nnext: vbuild plan {found.name}, then vbuild build {found.name}")
+        print(f"{path}\nnext: vbuild plan {args.name}, then vbuild build {args.name}")
     return 0
 
 

@@ -19,13 +19,13 @@ def declare(parser: Parser) -> None:
     arguments.add_json(parser)
 
 
-def run(found: Namespace) -> int:
+def run(args: Namespace) -> int:
     """Writes the lock, and says what it holds and what the one before held otherwise."""
-    config = arguments.config_of(found)
+    config = arguments.config_of(args)
     from vbuild.maintenance import lock
 
     path, held, changed = lock.make(config)
-    if found.json:
+    if args.json:
         print(document({"path": str(path), "lock": held, "changed": changed}), end="")
         return 0
     roles = [*(r for roles in (held.models, held.encoders) for stage in roles.values() for r in stage)]

@@ -21,12 +21,12 @@ def declare(parser: Parser) -> None:
     arguments.add_json(parser)
 
 
-def run(found: Namespace) -> int:
+def run(args: Namespace) -> int:
     """Prints a line a build."""
     from vbuild.maintenance import history
 
-    entries = history.log(arguments.folder_of(found))[: found.limit]
-    if found.json:
+    entries = history.log(arguments.folder_of(args))[: args.limit]
+    if args.json:
         print(document(entries), end="")
         return 0
     heads = ["build", "when (UTC)", "seconds", *history.COUNTS, "ran", "what changed"]

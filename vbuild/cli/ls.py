@@ -19,15 +19,15 @@ def declare(parser: Parser) -> None:
     arguments.add_json(parser)
 
 
-def run(found: Namespace) -> int:
+def run(args: Namespace) -> int:
     """Prints a line a dataset."""
-    from vbuild.dataset.listing import listing
+    from vbuild.dataset.listing import built_datasets
 
-    built = listing(arguments.output_of(found))
-    if found.json:
+    built = built_datasets(arguments.output_of(args))
+    if args.json:
         print(document(built), end="")
     elif not built:
-        print(f"no dataset in {arguments.output_of(found)}; vbuild +dataset=NAME builds one")
+        print(f"no dataset in {arguments.output_of(args)}; vbuild +dataset=NAME builds one")
     else:
         heads = ["name", "declared by", "videos", "clips", "kept", "last change (UTC)", "size"]
         rows = [

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from vbuild import stops
-from vbuild.cli.printer import mute
+from vbuild.cli.printer import document, mute
 from vbuild.errors import RAISED, Stopped, UsageError, VbuildError
 
 if TYPE_CHECKING:
@@ -21,10 +21,10 @@ def main() -> None:
     signal.signal(signal.SIGINT, stops.stop)
     if sys.stdout is None:  # closed by who called: the next file that is opened must not become it
         mute()
-    sys.exit(told(lambda: run(sys.argv[1:])))
+    sys.exit(exit_code(lambda: run(sys.argv[1:])))
 
 
-def told(do: Callable[[], int]) -> int:
+def exit_code(do: Callable[[], int]) -> int:
     """Does something, and turns what ends it early into a line and an exit code."""
     try:
         code = do()
@@ -59,10 +59,10 @@ def _stopped(stop: BaseException) -> int:
     """Says how far a build came that a person stopped."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # another one has nothing left to end
     if isinstance(stop, Stopped):
-        from vbuild.cli.build import show
+        from vbuild.cli.build import print_report
 
         with suppress(OSError):
-            show(stop.report)
+            print_report(stop.report)
     print("vbuild: stopped; what was done is kept, the same command goes on from there", file=sys.stderr)
     return 130
 
@@ -71,8 +71,8 @@ def run(arguments: Sequence[str]) -> int:
     """Does what the arguments say and returns the exit code. Raises VbuildError."""
     from vbuild.cli import verbs
 
-    if not arguments:
-        return _list_datasets()
+    if not arguments or list(arguments) == ["--json"]:
+        return _list_datasets(json=bool(arguments))
     first, rest = arguments[0], arguments[1:]
     if first in ("-h", "--help") or (first == "help" and not rest):
         from vbuild.cli.helping import help_of_all
@@ -90,7 +90,7 @@ def run(arguments: Sequence[str]) -> int:
     if first == "build" or not named:
         from vbuild.cli import hydras
 
-        if hydras.asked(arguments):
+        if hydras.asks_hydra(arguments):
             return hydras.run(rest if named else arguments)
         if not named and not first.startswith(("-", "~", "+")) and "=" not in first:
             raise _unknown(first)
@@ -111,9 +111,12 @@ def _unknown(word: str) -> UsageError:
     return UsageError(f"{word}: there is no such command{near}; see vbuild --help")
 
 
-def _list_datasets() -> int:
+def _list_datasets(*, json: bool) -> int:
     from vbuild.declared import datasets
 
+    if json:
+        print(document(datasets()), end="")
+        return 0
     print("Datasets (vbuild +dataset=NAME builds one):")
     for declared in datasets():
         note = "  [vbuild's own; yours of that name is hidden: rename it]" if declared.hides else ""

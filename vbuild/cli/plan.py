@@ -20,16 +20,16 @@ def declare(parser: Parser) -> None:
     arguments.add_json(parser)
 
 
-def run(found: Namespace) -> int:
+def run(args: Namespace) -> int:
     """Prints a plan; 3 if there is work and that was asked."""
     from vbuild.cli.summary import show
 
-    config = arguments.config_of(found)
+    config = arguments.config_of(args)
     from vbuild.engine import plan
 
     report = plan(config)
-    if found.json:
+    if args.json:
         print(document(report), end="")
     else:
         show(report, planned=True)
-    return 3 if found.check and (report.stale or not report.up_to_date) else 0
+    return 3 if args.check and (report.stale or not report.up_to_date) else 0

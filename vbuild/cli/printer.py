@@ -8,7 +8,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from vbuild.secrets import masked, plain
+from vbuild.secrets import masked, masked_data
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ ENDLESS = 1 << 16
 """Columns where there is no terminal: a row is a line, however long."""
 
 
-def columns(stream: Any = None) -> int | None:
+def terminal_width(stream: Any = None) -> int | None:
     """How many columns are laid out for; None where a stream, by default stdout, is no terminal."""
     if not is_terminal(sys.stdout if stream is None else stream):
         return None
@@ -49,7 +49,7 @@ def table(
     from rich.table import Table
     from rich.text import Text
 
-    seen = columns()
+    seen = terminal_width()
     cells = [[masked(_cell(value)) for value in row] for row in rows]
     counted = [bool(rows) and all(isinstance(row[n], int | float) for row in rows) for n in range(len(heads))]
     numbers = [number or head in right for head, number in zip(heads, counted, strict=True)]
@@ -74,9 +74,9 @@ def _widths(texts: Sequence[Sequence[str]], width: int) -> list[int]:
     room = width - 2 * (len(texts) - 1)
     for least in (words, [1] * len(words)):
         for cap in range(min(max(natural, default=1), max(room, 1)), 0, -1):
-            found = [min(wide, max(word, cap)) for wide, word in zip(natural, least, strict=True)]
-            if sum(found) <= room:
-                return found
+            widths = [min(wide, max(word, cap)) for wide, word in zip(natural, least, strict=True)]
+            if sum(widths) <= room:
+                return widths
     return [1] * len(texts)
 
 
@@ -93,7 +93,7 @@ def document(value: Any) -> str:
     """Plain data, or dataclasses, as JSON; without secrets."""
     import json
 
-    return json.dumps(plain(_plain(value)), indent=1, default=str) + "\n"
+    return json.dumps(masked_data(_plain(value)), indent=1, default=str) + "\n"
 
 
 def _plain(value: Any) -> Any:
@@ -125,7 +125,7 @@ def wrapped(text: str, indent: str = "") -> str:
     """A text in lines that fit the terminal, each behind an indent."""
     import textwrap
 
-    seen = columns() or USUAL
+    seen = terminal_width() or USUAL
     return textwrap.fill(text, seen, initial_indent=indent, subsequent_indent=indent) + "\n"
 
 

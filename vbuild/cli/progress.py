@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vbuild.cli.printer import columns, is_terminal
+from vbuild.cli.printer import is_terminal, terminal_width
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -107,7 +107,7 @@ class Watcher:
             TextColumn("{task.fields[rate]}", markup=False),
             TimeRemainingColumn(compact=True),
             TextColumn("{task.fields[note]}", markup=False),
-            console=Console(stderr=True, width=columns(sys.stderr)),
+            console=Console(stderr=True, width=terminal_width(sys.stderr)),
             transient=True,
             expand=True,
         )

@@ -36,18 +36,18 @@ def declare(parser: Parser) -> None:
     arguments.add_json(parser)
 
 
-def run(found: Namespace) -> int:
+def run(args: Namespace) -> int:
     """Prints a row a clip. Raises DatasetError."""
     from vbuild.dataset import query
 
-    store = arguments.store_of(found) if found.store else None
-    dataset = query.open(found.name, store=store, output=arguments.output_of(found))
-    text = " ".join(found.words) or None
-    rows = dataset.search(text, where=found.where, like=found.like, limit=found.limit, everything=found.all)
-    if found.json or found.format == "json":
+    store = arguments.store_of(args) if args.store else None
+    dataset = query.open(args.name, store=store, output=arguments.output_of(args))
+    text = " ".join(args.words) or None
+    rows = dataset.search(text, where=args.where, like=args.like, limit=args.limit, everything=args.all)
+    if args.json or args.format == "json":
         print(document(_flat(rows)), end="")
     else:
-        print(_as_csv(rows) if found.format == "csv" else _as_table(rows), end="")
+        print(_as_csv(rows) if args.format == "csv" else _as_table(rows), end="")
     return 0
 
 
@@ -60,8 +60,8 @@ def _plain_names(rows: pa.Table) -> list[str]:
 
 def _flat(rows: pa.Table) -> list[dict[str, Any]]:
     """Rows without vectors and lists."""
-    found: list[dict[str, Any]] = rows.select(_plain_names(rows)).to_pylist()
-    return found
+    records: list[dict[str, Any]] = rows.select(_plain_names(rows)).to_pylist()
+    return records
 
 
 def _as_csv(rows: pa.Table) -> str:

@@ -22,13 +22,13 @@ def declare(parser: Parser) -> None:
     arguments.add_json(parser)
 
 
-def run(found: Namespace) -> int:
+def run(args: Namespace) -> int:
     """Restores it, and says as what."""
     from vbuild.maintenance import history
 
-    folder = arguments.folder_of(found)
-    done = history.restore(arguments.existing_store(found), folder, found.build)
-    if found.json:
+    folder = arguments.folder_of(args)
+    done = history.restore(arguments.existing_store(args), folder, args.build)
+    if args.json:
         print(document(done), end="")
         return 0
     print(f"{folder.name} is as build {done.source} left it, under build {done.build}")

@@ -21,22 +21,22 @@ def declare(parser: Parser) -> None:
     arguments.add_json(parser)
 
 
-def run(found: Namespace) -> int:
+def run(args: Namespace) -> int:
     """Removes it; 1 if a person says no. Raises UsageError where nobody can be asked."""
     from vbuild.dataset import query
     from vbuild.maintenance.remove import remove
 
-    folder = arguments.folder_of(found)
+    folder = arguments.folder_of(args)
     output = folder.parent
     dataset = query.open(folder.name, output=output)
-    store = arguments.store_of(found) if found.store else dataset.store
+    store = arguments.store_of(args) if args.store else dataset.store
     bytes_ = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     what = f"{folder.name}: {dataset.build['counts'].get('clips', 0)} clips, {size(bytes_)} of tables in {folder}"
-    if not found.yes and not _agreed(what):
+    if not args.yes and not _agreed(what):
         print("nothing was removed", file=sys.stderr)
         return 1
     remove(store, folder)
-    if found.json:
+    if args.json:
         print(document({"removed": str(folder), "bytes": bytes_}), end="")
     else:
         print(f"removed {what}")

@@ -20,22 +20,22 @@ def declare(parser: Parser) -> None:
     arguments.add_json(parser)
 
 
-def run(found: Namespace) -> int:
+def run(args: Namespace) -> int:
     """Prints the tables, and the columns of one. Raises DatasetError, and UsageError for a table that is not there."""
     from vbuild.check import hint
     from vbuild.dataset import query
     from vbuild.dataset.columns import tables
     from vbuild.errors import UsageError
 
-    store = arguments.store_of(found) if found.store else None
-    dataset = query.open(found.name, store=store, output=arguments.output_of(found))
+    store = arguments.store_of(args) if args.store else None
+    dataset = query.open(args.name, store=store, output=arguments.output_of(args))
     known = [*dataset.build["tables"]]
-    wanted = known if found.table == "all" or (found.json and not found.table) else [found.table or "clips"]
+    wanted = known if args.table == "all" or (args.json and not args.table) else [args.table or "clips"]
     if unknown := [name for name in wanted if name not in known]:
         raise UsageError(f"--table {unknown[0]}: {dataset.name} has no such table{hint(unknown[0], known)}")
     told = tables(dataset, wanted)
     build = dataset.build
-    if found.json:
+    if args.json:
         declared = build["config"].get("declared")
         said = {"name": dataset.name, "declared": declared, "folder": str(dataset.folder), "store": str(dataset.store)}
         print(document({**said, "build": build["id"], "time": build["time"], "tables": told}), end="")

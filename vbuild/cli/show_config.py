@@ -20,13 +20,13 @@ def declare(parser: Parser) -> None:
     arguments.add_json(parser)
 
 
-def run(found: Namespace) -> int:
+def run(args: Namespace) -> int:
     """Prints a line a key."""
-    words = arguments.overrides(found)
+    words = arguments.overrides(args)
     from vbuild.origins import DEFAULT, settings
 
-    told = [setting for setting in settings(words) if not found.set or setting.origin != DEFAULT]
-    if found.json:
+    told = [setting for setting in settings(words) if not args.set or setting.origin != DEFAULT]
+    if args.json:
         print(document(told), end="")
     else:
         print(table(["key", "value", "set by"], [[s.key, s.value, s.origin] for s in told]), end="")

@@ -24,15 +24,15 @@ def declare(parser: Parser) -> None:
     arguments.add_json(parser)
 
 
-def run(found: Namespace) -> int:
+def run(args: Namespace) -> int:
     """Prints what was asked for. Raises UsageError for a name of which there is nothing."""
-    name = found.keys[0] if found.keys else ""
+    name = args.keys[0] if args.keys else ""
     if not name:
-        return _all(json=found.json)
-    if len(found.keys) == 1 and "=" not in name and (one := _one(name)) is not None:
-        print(document(one) if found.json else _told(one), end="")
+        return _all(json=args.json)
+    if len(args.keys) == 1 and "=" not in name and (one := _one(name)) is not None:
+        print(document(one) if args.json else _told(one), end="")
         return 0
-    return _instances(found)
+    return _instances(args)
 
 
 def _all(*, json: bool) -> int:
@@ -55,16 +55,16 @@ def _one(name: str) -> Described | None:
     from vbuild.check import hint
     from vbuild.contract import member_class
     from vbuild.declared import names
-    from vbuild.described import described, named, shipped
+    from vbuild.described import described, shipped, shipped_files
     from vbuild.errors import UsageError
 
-    if name in named():
+    if name in shipped_files():
         return shipped()[name]
     if name in names():
         return None
     if "." in name:
         return described(member_class(name, "stages"), name.rpartition(".")[2].lower())
-    raise UsageError(f"{name}: there is no such stage, splitter or dataset{hint(name, [*named(), *names()])}")
+    raise UsageError(f"{name}: there is no such stage, splitter or dataset{hint(name, [*shipped_files(), *names()])}")
 
 
 def _told(one: Described) -> str:
@@ -91,12 +91,12 @@ def _told(one: Described) -> str:
     return "".join(lines)
 
 
-def _instances(found: Namespace) -> int:
+def _instances(args: Namespace) -> int:
     """The stages of a dataset, in the order in which they run."""
-    from vbuild.described import columns, parameters, spelled
+    from vbuild.described import as_yaml, parameters, shown_columns
     from vbuild.plan.order import arrange
 
-    config = arguments.config_of(found)
+    config = arguments.config_of(args)
     order = arrange(config, {})
     places = [i.name for i in (*order.video_stages[1:-1], *order.clip_stages)]
     stages = config.by_path()
@@ -105,7 +105,7 @@ def _instances(found: Namespace) -> int:
     for path in ranked:
         stage = stages[path]
         name = path.removeprefix("stages.")
-        values = {p.name: (spelled(getattr(stage, p.name)), p) for p in parameters(type(stage))}
+        values = {p.name: (as_yaml(getattr(stage, p.name)), p) for p in parameters(type(stage))}
         rows.append(
             {
                 "instance": path,
@@ -113,12 +113,12 @@ def _instances(found: Namespace) -> int:
                 "phase": "" if path == "split" else stage.at or stage.phase,
                 "set": {n: v for n, (v, p) in values.items() if v != p.default},
                 "values": {n: v for n, (v, _) in values.items()},
-                "columns": [] if path == "split" else [*_columns(stage, columns(stage, name))],
+                "columns": [] if path == "split" else [*_columns(stage, shown_columns(stage, name))],
             }
         )
     rows += [{"instance": f"where.{name}", "stage": "predicate", "phase": "", "set": {"": sql}, "values": {"": sql},
               "columns": []} for name, sql in config.where.items()]  # fmt: skip
-    if found.json:
+    if args.json:
         print(document(rows), end="")
         return 0
     cells = [[r["instance"], r["stage"], r["phase"], _set(r["set"]), ", ".join(r["columns"])] for r in rows]
@@ -132,9 +132,9 @@ def _place(path: str, places: list[str]) -> int:
     return places.index(name) if name in places else -1 if path == "split" else len(places)
 
 
-def _columns(stage: Stage, found: dict[str, str]) -> dict[str, str]:
+def _columns(stage: Stage, columns: dict[str, str]) -> dict[str, str]:
     """Those that stand in a table: a stage of videos has some only where it makes files."""
-    return found if stage.scope == "clip" or any(name.endswith("_uri") for name in found) else {}
+    return columns if stage.scope == "clip" or any(name.endswith("_uri") for name in columns) else {}
 
 
 def _set(values: dict[str, str]) -> str:

@@ -35,30 +35,30 @@ def declare(parser: Parser) -> None:
     arguments.add_json(parser)
 
 
-def run(found: Namespace) -> int:
+def run(args: Namespace) -> int:
     """Tries it; 1 if anything failed."""
     from pathlib import Path
 
     from vbuild.cli.progress import Watcher
-    from vbuild.trial import Wanted, attempt
+    from vbuild.trial import Wanted, try_stage
 
-    length = None if found.whole else found.length
-    wanted = Wanted(found.stage, found.video, found.parameters, length, found.limit)
+    length = None if args.whole else args.length
+    wanted = Wanted(args.stage, args.video, args.parameters, length, args.limit)
     try:
-        with Watcher(found.stage, quiet=not is_terminal(sys.stderr)) as watcher:
-            trial = attempt(wanted, watcher, Path(found.files) if found.files else None)
+        with Watcher(args.stage, quiet=not is_terminal(sys.stderr)) as watcher:
+            trial = try_stage(wanted, watcher, Path(args.files) if args.files else None)
     except VbuildError as error:
-        if found.trace and error.__cause__ is not None:
+        if args.trace and error.__cause__ is not None:
             import traceback
 
             traceback.print_exception(error.__cause__)
         raise
-    return _said(trial, found)
+    return _said(trial, args)
 
 
-def _said(trial: Trial, found: Namespace) -> int:
+def _said(trial: Trial, args: Namespace) -> int:
     assert trial.report is not None
-    if found.json:
+    if args.json:
         said = {"stage": trial.stage, "target": trial.target, "rows": trial.rows, "seconds": trial.seconds}
         print(
             document(
@@ -73,7 +73,7 @@ def _said(trial: Trial, found: Namespace) -> int:
             end="",
         )
     else:
-        _tell(trial, trace=found.trace)
+        _tell(trial, trace=args.trace)
     for line in trial.report.wrong:
         print(f"vbuild: {line}", file=sys.stderr)
     return int(bool(trial.failures or trial.report.wrong))

@@ -34,9 +34,9 @@ def verb(name: str) -> Verb:
 
 def parser_of(name: str) -> Parser:
     """The parser of a verb, with its arguments."""
-    found = verb(name)
-    parser = Parser(name, found.ABOUT)
-    found.declare(parser)
+    module = verb(name)
+    parser = Parser(name, module.ABOUT)
+    module.declare(parser)
     return parser
 
 

@@ -26,17 +26,17 @@ def declare(parser: Parser) -> None:
     arguments.add_json(parser)
 
 
-def run(found: Namespace) -> int:
+def run(args: Namespace) -> int:
     """Says what is wrong; 1 if something is."""
     from vbuild.maintenance.rerun import rerun
     from vbuild.maintenance.verify import SAMPLE, verify
 
-    store = arguments.existing_store(found)
-    sample = 1.0 if found.all else SAMPLE if found.sample is None else found.sample
-    done = verify(store, sample=sample, repair=not found.dry_run)
-    again, left = rerun(store, found.rerun) if found.rerun else ([], [])
+    store = arguments.existing_store(args)
+    sample = 1.0 if args.all else SAMPLE if args.sample is None else args.sample
+    done = verify(store, sample=sample, repair=not args.dry_run)
+    again, left = rerun(store, args.rerun) if args.rerun else ([], [])
     code = int(bool(done.problems) or not all(line.same for line in again))
-    if found.json:
+    if args.json:
         import dataclasses
 
         said = {**dataclasses.asdict(done), "reruns": [dataclasses.asdict(line) for line in again], "not_rerun": left}
@@ -62,8 +62,8 @@ def _share(text: str) -> float:
     """`1%` or `0.01` as a share of one."""
     import re
 
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)(%?)", text.strip())
-    value = float(found[1]) / (100 if found[2] else 1) if found else 2.0
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(%?)", text.strip())
+    value = float(match[1]) / (100 if match[2] else 1) if match else 2.0
     if not 0 < value <= 1:
         raise argparse.ArgumentTypeError(f"{text}: a share is expected, such as 1% or 0.01")
     return value

@@ -73,19 +73,19 @@ def tables(dataset: Dataset, names: list[str] | None = None) -> list[Table]:
 def _table(dataset: Dataset, name: str, version: int) -> Table:
     import lance
 
-    found = lance.dataset(str(dataset.folder / f"{name}.lance"), version=version)
+    data = lance.dataset(str(dataset.folder / f"{name}.lance"), version=version)
     columns = [
-        Column(f.name, arrow(f.type), _unit(f), found.count_rows(f"`{f.name}` IS NULL"), _source(name, f.name, dataset))
-        for f in found.schema
+        Column(f.name, arrow(f.type), _unit(f), data.count_rows(f"`{f.name}` IS NULL"), _source(name, f.name, dataset))
+        for f in data.schema
         if f.name != DIGESTS
     ]
-    return Table(name, found.count_rows(), version, tuple(columns))
+    return Table(name, data.count_rows(), version, tuple(columns))
 
 
 def arrow(kind: Any) -> str:
     """An Arrow type as people know it."""
     text = re.sub(r"\b(?:item|element): | not null", "", str(kind).replace("fixed_size_list", "vector"))
-    return re.sub(r"\b(?:halffloat|float|double)\b", lambda found: FLOATS[found[0]], text)
+    return re.sub(r"\b(?:halffloat|float|double)\b", lambda match: FLOATS[match[0]], text)
 
 
 def _unit(f: Any) -> str:

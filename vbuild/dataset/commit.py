@@ -116,7 +116,7 @@ def new_id() -> str:
 
 def last_build(folder: Path) -> dict[str, Any] | None:
     """The newest row of `builds`, its JSON read; None before the first build."""
-    dataset = lance_io.opened(folder / f"{BUILDS}.lance")
+    dataset = lance_io.open_dataset(folder / f"{BUILDS}.lance")
     if dataset is None or not (rows := dataset.count_rows()):
         return None
     return read_build(dataset.take([rows - 1]).to_pylist()[0])
@@ -128,8 +128,8 @@ def former(folder: Path) -> pa.Table:
     last = last_build(folder)
     if last is None:
         return pa.table({name: pa.array([], pa.string()) for name in columns})
-    found: pa.Table = lance.dataset(str(folder / "clips.lance"), version=last["tables"]["clips"]).to_table(columns)
-    return found
+    rows: pa.Table = lance.dataset(str(folder / "clips.lance"), version=last["tables"]["clips"]).to_table(columns)
+    return rows
 
 
 def read_build(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -141,7 +141,7 @@ def read_build(row: Mapping[str, Any]) -> dict[str, Any]:
 def _bring(path: Path, target: Target) -> dict[str, int] | None:
     """Brings one table to its target. How many rows were added, updated and deleted; None if nothing was to do."""
     schema = _schema(target)
-    dataset = lance_io.opened(path)
+    dataset = lance_io.open_dataset(path)
     if dataset is None:
         rows = np.arange(len(target.keys))
         lance_io.append(path, _stream(target, target.groups, rows, _wanted(target, rows), schema))
@@ -162,15 +162,15 @@ def _bring(path: Path, target: Target) -> dict[str, int] | None:
 def _delete(dataset: Any, target: Target) -> tuple[Held, int]:
     """Takes out the rows whose keys are not wanted; what is left, and how many went."""
     table = dataset.to_table(columns=[target.key, *({DIGESTS} & set(dataset.schema.names))], with_row_id=True)
-    found = pc.index_in(table[target.key], value_set=target.keys)
-    gone = table["_rowid"].filter(found.is_null()).to_pylist()
+    spots = pc.index_in(table[target.key], value_set=target.keys)
+    gone = table["_rowid"].filter(spots.is_null()).to_pylist()
     for start in range(0, len(gone), CHUNK):
         dataset.delete(f"_rowid IN ({', '.join(map(str, gone[start : start + CHUNK]))})")
     digests: dict[str, np.ndarray] = {}
     if DIGESTS in table.column_names:
-        left = table[DIGESTS].filter(found.is_valid()).combine_chunks()
+        left = table[DIGESTS].filter(spots.is_valid()).combine_chunks()
         digests = {f.name: keys_of(left.field(f.name)).copy() for f in left.type}
-    places = found.drop_null().to_numpy().astype(np.int64)
+    places = spots.drop_null().to_numpy().astype(np.int64)
     return Held(dataset, places, digests), len(gone)
 
 

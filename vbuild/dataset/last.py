@@ -23,7 +23,7 @@ def videos(folder: Path) -> dict[str, tuple[bytes, int]]:
     if build is None or lance_io.damaged(path):
         return {}
     table = lance.dataset(str(path), version=build["tables"]["videos"])
-    found = table.to_table(columns=["uri", "video_id", "size"])
-    found = found.filter(pc.is_valid(found["video_id"]))
-    uris, ids, sizes = (column.to_pylist() for column in found.columns)
+    rows = table.to_table(columns=["uri", "video_id", "size"])
+    rows = rows.filter(pc.is_valid(rows["video_id"]))
+    uris, ids, sizes = (column.to_pylist() for column in rows.columns)
     return {uri: (bytes.fromhex(id_), size) for uri, id_, size in zip(uris, ids, sizes, strict=True)}

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Listed:
+class BuiltDataset:
     """A dataset as its last build left it."""
 
     name: str
@@ -29,10 +29,10 @@ class Listed:
     """Bytes of the database, earlier builds included; media lie in the store."""
 
 
-def listing(output: Path) -> list[Listed]:
+def built_datasets(output: Path) -> list[BuiltDataset]:
     """The datasets in a folder of databases, by name; those of which no build was finished are left out."""
-    found = (_listed(folder.parent) for folder in sorted(output.glob(f"*/{BUILDS}.lance")))
-    return [listed for listed in found if listed is not None]
+    entries = (_listed(folder.parent) for folder in sorted(output.glob(f"*/{BUILDS}.lance")))
+    return [listed for listed in entries if listed is not None]
 
 
 def find(name: str, output: Path) -> Path:
@@ -42,7 +42,7 @@ def find(name: str, output: Path) -> Path:
     """
     if (output / name / f"{BUILDS}.lance").is_dir():
         return output / name
-    there = listing(output)
+    there = built_datasets(output)
     declared = [listed.name for listed in there if listed.declared == name]
     if len(declared) > 1:
         raise DatasetError(f"dataset {name!r}: it declared several, {', '.join(declared)}; name one of them")
@@ -55,13 +55,13 @@ def find(name: str, output: Path) -> Path:
     raise DatasetError(f"dataset {name!r}: there is none in {output}{hint(name, [listed.name for listed in there])}")
 
 
-def _listed(folder: Path) -> Listed | None:
+def _listed(folder: Path) -> BuiltDataset | None:
     build = last_build(folder)
     if build is None:
         return None
     counts = {name: build["counts"].get(name, 0) for name in ("videos", "clips", "kept")}
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    return Listed(
+    return BuiltDataset(
         name=folder.name,
         declared=build["config"].get("declared", folder.name),
         built=build["time"],

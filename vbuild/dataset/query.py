@@ -45,14 +45,14 @@ def open(  # noqa: A001  the name that people expect: vbuild.open
     if store is None and output is None:
         store = os.environ.get("VBUILD_STORE", "cache")
     folder = find(name, Path(output if output is not None else Path(store or "", "datasets")).absolute())
-    found = last_build(folder) if build is None else _named_build(folder, build)
-    if found is None:
+    row = last_build(folder) if build is None else _named_build(folder, build)
+    if row is None:
         raise DatasetError(f"dataset {name!r}: no build of it was finished; build it again")
-    return Dataset(folder.name, folder, found, Path(store).absolute() if store is not None else None)
+    return Dataset(folder.name, folder, row, Path(store).absolute() if store is not None else None)
 
 
 def _named_build(folder: Path, build: str) -> dict[str, Any]:
-    dataset = lance_io.opened(folder / f"{BUILDS}.lance")
+    dataset = lance_io.open_dataset(folder / f"{BUILDS}.lance")
     rows = [] if dataset is None else dataset.to_table().to_pylist()
     for row in rows:
         if row["id"] == build:
@@ -65,7 +65,7 @@ class Dataset:
 
     def __init__(self, name: str, folder: Path, build: dict[str, Any], store: Path | None = None) -> None:
         self.name, self.folder, self.build = name, folder, build
-        self.store = store or places.found(build["config"]["store"], folder)
+        self.store = store or places.resolved(build["config"]["store"], folder)
         """Where the files lie that its `_uri` columns name."""
 
     @cached_property
@@ -131,17 +131,17 @@ class Dataset:
             query = query.where(condition)
         try:
             if text is None and not like:
-                found = self._in_order(query, limit)
+                matches = self._in_order(query, limit)
             else:
-                found = query.limit(limit + 1 if like else limit).to_arrow()
+                matches = query.limit(limit + 1 if like else limit).to_arrow()
         except (ValueError, RuntimeError, OSError) as error:
             raise self._explained(error, where) from error
         if like:
-            found = found.filter(pc.not_equal(found["clip_id"], whole)).slice(0, limit)
-        for name in blob_columns(found.schema):
-            place, column = found.column_names.index(name), found[name]
-            found = found.set_column(place, name, pa.array(map(self._located, column.to_pylist()), column.type))
-        return found.drop_columns([name for name in (DIGESTS,) if name in found.column_names])
+            matches = matches.filter(pc.not_equal(matches["clip_id"], whole)).slice(0, limit)
+        for name in blob_columns(matches.schema):
+            place, column = matches.column_names.index(name), matches[name]
+            matches = matches.set_column(place, name, pa.array(map(self._located, column.to_pylist()), column.type))
+        return matches.drop_columns([name for name in (DIGESTS,) if name in matches.column_names])
 
     def _located(self, cell: str | list[str] | None) -> str | list[str] | None:
         """The paths of the files that a cell names."""
@@ -153,8 +153,8 @@ class Dataset:
         """The first clips by video and time: only what tells the order is read of all of them."""
         places = query.select(["uri", "start_s"]).with_row_id(True).limit(None).to_arrow()
         first = places.sort_by([("uri", "ascending"), ("start_s", "ascending")]).slice(0, limit)
-        found: pa.Table = self.clips.take_row_ids(first["_rowid"].to_pylist()).to_arrow()
-        return found
+        rows: pa.Table = self.clips.take_row_ids(first["_rowid"].to_pylist()).to_arrow()
+        return rows
 
     def _query(self, text: str | None, column: str, point: list[float]) -> Any:
         if not point:
@@ -168,10 +168,12 @@ class Dataset:
 
     def _texts(self) -> list[str]:
         """The columns that words are looked for in."""
-        found = [column for index in self.clips.list_indices() if index.index_type == "FTS" for column in index.columns]
-        if not found:
+        indexed = [
+            column for index in self.clips.list_indices() if index.index_type == "FTS" for column in index.columns
+        ]
+        if not indexed:
             raise DatasetError(f"{self.name}: no clip has a caption to be searched; add a captioner, such as describe")
-        return found
+        return indexed
 
     def _vector(self, wanted: str | None) -> str:
         columns = [f.name for f in self.clips.schema if pa.types.is_fixed_size_list(f.type)]
@@ -187,8 +189,8 @@ class Dataset:
             raise DatasetError(
                 f"--like {clip_id}: a clip id is hex, 4 to 32 characters of it, as in the column clip_id"
             )
-        found = self.clips.search().where(f"starts_with(clip_id, '{clip_id}')").select(["clip_id", column])
-        rows = [row for row in found.limit(2).to_list() if row[column] is not None]
+        some = self.clips.search().where(f"starts_with(clip_id, '{clip_id}')").select(["clip_id", column])
+        rows = [row for row in some.limit(2).to_list() if row[column] is not None]
         if len(rows) > 1:
             raise DatasetError(f"--like {clip_id}: several clips begin with that; give more of the id")
         if not rows:
@@ -199,6 +201,6 @@ class Dataset:
         """What went wrong in a query, for people: most often a column that is not there."""
         text = NOISE.sub("", " ".join(str(error).split()))
         names = [f.name for f in self.clips.schema if f.name != DIGESTS]
-        if found := re.search(r"[Nn]o field named \"?(\w+)", text):
-            return DatasetError(f"--where {where!r}: {self.name} has no column {found[1]!r}{hint(found[1], names)}")
+        if match := re.search(r"[Nn]o field named \"?(\w+)", text):
+            return DatasetError(f"--where {where!r}: {self.name} has no column {match[1]!r}{hint(match[1], names)}")
         return DatasetError(f"--where {where!r}: {text[:300]}" if where else text[:300])

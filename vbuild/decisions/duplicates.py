@@ -44,12 +44,12 @@ class Edges:
     """float64, cosine."""
 
 
-def near(vectors: np.ndarray, fresh: np.ndarray, reach: float) -> Edges:
+def near_pairs(vectors: np.ndarray, fresh: np.ndarray, reach: float) -> Edges:
     """All pairs of unit vectors (n, d) within `reach` of cosine distance of which one row at least is fresh (n,).
 
     Candidates come from a blocked float32 product; the float64 product of the two vectors, rounded, decides.
     """
-    found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+    close_pairs: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     rows = np.flatnonzero(fresh)
     rank = np.where(fresh, np.cumsum(fresh), 0)
     single = vectors.astype(np.float32)
@@ -63,9 +63,9 @@ def near(vectors: np.ndarray, fresh: np.ndarray, reach: float) -> Edges:
             a, b = np.minimum(i[once], j[once]), np.maximum(i[once], j[once])
             similarity = np.round(np.einsum("nd,nd->n", vectors[a], vectors[b]), DECIMALS)
             close = similarity >= round(1 - reach, DECIMALS)
-            found.append((a[close], b[close], similarity[close]))
+            close_pairs.append((a[close], b[close], similarity[close]))
     empty = (np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
-    return Edges(*(np.concatenate(columns) for columns in zip(empty, *found, strict=True)))
+    return Edges(*(np.concatenate(columns) for columns in zip(empty, *close_pairs, strict=True)))
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
@@ -90,7 +90,7 @@ def complete(pairs: Pairs, results: Results, wanted: np.ndarray, reach: float, *
             results.refresh()
             ids, vectors = _vectors(results, np.concatenate([compared, new]))
             stored.forget(compared[~np.isin(compared, ids)])
-            edges = near(vectors, np.isin(ids, new), reach)
+            edges = near_pairs(vectors, np.isin(ids, new), reach)
             stored.add(ids[edges.a], ids[edges.b], edges.similarity, new, reach)
         a, b, similarity = stored.edges()
     order = np.argsort(wanted)

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import duckdb
-
 from vbuild.check import hint
 from vbuild.errors import UsageError
 from vbuild.fields import Scalar
@@ -17,6 +15,7 @@ from vbuild.fields import Scalar
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    import duckdb
     import numpy as np
     import pyarrow as pa
 
@@ -125,19 +124,21 @@ def _tried(db: duckdb.DuckDBPyConnection, what: str, query: str, types: Mapping[
 
     Returns the first value of the last. Raises UsageError for what it cannot do.
     """
+    import duckdb
+
     columns = ", ".join(f"{json.dumps(c)} {t.sql}" for c, t in types.items())
     samples = ", ".join(SAMPLES.get(c, t.sample) for c, t in types.items())
-    found: Any = None
+    answer: Any = None
     try:
         db.execute(f"create or replace temp table clips ({columns})")
         for row in (None, ", ".join(["null"] * len(types)), samples):
             if row is not None:
                 db.execute(f"delete from clips; insert into clips values ({row})")
-            found = db.execute(query).fetchone()
+            answer = db.execute(query).fetchone()
     except duckdb.Error as error:
         cast = "; try_cast gives null where a value is none" if isinstance(error, duckdb.ConversionException) else ""
         raise UsageError(f"{what}: {_first_line(error)}{cast}") from error
-    return found[0] if found else None
+    return answer[0] if answer else None
 
 
 SAMPLES = dict.fromkeys(("clip_id", "video_id"), f"'{'0af5' * 8}'")
@@ -206,6 +207,8 @@ def _zoned() -> frozenset[str]:
 
 @cache
 def _root() -> duckdb.DuckDBPyConnection:
+    import duckdb  # which a dataset without conditions has no use for
+
     return duckdb.connect(config={"threads": 1, "default_null_order": "nulls_last"})
 
 
@@ -245,15 +248,16 @@ def verdicts(predicates: Sequence[Predicate], clips: pa.Table) -> np.ndarray:
 
     `clips` holds the columns that the predicates read, and as many rows as there are clips.
     """
+    import duckdb
     import numpy as np
 
     with _database() as db:
         db.register("clips", clips)
         try:
-            found = db.execute(_judging([p.sql for p in predicates])).fetchnumpy()
+            judged = db.execute(_judging([p.sql for p in predicates])).fetchnumpy()
         except duckdb.Error as error:
             raise UsageError(f"where: {_first_line(error)}") from error
-    return np.stack(list(found.values()))
+    return np.stack(list(judged.values()))
 
 
 def ranks(keep: str, clips: pa.Table) -> np.ndarray:
@@ -261,6 +265,7 @@ def ranks(keep: str, clips: pa.Table) -> np.ndarray:
 
     `clips` holds `clip_id` and the columns that `keep` reads. NULLs come last, whichever way the order runs.
     """
+    import duckdb
     import numpy as np
 
     with _database() as db:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vbuild import digest, secrets, source, stops
-from vbuild.config import settled
+from vbuild.config import without_knobs
 from vbuild.contract import called
 from vbuild.dataset.versions import fingerprint
 from vbuild.errors import FULL, StoreError, UsageError
@@ -68,7 +68,7 @@ def _built(config: Config, watch: Callable[[Progress], None], began: float) -> R
     report.notes += notes
     if run.session.settled() and not run.undone and not code:  # changed code is to be said by the next build too
         stamp = {"state": _state(config, run.session.files), "code": _code(config), **_counts(report)}
-        stamps.write(config.store, config.name, stamp | {"under": _under(config) if report.failures else ""})
+        stamps.write_stamp(config.store, config.name, stamp | {"under": _under(config) if report.failures else ""})
     return report
 
 
@@ -118,15 +118,15 @@ def explain(
 
     session = Session(config, None)
     walk(session, lambda _: None)
-    found = session.identified
+    identified = session.identified
     files = session.files.names()
     walked = Walked(
         session.order,
         session.lookup,
         [shard.videos for shard in session.shards],
         [shard.clips for shard in session.shards if shard.clips is not None],
-        {uri: found.ids[row].item() for row, uri in enumerate(files) if row not in found.errors},
-        {files[row]: error for row, error in found.errors.items()},
+        {uri: identified.ids[row].item() for row, uri in enumerate(files) if row not in identified.errors},
+        {files[row]: error for row, error in identified.errors.items()},
         sum(shard.unsplit for shard in session.shards),
     )
     return walked.explain(clip=clip, video=video, stage=stage)
@@ -134,27 +134,27 @@ def explain(
 
 def _stale(config: Config, files: source.Listing) -> bool:
     """Whether something is other than the last build left it. It leaves no stamp where a file is too young."""
-    stamp = stamps.read(config.store, config.name)
+    stamp = stamps.read_stamp(config.store, config.name)
     if stamp is not None:
         return bool(stamp["state"] != _state(config, files))
     from vbuild.dataset.commit import last_build
 
     last = last_build(config.output / config.name)
-    return last is None or last["config"] != json.loads(json.dumps(secrets.plain(settled(config))))
+    return last is None or last["config"] != json.loads(json.dumps(secrets.masked_data(without_knobs(config))))
 
 
 def _locked(config: Config, identified: source.Identified) -> list[str]:
     """What is not as the dataset's lock holds it. Raises UsageError for it if the dataset must be as locked."""
-    held = lock.read(config)
+    held = lock.read_lock(config)
     if held is None:
         return []
-    found = lock.differences(held, lock.found(config, identified))
+    other = lock.lock_differences(held, lock.present(config, identified))
     file = lock.place(config.declared).name
-    if found and config.locked:
+    if other and config.locked:
         raise UsageError(
-            f"locked=true: {'; '.join(found)} ({file}); vbuild lock +dataset={config.declared} takes what is there now"
+            f"locked=true: {'; '.join(other)} ({file}); vbuild lock +dataset={config.declared} takes what is there now"
         )
-    return [f"{file}: {difference}" for difference in found]
+    return [f"{file}: {difference}" for difference in other]
 
 
 def _notes(config: Config) -> list[str]:
@@ -184,7 +184,7 @@ def up_to_date(config: Config) -> Report | None:
     Compares one digest of everything that can change the dataset. It is only ever a short cut: what it does not
     know goes the long way.
     """
-    stamp = stamps.read(config.store, config.name)
+    stamp = stamps.read_stamp(config.store, config.name)
     files = source.survey(config.source)
     if (
         stamp is None
@@ -222,8 +222,8 @@ def _state(config: Config, files: source.Listing) -> str:
     fixed = {"/probe": recipe(Probe()).id, "/split": recipe(config.split).id}
     recipes = {name: recipe(stage).id for name, stage in config.under(Stage).items()} | fixed
     tables = fingerprint(config.output / config.name)
-    held = lock.read(config) if config.locked else None
-    parts: list[Any] = [settled(config), recipes, files.digest(), stamps.epoch(config.store), tables]
+    held = lock.read_lock(config) if config.locked else None
+    parts: list[Any] = [without_knobs(config), recipes, files.digest(), stamps.epoch(config.store), tables]
     parts += [held.digest()] if held else []
     return digest.of("stamp", *parts).hex()
 

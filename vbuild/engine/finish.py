@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from vbuild import places, secrets, stops
-from vbuild.config import settled
+from vbuild.config import without_knobs
 from vbuild.dataset.commit import commit, new_id
 from vbuild.dataset.tables import targets
 from vbuild.dataset.tables.failures import failing, firsts
@@ -53,7 +53,7 @@ class Run:
             raise StoreError(f"store={config.store}: it cannot be written ({why}); fix it, or give another") from error
         recipes = {name: i.recipe.id for name, i in session.shelf.instances.items()}
         run = cls(session, folder, roots.enter(config.store, folder, config.output / config.name, recipes, time.time()))
-        (run.folder / "config.json").write_text(json.dumps(secrets.plain(settled(config)), indent=1))
+        (run.folder / "config.json").write_text(json.dumps(secrets.masked_data(without_knobs(config)), indent=1))
         return run
 
     def __enter__(self) -> Run:
@@ -81,18 +81,18 @@ class Run:
         """Commits the dataset and returns the report. `began` is the time on the performance counter."""
         session = self.session
         decide_as_before(session)
-        report, found = summary(session, 0.0), failing(session)
-        report.wrong, report.firsts = [*wrong(session, report)], firsts(found)
+        report, failed = summary(session, 0.0), failing(session)
+        report.wrong, report.firsts = [*wrong(session, report)], firsts(failed)
         if blocked(session):
             report.wrong.append("clips of these are not known, so the dataset is as the last build left it")
         else:
             folder = session.config.output / session.config.name
-            committed = commit(folder, targets(session, found), self._record(report, began))
+            committed = commit(folder, targets(session, failed), self._record(report, began))
             report.tables, report.changed, report.build = committed.versions, committed.changed, committed.build
         report.seconds = time.perf_counter() - began
         report.up_to_date = not (report.build or self.undone or any(stage.ran for stage in report.stages))
-        said = {**dataclasses.asdict(report), "folder": places.told(Path(report.folder), session.config.store)}
-        (self.folder / "report.json").write_text(json.dumps(secrets.plain(said), indent=1))
+        said = {**dataclasses.asdict(report), "folder": places.named_from(Path(report.folder), session.config.store)}
+        (self.folder / "report.json").write_text(json.dumps(secrets.masked_data(said), indent=1))
         return report
 
     @property
@@ -107,8 +107,10 @@ class Run:
         return {
             "id": session.build,
             "time": datetime.now(UTC),
-            "config": secrets.plain(settled(session.config)),
-            "recipes": {name: {"id": i.recipe.id, **secrets.plain(i.recipe.manifest)} for name, i in instances.items()},
+            "config": secrets.masked_data(without_knobs(session.config)),
+            "recipes": {
+                name: {"id": i.recipe.id, **secrets.masked_data(i.recipe.manifest)} for name, i in instances.items()
+            },
             "counts": {
                 "videos": report.videos,
                 "clips": report.clips,
@@ -133,7 +135,7 @@ def summary(session: Session, seconds: float) -> Report:
         session.lookup.count(instance.name).unsplit = unsplit
     for instance in session.shelf.instances.values() if session.build is None else ():
         session.lookup.costs.expect(instance, session.lookup.count(instance.name), session.lookup.reasons)
-    probed = [shard.videos.states("probe") for shard in session.shards if "probe" in shard.videos.found]
+    probed = [shard.videos.states("probe") for shard in session.shards if "probe" in shard.videos.actions]
     return Report(
         dataset=session.config.name,
         folder=str(session.config.output / session.config.name),

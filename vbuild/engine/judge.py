@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vbuild.decisions.duplicates import decide
 from vbuild.decisions.predicate import Predicate, verdicts
 from vbuild.plan.items import Items, State
 from vbuild.plan.order import Deduplication, owner
@@ -61,6 +60,8 @@ def deduplicate(session: Session, decision: Deduplication) -> None:
             c.sure &= ~c.kept
             _undecided(session, c, decision.name)
         return
+    from vbuild.decisions.duplicates import decide
+
     session.duplicates[decision.name] = decide(
         decision, clips, session.shelf, session.config.store, dry=session.build is None
     )

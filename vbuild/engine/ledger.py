@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from vbuild.store.actions import Results
     from vbuild.store.failures import Failed, Failures
 
-ROWS = 25_000
+ROWS = 50_000
 """A commit costs the same whatever its size: so many rows are worth one."""
 
 SECONDS = 5.0

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from vbuild.config import Failures
+    from vbuild.config import FailurePolicy
     from vbuild.engine.ledger import Ledger
     from vbuild.executor.protocol import Executor
     from vbuild.executor.spool import Parcel
@@ -69,7 +69,7 @@ class Scheduler:
 
     workers: Executor
     ledger: Ledger
-    policy: Failures
+    policy: FailurePolicy
     note: Callable[[Done, str], None]
     """Called with what each task left, and the video that has been at work longest."""
     blobs: Blobs

@@ -24,15 +24,13 @@ from vbuild.store.actions import Actions
 from vbuild.store.blobs import Blobs
 from vbuild.store.failures import Failures
 from vbuild.store.files import Files
+from vbuild.store.keyed import firsts
 from vbuild.store.remote_cache import remote_cache
 
 if TYPE_CHECKING:
     from vbuild.config import Config
 
 Watch = Callable[[Progress], None]
-
-A_PLAN = 4096
-"""Videos that a plan takes together: nothing waits for it, and look-ups of many keys cost less a key."""
 
 
 @dataclass
@@ -88,13 +86,13 @@ class Session:
         """
         config, files = self.config, self.files
         known = last.videos(config.output / config.name)
-        found = source.identify(files, Files(config.store), dry=self.build is None)
+        identified = source.identify(files, Files(config.store), dry=self.build is None)
         if config.source.missing == "drop" and known:
-            return found
+            return identified
         if config.source.missing == "keep":
-            found = source.recall(config.source, files, found, known)
-        files.check(set(found.away.values()))
-        return found
+            identified = source.recall(config.source, files, identified, known)
+        files.check(set(identified.away.values()))
+        return identified
 
     @cached_property
     def listed(self) -> pa.Table | None:
@@ -115,21 +113,20 @@ class Session:
 
     def sharded(self) -> list[Shard]:
         """The videos, each content once under the first of its paths, in groups that move together."""
-        found, files = self.identified, self.files
+        identified, files = self.identified, self.files
         names = files.names()
-        known = np.array([row for row in range(len(files)) if row not in found.errors], np.int64)
-        known = known[np.argsort([row in found.away for row in known.tolist()], kind="stable")]
-        ids, first = np.unique(found.ids[known], return_index=True)
-        order = np.argsort(first, kind="stable")
-        rows, ids = known[first[order]], ids[order]
-        size = self.config.shard if self.build is not None else A_PLAN
+        known = np.array([row for row in range(len(files)) if row not in identified.errors], np.int64)
+        known = known[np.argsort([row in identified.away for row in known.tolist()], kind="stable")]
+        rows = known[firsts(identified.ids[known])]
+        ids = identified.ids[rows]
+        size = self.config.shard if self.build is not None else max(len(rows), 1)  # a plan has nothing to wait for
         return [
             Shard(
                 Items(
                     ids[i : i + size],
                     uris=[files.uris[row] for row in part],
                     names=[names[row] for row in part],
-                    seen=[None if row in found.away else files.seen(row) for row in part],
+                    seen=[None if row in identified.away else files.seen(row) for row in part],
                     listed=None if self.listed is None else self.listed.take(pa.array(part, pa.int64())),
                 )
             )

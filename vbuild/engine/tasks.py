@@ -124,7 +124,7 @@ def _columns(items: Items, instance: Instance, rows: np.ndarray, shelf: Shelf) -
 
 
 def _job(items: Items, instance: Instance, rows: np.ndarray, spans: np.ndarray, shelf: Shelf) -> Job:
-    keys = items.found[instance.name].keys[rows]
+    keys = items.actions[instance.name].keys[rows]
     assert not (keys == NOBODY[0]).any()
     return Job(
         instance.recipe.id,

@@ -12,19 +12,20 @@ from vbuild import digest
 from vbuild.decisions.predicate import Predicate
 from vbuild.engine.judge import deduplicate, judge
 from vbuild.engine.ledger import Ledger
-from vbuild.engine.schedule import Scheduler, Step, Steps
-from vbuild.engine.tasks import tasks
+from vbuild.engine.segments import segments
 from vbuild.errors import StageError
 from vbuild.executor.protocol import Needs
 from vbuild.plan.items import Items, State
 from vbuild.plan.order import Deduplication, Wave
 from vbuild.report import Progress
 from vbuild.stops import undisturbed
+from vbuild.store.keyed import firsts
 from vbuild.values import value_column
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from vbuild.engine.schedule import Steps
     from vbuild.engine.session import Session, Shard, Watch
     from vbuild.executor.protocol import Executor
     from vbuild.executor.work import Done
@@ -46,11 +47,12 @@ def walk(session: Session, watch: Watch) -> None:
     partial = {instance.recipe.id for instance in session.shelf.instances.values() if instance.stage.partial}
     ledger = Ledger(results, session.failures, retried=session.lookup.retry != "never", partial=partial)
     try:
-        segments = list(_segments(session.order.waves))
-        for number, segment in enumerate(segments):
-            steps = [way.steps(shard, segment, first=number == 0) for shard in session.shards]
+        for number, segment in enumerate(segments(session.order, workers)):
+            if segment.turn and workers is not None:
+                workers.release()
+            steps = [way.steps(shard, segment.waves, first=number == 0) for shard in session.shards]
             way.drive(steps, ledger)
-            for decision in segment[-1].decisions if segment else ():
+            for decision in segment.waves[-1].decisions if segment.waves else ():
                 if isinstance(decision, Deduplication):
                     deduplicate(session, decision)
     finally:
@@ -77,7 +79,7 @@ class _Way:
         """How many passes can run at once."""
 
     def steps(self, shard: Shard, waves: Sequence[Wave], *, first: bool) -> Steps:
-        """A shard's way to the next dedup."""
+        """A shard's way to the end of a segment."""
         if first:
             yield from self._split(shard)
         assert shard.clips is not None
@@ -104,17 +106,20 @@ class _Way:
         rows = np.flatnonzero(videos.states(split) == State.DONE)
         spans = self.session.shelf.take(videos, split, [value_column("start_pts"), value_column("end_pts")], rows)
         start, end = (spans[name].combine_chunks() for name in spans.column_names)
-        place = np.repeat(rows, start.value_lengths().to_numpy(zero_copy_only=False).astype(np.int64))
+        counts = start.value_lengths().to_numpy(zero_copy_only=False).astype(np.int64)
+        place = np.repeat(rows, counts)
         starts, ends = start.flatten().to_numpy(), end.flatten().to_numpy()
         if (starts >= ends).any():
             raise StageError(
                 f"split={self.session.order.split.recipe.stage}: it wrote a clip that ends before it starts"
             )
-        probed = self.session.shelf.take(videos, "probe", ["stream", "time_base_num", "time_base_den"], place)
+        probed = self.session.shelf.take(videos, "probe", ["stream", "time_base_num", "time_base_den"], rows)
         stream, *base = (column.to_numpy() for column in probed.columns)
-        ids = digest.clip_ids(videos.ids[place], stream, starts, ends, np.stack(base, axis=1))
-        _, once = np.unique(ids, return_index=True)
-        keep = np.sort(once)
+        bases = np.repeat(np.stack(base, axis=1), counts, axis=0)
+        ids = digest.clip_ids(videos.ids[place], np.repeat(stream, counts), starts, ends, bases)
+        keep = firsts(ids)
+        if len(keep) == len(ids):
+            return Items(ids, videos, place, starts, ends)
         return Items(ids[keep], videos, place[keep], starts[keep], ends[keep])
 
     def _run(self, items: Items, wave: Sequence[Instance]) -> Steps:
@@ -122,7 +127,10 @@ class _Way:
         missing = {instance.name: self.session.lookup.look(items, instance) for instance in wave}
         if self.session.build is None or not any(len(rows) for rows in missing.values()):
             return
-        own = {name: rows[items.found[name].own[rows]] for name, rows in missing.items()}
+        from vbuild.engine.schedule import Step  # which bring the decoders that a plan has no use for
+        from vbuild.engine.tasks import tasks
+
+        own = {name: rows[items.actions[name].own[rows]] for name, rows in missing.items()}
         self.session.wanted.update({name: len(rows) for name, rows in own.items()})
         yield Step(list(tasks(items, own, wave, self.session.shelf, self.lanes)), self._awaited(items, wave, missing))
         for instance in wave:
@@ -136,7 +144,7 @@ class _Way:
             (instance.recipe.id, bytes(key))
             for instance in wave
             for rows in [missing[instance.name]]
-            for key in items.found[instance.name].keys[rows[~items.found[instance.name].own[rows]]].tolist()
+            for key in items.actions[instance.name].keys[rows[~items.actions[instance.name].own[rows]]].tolist()
         )
 
     def drive(self, steps: Sequence[Steps], ledger: Ledger) -> None:
@@ -146,6 +154,8 @@ class _Way:
                 for _ in shard:
                     raise AssertionError("a plan runs nothing")
         else:
+            from vbuild.engine.schedule import Scheduler
+
             session = self.session
             assert session.build is not None
             undone = session.lookup.undone
@@ -175,13 +185,3 @@ class _Way:
         failed, wanted = self.session.failed, self.session.wanted
         for name in told:
             self.watch(Progress(name, self.session.lookup.count(name).ran, failed[name], wanted[name], oldest))
-
-
-def _segments(waves: Sequence[Wave]) -> list[list[Wave]]:
-    """Waves in runs that end at a dedup, for a dedup looks at all clips at once."""
-    segments: list[list[Wave]] = [[]]
-    for wave in waves:
-        segments[-1].append(wave)
-        if any(isinstance(d, Deduplication) for d in wave.decisions):
-            segments.append([])
-    return segments

@@ -37,6 +37,9 @@ class Local(ExecutorConfig):
     """The GPUs that models run on, one process each, by number; `auto`: all that there are."""
     hosts: int = knob(1)
     """Processes for models where there is no GPU; the cores are parted among them."""
+    device_memory: float | None = knob(None)
+    """GiB of each device that models may take. What does not fit there together takes turns: it is decoded for once
+    more. By default what the smallest GPU has; without one, half of the memory that workers may take, parted."""
 
     def __post_init__(self) -> None:
         """Refuses less than nothing."""
@@ -44,14 +47,15 @@ class Local(ExecutorConfig):
             raise UsageError(f"workers={self.workers}: must be 0 (none) or more processes, or null for one a core")
         if self.hosts < 1:
             raise UsageError(f"hosts={self.hosts}: must be 1 or more processes")
-        if self.memory is not None and not self.memory > 0:
-            raise UsageError(f"memory={self.memory}: must be more than 0 GiB, or null for a share of what there is")
+        for name in ("memory", "device_memory"):
+            if getattr(self, name) is not None and not getattr(self, name) > 0:
+                raise UsageError(f"{name}={getattr(self, name)}: must be more than 0 GiB, or null for what there is")
 
     def start(self, blobs: Blobs, build: str, limits: Limits) -> Executor:
         """Processes; or this one, if it is to have none."""
         from vbuild.executor import local
 
-        return local.Inline(blobs, build) if self.workers == 0 else local.Processes(self, blobs, build, limits)
+        return local.InlineExecutor(blobs, build) if self.workers == 0 else local.Processes(self, blobs, build, limits)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,4 +66,4 @@ class Inline(ExecutorConfig):
         """This process."""
         from vbuild.executor import local
 
-        return local.Inline(blobs, build)
+        return local.InlineExecutor(blobs, build)

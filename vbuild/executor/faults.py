@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from vbuild.errors import FULL, Kind, NoAnswerError, VbuildError, came_of, foreign, kind_of
+from vbuild.errors import FULL, FaultKind, NoAnswerError, VbuildError, came_of, foreign_errors, kind_of
 from vbuild.executor.boundary import guarded
 from vbuild.media.files import UNREADABLE
 from vbuild.store.failures import Failed
@@ -34,7 +34,7 @@ class Failure:
     error: str
     """Its class."""
     message: str
-    kind: Kind = "item"
+    kind: FaultKind = "item"
     trace: str = ""
     """Where it was raised, as Python prints it."""
     passing: bool = False
@@ -69,11 +69,11 @@ def _failure(error: BaseException, *, reads: bool, loads: bool) -> Failure:
     read = isinstance(error, UNREADABLE)
     if read and kind == "program":  # FFmpeg's errors are Python's too: of a lookup, of what is not implemented
         kind = "item"
-    if reads and not read and (kind == "place" or isinstance(error, (OSError, *foreign()))):
+    if reads and not read and (kind == "place" or isinstance(error, (OSError, *foreign_errors()))):
         kind = "source"
     return Failure(
         error=type(error).__name__,
-        message=describe(error),
+        message=one_line(error),
         kind="place" if loads else kind,
         trace=_trace(error),
         passing=type(error) is OSError or isinstance(error, PASSING),
@@ -81,7 +81,7 @@ def _failure(error: BaseException, *, reads: bool, loads: bool) -> Failure:
     )
 
 
-def describe(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
     """An exception in one line; for what is no error of read, with its kind."""
     line = " ".join(str(error).split())
     line = line if isinstance(error, VbuildError) else f"{type(error).__name__}: {line}".rstrip(": ")

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from vbuild.executor.faults import Failure, attempt
 from vbuild.executor.perform import put_away
-from vbuild.executor.pool import TRIES, Watch
-from vbuild.executor.spool import read
+from vbuild.executor.pool import TRIES, Watchdog
+from vbuild.executor.spool import read_parcel
 from vbuild.executor.stages import loaded, rows_of, tabled
 from vbuild.executor.work import Done, together
 from vbuild.store.actions import encode
@@ -37,7 +37,7 @@ LOST: dict[str, list[Failure]] = {}
 """Recipe → why its model could not be loaded, each time."""
 
 
-def opened(recipe: str, stage: Stage) -> Any:
+def open_model(recipe: str, stage: Stage) -> Any:
     """The model of a stage, or why there is none."""
     lost = LOST.setdefault(recipe, [])
     if len(lost) >= TRIES:
@@ -48,25 +48,25 @@ def opened(recipe: str, stage: Stage) -> Any:
     return model
 
 
-def load(recipe: str, stage: Stage) -> Done:
+def load_model(recipe: str, stage: Stage) -> Done:
     """Loads what a stage needs, and says how long that took; what fails fails again when a batch comes."""
     began = time.perf_counter()
-    model = opened(recipe, stage)
+    model = open_model(recipe, stage)
     return Done() if isinstance(model, Failure) else Done(loads={recipe: time.perf_counter() - began})
 
 
-def run(batch: Batch, folder: Path, blobs: Blobs, build: str, seconds: float | None) -> Done:
+def run_batch(batch: Batch, folder: Path, blobs: Blobs, build: str, seconds: float | None) -> Done:
     """Runs a batch, whose parcels lie in a folder. What raises is halved down to the guilty.
 
     So is what is too much for memory, and how many it is enough for is said. `seconds`: what one clip may take.
     """
     stage, first = batch.stage, batch.parcels[0]
-    model = opened(first.recipe, stage)
+    model = open_model(first.recipe, stage)
     if isinstance(model, Failure):
         return batch.failed(model)
     dones = [done := Done()]
     with blobs.scratch() as scratch:
-        held = [read(folder / parcel.name) for parcel in batch.parcels]
+        held = [read_parcel(folder / parcel.name) for parcel in batch.parcels]
         clips = [(p, replace(clip, scratch=scratch), lost) for p, (clip, lost) in zip(batch.parcels, held, strict=True)]
         kept: list[tuple[Parcel, str | None, Row]] = []
         bucket = first.recipe, first.shape
@@ -74,17 +74,17 @@ def run(batch: Batch, folder: Path, blobs: Blobs, build: str, seconds: float | N
         began = time.perf_counter()
         while waiting:
             some = waiting.pop(0)
-            with Watch(None if seconds is None else seconds * len(some)).running():
-                found = attempt(partial(rows_of, stage, [clip for _, clip, _ in some], model))
-            if not isinstance(found, Failure):
-                answered = [(parcel, lost, row) for (parcel, _, lost), row in zip(some, found, strict=True)]
+            with Watchdog(None if seconds is None else seconds * len(some)).running():
+                rows = attempt(partial(rows_of, stage, [clip for _, clip, _ in some], model))
+            if not isinstance(rows, Failure):
+                answered = [(parcel, lost, row) for (parcel, _, lost), row in zip(some, rows, strict=True)]
                 kept += [(parcel, lost, row) for parcel, lost, row in answered if not isinstance(row, Failure)]
                 dones += [batch.failed(row, [parcel]) for parcel, _, row in answered if isinstance(row, Failure)]
-            elif len(some) == 1 or found.kind == "place":
-                dones.append(batch.failed(found, [parcel for parcel, _, _ in some]))
+            elif len(some) == 1 or rows.kind == "place":
+                dones.append(batch.failed(rows, [parcel for parcel, _, _ in some]))
             else:
                 half = len(some) // 2
-                if _crowded(found):
+                if _crowded(rows):
                     _emptied()
                     CAPS[bucket] = done.cap = half
                     waiting = [part for one in waiting for part in parted(one, half)]

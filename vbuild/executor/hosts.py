@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from joblib.externals.loky.process_executor import BrokenProcessPool
 
+from vbuild.errors import PlaceError
 from vbuild.executor import host
-from vbuild.executor.pool import TRIES, Pool, blamed, do, finished, pool, settled, unloadable
+from vbuild.executor.pool import TRIES, Pool, blamed, do, finished, pool, unloadable, wait_settled
 from vbuild.executor.work import Batch, Done, Opening, Task, together
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ NVIDIA = Path("/proc/driver/nvidia/gpus")
 
 
 @dataclass(frozen=True)
-class Run:
+class BuildContext:
     """What is the same for all processes of a build."""
 
     blobs: Blobs
@@ -61,13 +63,32 @@ def devices(local: Local) -> list[dict[str, str]]:
     return [{"CUDA_VISIBLE_DEVICES": name} for name in names] or [{}] * local.hosts
 
 
+def device_memory(local: Local, memory: int) -> int:
+    """Bytes that models may take on each device. `memory`: what all workers may take."""
+    if local.device_memory is not None:
+        return round(local.device_memory * (1 << 30))
+    numbers = [env["CUDA_VISIBLE_DEVICES"] for env in devices(local) if env]
+    return gpu_memory(numbers) if numbers else memory // 2 // local.hosts
+
+
+def gpu_memory(numbers: Sequence[str]) -> int:
+    """Bytes of the smallest of some GPUs, as their driver's own program says. Raises PlaceError if it says nothing."""
+    query = ["nvidia-smi", f"--id={','.join(numbers)}", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+    try:
+        told = subprocess.run(query, capture_output=True, text=True, check=True, timeout=60).stdout  # noqa: S603
+        return min(int(line) for line in told.split()) << 20
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        why = f"nvidia-smi does not say how much memory the GPUs have ({error}); set executor.device_memory"
+        raise PlaceError(why) from error
+
+
 class Host:
     """One process, made anew when it dies."""
 
-    def __init__(self, run: Run, number: int, env: Mapping[str, str], threads: int) -> None:
+    def __init__(self, run: BuildContext, number: int, env: Mapping[str, str], threads: int) -> None:
         self.run, self.env, self.threads = run, {**YIELDING, **env}, threads
         self.notes = run.notes / f"host-{number}"
-        self.notes.mkdir()
+        self.notes.mkdir(exist_ok=True)
         self.pool = self._pool()
         self.lost: dict[str, Failure] = {}
         """Recipe → why its model cannot be loaded."""
@@ -99,15 +120,15 @@ class Host:
 
     def warm(self, task: Opening) -> None:
         """Loads a model of which another process tells."""
-        self.pool.submit(host.load, task.recipe, task.stage)
+        self.pool.submit(host.load_model, task.recipe, task.stage)
 
     def _begun(self, task: Hosted) -> Future[Done]:
         run = self.run
         future: Future[Done]
         if isinstance(task, Batch):
-            future = self.pool.submit(host.run, task, run.folder, run.blobs, run.build, run.limits.seconds)
+            future = self.pool.submit(host.run_batch, task, run.folder, run.blobs, run.build, run.limits.seconds)
         elif isinstance(task, Opening):
-            future = self.pool.submit(host.load, task.recipe, task.stage)
+            future = self.pool.submit(host.load_model, task.recipe, task.stage)
         else:
             future = self.pool.submit(do, task, run.blobs, run.build, run.limits.over(len(task.spans)), None)
         return future
@@ -153,7 +174,7 @@ class Host:
         why = None
         for _ in range(tries):
             try:
-                self.pool.submit(host.load, recipe, stage).result()
+                self.pool.submit(host.load_model, recipe, stage).result()
             except BrokenProcessPool as error:
                 why = unloadable(self.notes, error, self.run.limits)
                 self._renew()
@@ -167,7 +188,7 @@ class Host:
 
     def close(self) -> None:
         """Ends it."""
-        settled(self.flying)
+        wait_settled(self.flying)
         self.pool.shutdown(wait=True, kill_workers=True)
 
 
@@ -182,7 +203,7 @@ def _model(task: Hosted) -> tuple[str, Stage]:
 
 def _parts(task: Batch | Task) -> Sequence[Batch | Task]:
     if isinstance(task, Task):
-        return task.parts()
+        return task.split()
     return [replace(task, parcels=(parcel,)) for parcel in task.parcels]
 
 

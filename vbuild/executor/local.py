@@ -16,23 +16,26 @@ from typing import TYPE_CHECKING, Any
 from joblib.externals.loky.process_executor import BrokenProcessPool
 
 from vbuild.executor import host, pool
-from vbuild.executor.hosts import Host, Run, devices
-from vbuild.executor.memory import WORKER, budget, parcels
+from vbuild.executor.hosts import BuildContext, Host, device_memory, devices
+from vbuild.executor.memory import WORKER, budget, fits, parcels
 from vbuild.executor.perform import perform
-from vbuild.executor.spool import Parcel, Spool, read
+from vbuild.executor.spool import Parcel, Spool, read_parcel
+from vbuild.executor.stages import MODELS
 from vbuild.executor.work import Batch, Done, Opening, Task, together
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from concurrent.futures import Future
 
     from vbuild.config import Limits
     from vbuild.executor.config import Local
     from vbuild.executor.protocol import Needs
+    from vbuild.stage import Stage
     from vbuild.store.blobs import Blobs
     from vbuild.store.failures import Failed
 
 
-class Inline:
+class InlineExecutor:
     """Runs each task in this process, when its result is asked for, and models too. Limits are for other processes."""
 
     def __init__(self, blobs: Blobs, build: str) -> None:
@@ -51,10 +54,18 @@ class Inline:
     def next(self, within: float | None = None) -> tuple[int, Done] | None:  # noqa: ARG002
         """Does the oldest task."""
         ticket, task = self.queue.popleft()
-        return ticket, host.load(task.recipe, task.stage) if isinstance(task, Opening) else self._done(task)
+        return ticket, host.load_model(task.recipe, task.stage) if isinstance(task, Opening) else self._done(task)
 
     def _done(self, task: Task) -> Done:
         return perform(task, self.blobs, self.build)
+
+    def fits(self, stages: Sequence[Stage]) -> bool:
+        """In half of the memory that there is."""
+        return fits(stages, budget(None) // 2)
+
+    def release(self) -> None:
+        """Lets them go."""
+        MODELS.clear()
 
     def pressed(self) -> bool:
         """Nothing is handed over."""
@@ -134,9 +145,10 @@ class Processes:
 
     def _start(self) -> None:
         """Starts the processes for models, and makes the place where parcels lie."""
-        self.spool = Spool(parcels(self.memory))
-        self.spool.follow(self.events.put)
-        run = Run(self.blobs, self.build, self.limits, self.notes, self.spool.folder, self.events.put)
+        if self.spool is None:
+            self.spool = Spool(parcels(self.memory))
+            self.spool.follow(self.events.put)
+        run = BuildContext(self.blobs, self.build, self.limits, self.notes, self.spool.folder, self.events.put)
         places = devices(self.local)
         threads = max(1, (os.cpu_count() or 1) // len(places))
         self.hosts = [Host(run, number, env, threads) for number, env in enumerate(places)]
@@ -222,7 +234,7 @@ class Processes:
             why, alone = pool.blamed(self.notes, error, self.limits), self._renewed(alone)
         dones = [Done(failures=failed)]
         rest = self._left(ticket, rest)
-        parts = rest.parts()
+        parts = rest.split()
         if len(parts) == 1:
             dones.append(Done(failures=rest.failed(why)))
         for part in parts if len(parts) > 1 else ():
@@ -241,7 +253,7 @@ class Processes:
                 continue
             for last in (False, True):
                 try:
-                    alone.submit(host.load, job.recipe, job.stage).result()
+                    alone.submit(host.load_model, job.recipe, job.stage).result()
                     break
                 except BrokenProcessPool as error:
                     why, alone = pool.unloadable(self.notes, error, self.limits), self._renewed(alone)
@@ -256,6 +268,16 @@ class Processes:
             self.spool.settle()
         return self._pool(1)
 
+    def fits(self, stages: Sequence[Stage]) -> bool:
+        """On each of the devices."""
+        return fits(stages, device_memory(self.local, self.memory))
+
+    def release(self) -> None:
+        """Ends the processes that hold them; new ones start with the next model."""
+        for each in self.hosts:
+            each.close()
+        self.hosts = []
+
     def pressed(self) -> bool:
         """Whether passes wait because there is no room for what they hand over."""
         return self.spool is not None and self.spool.pressed()
@@ -263,7 +285,7 @@ class Processes:
     def value(self, parcel: Parcel) -> Any:
         """What a parcel holds, and what was lost of its footage."""
         assert self.spool is not None
-        return read(self.spool.folder / parcel.name)
+        return read_parcel(self.spool.folder / parcel.name)
 
     def drop(self, parcel: Parcel) -> None:
         """A parcel is of no use any more."""
@@ -272,7 +294,7 @@ class Processes:
 
     def close(self) -> None:
         """Ends the workers, and takes away what they left behind."""
-        pool.settled(self.flying)
+        pool.wait_settled(self.flying)
         self.pool.shutdown(wait=True, kill_workers=True)
         for each in self.hosts:
             each.close()

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vbuild.media.pixels import target_size
-from vbuild.stage import Frames, Sound
+from vbuild.models.identity import locate
+from vbuild.stage import Frames, Sound, named_weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from vbuild.executor.work import Job, Span
+    from vbuild.stage import Stage
 
 SHARE = 0.75
 """Of the memory that there is, what workers may take if nobody says otherwise."""
@@ -22,6 +24,9 @@ WORKER = 230 << 20
 
 DECODER = 24
 """Frames that a decoder and the pass hold: 17 in a decoder at most, and some in graphs and on the way."""
+
+WORKING = 1.3
+"""How many times its weights a model takes that runs."""
 
 CONTROL = ("memory.max", "memory.high", "memory.limit_in_bytes")
 """Where Linux tells what a group of processes may take; `max` stands for no limit."""
@@ -35,6 +40,16 @@ def budget(gib: float | None) -> int:
 def parcels(memory: int) -> int:
     """Bytes of a budget that may lie between passes and models."""
     return min(1 << 30, memory // 8)
+
+
+def fits(stages: Sequence[Stage], room: int) -> bool:
+    """Whether models are held together in so many bytes."""
+    return sum(map(_weights, stages)) * WORKING <= room
+
+
+def _weights(stage: Stage) -> int:
+    """Bytes of a stage's models."""
+    return stage.model_bytes() + sum(locate(*named).size for named in named_weights(stage).values())
 
 
 def available(root: Path = Path("/")) -> int:

@@ -113,7 +113,7 @@ def _decode(task: Task, runners: Sequence[_Runner]) -> None:
         left.discard(taken.index)
         for n, runner in enumerate(runners):
             if runner.waits(taken.index):
-                runner.take(taken.index, taken.found.get(str(n)), taken.frames, taken.warning)
+                runner.take(taken.index, taken.samples.get(str(n)), taken.frames, taken.warning)
     why = taken or Failure("MediaError", "no frame could be decoded")
     for row in left:
         for runner in runners:
@@ -179,17 +179,17 @@ class _Runner:
         """Whether it is yet to be given a span that it wants."""
         return row in self.places and row not in self.rows and row not in self.handed
 
-    def clip(self, row: int, found: Sampled | Moved | np.ndarray | None = None, window: Stretch | None = None) -> Clip:
+    def clip(self, row: int, sample: Sampled | Moved | np.ndarray | None = None, window: Stretch | None = None) -> Clip:
         """What the stage is given of a span."""
         return Clip(
             duration=self.task.spans[row].duration,
             start=self.task.spans[row].start,
             bitrate=self.task.bitrate,
             fps=self.task.fps,
-            frames=found if isinstance(found, Sampled) else None,
+            frames=sample if isinstance(sample, Sampled) else None,
             window=window,
-            vectors=found if isinstance(found, Moved) else None,
-            sound=None if isinstance(found, Sampled | Moved) else found,
+            vectors=sample if isinstance(sample, Moved) else None,
+            sound=None if isinstance(sample, Sampled | Moved) else sample,
             columns={port: read[self.places[row]] for port, read in self.job.columns.items()},
             scratch=self.scratch,
             uri=self.task.uri if self.job.stage.scope == "video" else None,
@@ -207,7 +207,7 @@ class _Runner:
         model = partial(self._send, row) if stage.hosted else loaded(self.job.recipe, stage)
         return stage.open(self.clip(row), model)
 
-    def take(self, row: int, found: Sampled | Moved | np.ndarray | None, frames: int, warning: str | None) -> None:
+    def take(self, row: int, sample: Sampled | Moved | np.ndarray | None, frames: int, warning: str | None) -> None:
         """A span is over: its sink is closed, or its samples wait until there is a batch of them."""
         self.warnings[row] = warning
         if not frames and not isinstance(self.request, Sound):
@@ -219,9 +219,9 @@ class _Runner:
             self._closed(row, sink.result)
             self.spent += sink.spent + time.perf_counter() - began
         elif self.outbox is not None:
-            self._try(row, lambda: self._hand(row, 0, 1, self.job.stage.prepare(self.clip(row, found))))
+            self._try(row, lambda: self._hand(row, 0, 1, self.job.stage.prepare(self.clip(row, sample))))
         else:
-            self._try(row, lambda: self._wait(row, self.clip(row, found)))
+            self._try(row, lambda: self._wait(row, self.clip(row, sample)))
 
     def _wait(self, row: int, clip: Clip) -> None:
         """A clip waits for a batch of them."""
@@ -288,14 +288,14 @@ class _Runner:
         """Runs the clips that wait, together; if that fails, one by one, so that only the guilty fail."""
         waiting, self.waiting = self.waiting, []
         began = time.perf_counter()
-        found = attempt(lambda: self._run([clip for _, clip in waiting]), reads=self.reads)
-        if isinstance(found, Failure):
-            guilty = len(waiting) == 1 or found.kind == "place"
+        rows = attempt(lambda: self._run([clip for _, clip in waiting]), reads=self.reads)
+        if isinstance(rows, Failure):
+            guilty = len(waiting) == 1 or rows.kind == "place"
             for row, clip in waiting:
-                alone = found if guilty else attempt(partial(self._run, [clip]), reads=self.reads)
+                alone = rows if guilty else attempt(partial(self._run, [clip]), reads=self.reads)
                 self._keep(row, alone if isinstance(alone, Failure) else alone[0])
         else:
-            for (row, _), result in zip(waiting, found, strict=True):
+            for (row, _), result in zip(waiting, rows, strict=True):
                 self._keep(row, result)
         self.spent += time.perf_counter() - began
 
@@ -322,10 +322,10 @@ class _Runner:
                 done.failures.append(why.of(stage, self.job.recipe, self.job.keys[place], self.job.items[place]))
 
     def _table(self, rows: Sequence[int], seconds: float) -> pa.Table:
-        found = [self.rows[row] for row in rows]
+        results = [self.rows[row] for row in rows]
         return encode(
             self.job.stage,
-            [row for row in found if not isinstance(row, Failure)],
+            [row for row in results if not isinstance(row, Failure)],
             keys=[self.job.keys[self.places[row]] for row in rows],
             warnings=[self.warnings.get(row) for row in rows],
             seconds=seconds,

@@ -87,7 +87,7 @@ def _follow(build: int) -> None:
     os._exit(1)
 
 
-class Watch:
+class Watchdog:
     """Ends the process when its time is over, even where the interpreter is stuck in C."""
 
     def __init__(self, seconds: float | None) -> None:
@@ -125,7 +125,7 @@ class Watch:
 
 def do(task: Task, blobs: Blobs, build: str, seconds: float | None, spool: tuple[Path, int, int] | None) -> Done:
     """Does a task within its time. `spool`: folder, budget and ticket of what it hands over."""
-    watch = Watch(seconds)
+    watch = Watchdog(seconds)
     outbox = None if spool is None else Outbox(*spool, watch.paused)
     return perform(task, blobs, build, watch.running, outbox)
 
@@ -141,7 +141,7 @@ def finished(future: Future[Done]) -> bool:
     return future.done() and not future.cancelled() and future.exception() is None
 
 
-def settled(futures: Iterable[Future[Done]]) -> None:
+def wait_settled(futures: Iterable[Future[Done]]) -> None:
     """Waits until a pool may be told to kill its workers: loky's thread stumbles over what it has not taken up."""
     while not all(future.running() or future.done() for future in futures):
         time.sleep(0.001)

@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from vbuild.executor.spool import Parcel
     from vbuild.executor.work import Batch, Done, Opening, Task
+    from vbuild.stage import Stage
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,12 @@ class Executor(Protocol):
 
     def next(self, within: float | None = None) -> tuple[int, Done] | None:
         """Waits for what any task left, or a part of it; None where nothing came within so many seconds."""
+
+    def fits(self, stages: Sequence[Stage]) -> bool:
+        """Whether the models of hosted stages can be held together."""
+
+    def release(self) -> None:
+        """The models that are held will not be needed; nothing runs."""
 
     def pressed(self) -> bool:
         """Whether passes wait because there is no room for what they hand over."""

@@ -135,7 +135,7 @@ class Outbox:
             with self.waiting():
                 self._wait(size)
         name = f"{os.getpid()}-{next(NUMBERS)}"
-        write(self.folder / name, head, buffers)
+        write_parcel(self.folder / name, head, buffers)
         told = pickle.dumps(Parcel(self.ticket, *action, item, part, parts, shape, size, name))
         with (self.folder / "pipe").open("wb", buffering=0) as pipe:
             pipe.write(LENGTH.pack(len(told)) + told)  # short enough to be written at once, whoever else writes
@@ -237,7 +237,7 @@ def packed(value: Any) -> tuple[bytes, list[memoryview]]:
     return head, [buffer.raw() for buffer in buffers]
 
 
-def write(path: Path, head: bytes, buffers: list[memoryview]) -> None:
+def write_parcel(path: Path, head: bytes, buffers: list[memoryview]) -> None:
     """Writes what `packed` made: the length of each part, then the parts, arrays aligned."""
     lengths = [len(head), *map(len, buffers)]
     with path.open("wb", buffering=0) as file:
@@ -247,7 +247,7 @@ def write(path: Path, head: bytes, buffers: list[memoryview]) -> None:
             file.write(buffer)
 
 
-def read(path: Path) -> Any:
+def read_parcel(path: Path) -> Any:
     """The value of a parcel's file. Its arrays lie in the file's pages, and may be written to: that changes no file."""
     with path.open("rb") as file:
         whole = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))

@@ -79,8 +79,8 @@ def tabled(
     if not isinstance(whole, Failure):
         return [] if whole is None else [whole], []
     alone = [(one, whole if len(some) == 1 else attempt(partial(table, [one]))) for one in some]
-    made = [found for _, found in alone if not isinstance(found, Failure)]
-    return made, [(one, found) for one, found in alone if isinstance(found, Failure)]
+    made = [result for _, result in alone if not isinstance(result, Failure)]
+    return made, [(one, result) for one, result in alone if isinstance(result, Failure)]
 
 
 class Answers:

@@ -103,7 +103,7 @@ class Task:
         jobs = [replace(job, spans=tuple(place[row] for row in job.spans)) for job in jobs]
         return replace(self, spans=tuple(self.spans[row] for row in rows), jobs=tuple(jobs))
 
-    def parts(self) -> list[Task]:
+    def split(self) -> list[Task]:
         """The same, a task for each span; of one span, a task for each stage. One that cannot be parted is alone."""
         if len(self.spans) > 1:
             parts = [

@@ -23,7 +23,7 @@ PACKAGE = "vbuild-video"
 LITTLE = 1 << 30
 """Bytes of free space below which a build may not end."""
 
-State = Literal["ok", "absent", "wrong"]
+Health = Literal["ok", "absent", "wrong"]
 """`absent`: something that not everybody needs; `wrong`: something that has to be mended."""
 
 
@@ -33,7 +33,7 @@ class Finding:
 
     part: str
     what: str
-    state: State
+    state: Health
     found: str
     remedy: str = ""
 
@@ -73,10 +73,10 @@ def _libraries() -> Iterator[Finding]:
     for group, names in sorted(extras.items()):
         lacking = [name for name in names if name != PACKAGE and _version(name) is None]
         if group != "dev":
-            state: State = "absent" if lacking else "ok"
-            found = f"without {', '.join(lacking)}" if lacking else ", ".join(f"{n} {_version(n)}" for n in names)
+            state: Health = "absent" if lacking else "ok"
+            said = f"without {', '.join(lacking)}" if lacking else ", ".join(f"{n} {_version(n)}" for n in names)
             remedy = f"pip install '{PACKAGE}[{group}]'" if lacking else ""
-            yield Finding("extras", group, state, found, remedy)
+            yield Finding("extras", group, state, said, remedy)
 
 
 def _version(name: str) -> str | None:
@@ -93,7 +93,7 @@ def _devices() -> Iterator[Finding]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     yield Finding("devices", "processor", "ok", f"{cores} cores")
     yield Finding("devices", "memory", "ok", f"{available() / 2**30:.1f} GiB")
-    device: State = "ok" if cuda() else "absent"
+    device: Health = "ok" if cuda() else "absent"
     yield Finding("devices", "decoder", device, "CUDA" if cuda() else "no CUDA device opens; the processor decodes")
     if util.find_spec("torch") is None:
         yield Finding("devices", "models", "absent", "torch is not installed; stages with a network need it")
@@ -131,13 +131,13 @@ def _store(store: Path) -> Iterator[Finding]:
     else:
         yield Finding("store", str(store), "ok", "it can be written" if there == store else "not there yet")
     free = shutil.disk_usage(there).free
-    state: State = "ok" if free > LITTLE else "wrong"
+    state: Health = "ok" if free > LITTLE else "wrong"
     remedy = "" if state == "ok" else "vbuild gc, or move the store"
     yield Finding("store", "free space", state, f"{free / 2**30:.1f} GiB", remedy)
     if there != store:
         return
     try:
-        known, live = roots.datasets(store), roots.live(store)
+        known, live = roots.known_datasets(store), roots.live(store)
         done = verify(store, repair=False)
     except StoreError as error:
         yield Finding("store", "health", "wrong", str(error))

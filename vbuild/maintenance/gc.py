@@ -18,7 +18,7 @@ from vbuild.errors import StoreError
 from vbuild.plan.order import column
 from vbuild.store import lance_io, roots, stamps
 from vbuild.store.actions import blob_fields, evict
-from vbuild.store.blobs import blob_columns, cited, named
+from vbuild.store.blobs import blob_columns, blob_of_path, cited
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -120,9 +120,9 @@ def _mark(store: Path, running: list[roots.Live], keep_builds: int, cutoff: floa
     for run in running:
         needed.recipes |= run.recipes
         needed.running |= run.recipes
-    for known in roots.datasets(store):
+    for known in roots.known_datasets(store):
         needed.recipes |= known.recipes
-        dataset = lance_io.opened(known.folder / f"{BUILDS}.lance")
+        dataset = lance_io.open_dataset(known.folder / f"{BUILDS}.lance")
         builds = [] if dataset is None else [read_build(row) for row in dataset.to_table().to_pylist()]
         old = builds[: max(len(builds) - max(keep_builds, 1), 0)]
         busy = any(run.folder == known.folder for run in running)
@@ -145,7 +145,7 @@ def _mark_build(folder: Path, build: Mapping[str, Any], needed: Needed) -> None:
     shown = set(blob_columns(clips.schema))
     for name in shown:
         uris = clips.to_table(columns=[name], filter=f"`{name}` IS NOT NULL")[name].to_pylist()
-        needed.blobs.update(named(uri) for cell in uris for uri in cited(cell))
+        needed.blobs.update(blob_of_path(uri) for cell in uris for uri in cited(cell))
     for instance, recipe in build["recipes"].items():
         needed.recipes.add(recipe["id"])
         told = {name for name in shown if name == f"{instance}_uri" or name.startswith(f"{instance}_")}
@@ -180,7 +180,7 @@ def _sweep_recipes(store: Path, needed: Needed, cutoff: float, swept: Swept) -> 
 
 def _sweep_rows(path: Path, needed: Needed, cutoff: float, swept: Swept) -> list[str]:
     """Takes out the old rows of a recipe whose blobs no kept build names. The blobs of the rows that stay."""
-    results = lance_io.opened(path)
+    results = lance_io.open_dataset(path)
     if results is None or not (names := [f"{f}_uri" for f in blob_fields(results.schema)]):
         return []
     table = results.to_table(columns=["key", "created", *names])
@@ -228,7 +228,7 @@ def _sweep_folders(store: Path, needed: Needed, young: float, swept: Swept) -> N
 
 def _sweep_failures(store: Path, needed: Needed, cutoff: float, swept: Swept) -> None:
     """Takes out old failures of recipes that are not needed."""
-    failures = lance_io.opened(store / "failures.lance")
+    failures = lance_io.open_dataset(store / "failures.lance")
     if failures is None:
         return
     listed = ", ".join(f"'{recipe}'" for recipe in sorted(needed.recipes)) or "''"

@@ -18,7 +18,7 @@ from vbuild.digest import keys_of
 from vbuild.errors import DatasetError
 from vbuild.store import lance_io, roots, stamps
 from vbuild.store.blobs import Blobs, blob_columns, flat
-from vbuild.store.blobs import named as blob_named
+from vbuild.store.blobs import blob_of_path as blob_named
 from vbuild.store.locks import lock_of, locked
 
 if TYPE_CHECKING:
@@ -33,23 +33,23 @@ COUNTS = ("videos", "clips", "kept", "failures")
 
 def builds(folder: Path) -> list[dict[str, Any]]:
     """The builds of a dataset, the oldest first."""
-    dataset = lance_io.opened(folder / f"{BUILDS}.lance")
+    dataset = lance_io.open_dataset(folder / f"{BUILDS}.lance")
     return [] if dataset is None else [read_build(row) for row in dataset.to_table().to_pylist()]
 
 
-def named(folder: Path, name: str) -> dict[str, Any]:
+def find_build(folder: Path, name: str) -> dict[str, Any]:
     """The build of an id, or of the beginning or the end of one; `last` and `previous` too. Raises DatasetError."""
     there = builds(folder)
     back = {"last": 1, "previous": 2}.get(name, 0)
     if 0 < back <= len(there):
         return there[-back]
-    found = [b for b in there if b["id"].startswith(name) or b["id"].endswith(name)]
-    if len(found) != 1:
-        what = "no build" if not found else f"{len(found)} builds"
+    matches = [b for b in there if b["id"].startswith(name) or b["id"].endswith(name)]
+    if len(matches) != 1:
+        what = "no build" if not matches else f"{len(matches)} builds"
         raise DatasetError(
             f"{folder.name}: it has {what} {name}; there are {', '.join(b['id'] for b in there[-5:])} (vbuild log)"
         )
-    return found[0]
+    return matches[0]
 
 
 # log
@@ -81,7 +81,7 @@ def _entry(build: Mapping[str, Any], old: Mapping[str, Any] | None) -> Entry:
     if (source := counts.get("restored")) is not None:
         changes = [f"restored {source}"]
     else:
-        changes = ["first build"] if old is None else list(differences(old, build))
+        changes = ["first build"] if old is None else list(config_differences(old, build))
         changes += [
             f"{name} {old['counts'][name]} → {counts[name]}"
             for name in COUNTS
@@ -97,7 +97,7 @@ def _entry(build: Mapping[str, Any], old: Mapping[str, Any] | None) -> Entry:
     )
 
 
-def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterable[str]:
+def config_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterable[str]:
     """In what two builds were declared otherwise, key by key; and what changed of models and code."""
     yield from _differences("", old["config"], new["config"])
     for name in sorted(old["recipes"].keys() & new["recipes"].keys()):
@@ -165,20 +165,20 @@ def diff(folder: Path, a: Mapping[str, Any], b: Mapping[str, Any]) -> Difference
     there = pc.index_in(tables[1]["clip_id"], value_set=tables[0]["clip_id"])
     back = pc.index_in(tables[0]["clip_id"], value_set=tables[1]["clip_id"])
     failures = tuple(build["counts"].get("failures", 0) for build in (a, b))
-    found = Difference(a["id"], b["id"], list(differences(a, b)), (failures[0], failures[1]))
-    found.added = tables[1]["clip_id"].filter(there.is_null()).to_pylist()
-    found.removed = tables[0]["clip_id"].filter(back.is_null()).to_pylist()
+    difference = Difference(a["id"], b["id"], list(config_differences(a, b)), (failures[0], failures[1]))
+    difference.added = tables[1]["clip_id"].filter(there.is_null()).to_pylist()
+    difference.removed = tables[0]["clip_id"].filter(back.is_null()).to_pylist()
     both = there.is_valid()
     old, new = tables[0].take(there.drop_null()), tables[1].filter(both)
     ids = new["clip_id"].to_pylist()
     groups = [{f.name: keys_of(_group(t, f.name)) for f in t.schema.field(DIGESTS).type} for t in (old, new)]
-    found.columns = sorted(groups[0].keys() ^ groups[1].keys())
+    difference.columns = sorted(groups[0].keys() ^ groups[1].keys())
     for name in sorted((groups[0].keys() & groups[1].keys()) - {"decisions"}):
         for row in np.flatnonzero(groups[0][name] != groups[1][name]).tolist():
-            found.changed.setdefault(ids[row], []).append(name)
+            difference.changed.setdefault(ids[row], []).append(name)
     flipped = np.flatnonzero(pc.not_equal(old["kept"], new["kept"]).to_numpy(zero_copy_only=False))
-    found.flips = _flips(folder, (a, b), old.take(flipped), new.take(flipped))
-    return found
+    difference.flips = _flips(folder, (a, b), old.take(flipped), new.take(flipped))
+    return difference
 
 
 def _clips(folder: Path, build: Mapping[str, Any]) -> pa.Table:
@@ -278,7 +278,7 @@ def restore(store: Path, folder: Path, name: str) -> Restored:
     The next build brings it up to date again. Raises DatasetError if there is no such build, or its tables are gone.
     """
     with roots.gate(store, alone=False):
-        build = named(folder, name)
+        build = find_build(folder, name)
         clips = _at(folder, build)
         with locked(lock_of(folder)):
             versions = {
@@ -306,5 +306,5 @@ def _missing(store: Path, clips: Any) -> int:
     gone = np.zeros(clips.count_rows(), bool)
     for name in blob_columns(clips.schema):
         rows, paths = flat(clips.to_table(columns=[name])[name])
-        gone[rows[Blobs(store).missing([blob_named(path) for path in paths])]] = True
+        gone[rows[Blobs(store).missing([blob_named(path) for path in paths.to_pylist()])]] = True
     return int(gone.sum())

@@ -52,7 +52,7 @@ def place(declared: str) -> Path:
     return Path.cwd() / "conf" / "dataset" / f"{declared}{ENDING}"
 
 
-def found(config: Config, identified: Identified) -> Lock:
+def present(config: Config, identified: Identified) -> Lock:
     """What is there now. Raises UsageError for a stage whose model is not."""
     stages = config.by_path()
     ids = sorted({value.tobytes() for row, value in enumerate(identified.ids) if row not in identified.errors})
@@ -63,7 +63,7 @@ def found(config: Config, identified: Identified) -> Lock:
     )
 
 
-def read(config: Config) -> Lock | None:
+def read_lock(config: Config) -> Lock | None:
     """A dataset's lock; None if it has none. Raises UsageError for a file that is none, and where one is needed."""
     path, again = place(config.declared), f"vbuild lock +dataset={config.declared} writes it"
     try:
@@ -87,10 +87,10 @@ def make(config: Config) -> tuple[Path, Lock, list[str]]:
 
     for name, stage in config.by_path().items():
         called(stage, "check", name)
-    now = found(config, source.identify(source.listing(config.source), Files(config.store)))
+    now = present(config, source.identify(source.list_videos(config.source), Files(config.store)))
     path = place(config.declared)
     try:
-        before = read(replace(config, locked=False))
+        before = read_lock(replace(config, locked=False))
     except UsageError:
         before = None
     text = HEAD.format(name=config.declared) + yaml.safe_dump(asdict(now), sort_keys=False, width=200)
@@ -98,10 +98,10 @@ def make(config: Config) -> tuple[Path, Lock, list[str]]:
         texts.replace(path, text, remedy="fix its rights")
     except StoreError as error:
         raise UsageError(str(error)) from error
-    return path, now, differences(before, now) if before else []
+    return path, now, lock_differences(before, now) if before else []
 
 
-def differences(held: Lock, now: Lock) -> list[str]:
+def lock_differences(held: Lock, now: Lock) -> list[str]:
     """In words, what is now not as a lock holds it; what a lock holds beside it is no difference."""
     return [
         *_roles("model", held.models, now.models),

@@ -45,7 +45,7 @@ class Rerun:
     """`equal`, the largest difference of a vector, or what is not equal."""
 
 
-def config_of(build: Mapping[str, Any], store: Path, output: Path) -> Config:
+def config_of_build(build: Mapping[str, Any], store: Path, output: Path) -> Config:
     """The configuration of a build, from its row, with its store and the folder of its database as they are now.
 
     Raises UsageError if it is none any more.
@@ -62,45 +62,45 @@ def config_of(build: Mapping[str, Any], store: Path, output: Path) -> Config:
 
 def rerun(store: Path, count: int) -> tuple[list[Rerun], list[str]]:
     """Runs so many stored actions of the datasets again, by chance; and says which datasets could not be walked."""
-    found: list[tuple[Session, Items, Instance, int]] = []
+    candidates: list[tuple[Session, Items, Instance, int]] = []
     left: list[str] = []
-    for known in roots.datasets(store):
+    for known in roots.known_datasets(store):
         build = last_build(known.folder)
         if build is None:
             continue
         try:
-            session = Session(config_of(build, store, known.folder.parent), None)
+            session = Session(config_of_build(build, store, known.folder.parent), None)
             walk(session, lambda _: None)
         except VbuildError as error:
             left.append(f"{known.folder.name}: its actions cannot run again ({error})")
         else:
-            found += _stored(session)
+            candidates += _stored(session)
             for row, why in list(session.identified.away.items())[:1]:
                 left.append(f"{known.folder.name}: its actions cannot run again ({session.files.names()[row]}: {why})")
-    chosen = random.sample(found, min(count, len(found)))
+    chosen = random.sample(candidates, min(count, len(candidates)))
     with tempfile.TemporaryDirectory() as folder:
         return [line for one in chosen for line in _compared(*one, Blobs(Path(folder)))], left
 
 
 def _stored(session: Session) -> list[tuple[Session, Items, Instance, int]]:
     """Every action of a session that has a result, once, but for those of videos that are out of reach."""
-    found: dict[tuple[str, bytes], tuple[Session, Items, Instance, int]] = {}
+    actions: dict[tuple[str, bytes], tuple[Session, Items, Instance, int]] = {}
     for shard in session.shards:
         for items in (shard.videos, shard.clips):
-            for name in items.found if items is not None else ():
+            for name in items.actions if items is not None else ():
                 assert items is not None
                 instance = session.shelf.instances[name]
-                there = items.found[name]
+                there = items.actions[name]
                 for row in np.flatnonzero((there.state == State.DONE) & ~items.away).tolist():
-                    found.setdefault(
+                    actions.setdefault(
                         (instance.recipe.id, bytes(there.keys[row].item())), (session, items, instance, row)
                     )
-    return list(found.values())
+    return list(actions.values())
 
 
 def _compared(session: Session, items: Items, instance: Instance, row: int, blobs: Blobs) -> list[Rerun]:
     """Runs one action and compares each of its outputs."""
-    key = items.found[instance.name].keys[row : row + 1]
+    key = items.actions[instance.name].keys[row : row + 1]
     head = (session.config.name, instance.name)
     lines: list[Rerun] = []
     for task in tasks(items, {instance.name: np.array([row])}, [instance], session.shelf):

@@ -50,7 +50,7 @@ class Verified:
     tables: int = 0
     problems: list[Problem] = field(default_factory=list)
 
-    def found(self, what: str, why: str, remedy: str) -> None:
+    def add(self, what: str, why: str, remedy: str) -> None:
         """Adds a problem."""
         self.problems.append(Problem(what, why, remedy))
 
@@ -65,7 +65,7 @@ def verify(store: Path, *, sample: float = SAMPLE, repair: bool = True) -> Verif
     for path in sorted((store / "actions").glob("*/*.lance")):
         if not path.name.startswith("."):
             _verify_recipe(store, path, sample, repair, done)
-    for known in roots.datasets(store):
+    for known in roots.known_datasets(store):
         _verify_dataset(known.folder, sample, done)
     if repair and done.problems:
         stamps.bump(store)
@@ -83,13 +83,13 @@ def _verify_recipe(store: Path, path: Path, sample: float, repair: bool, done: V
         rows = _sampled(dataset.count_rows(), sample)
         table = dataset.take(rows) if rows else dataset.schema.empty_table()
     except (StoreError, *BROKEN) as error:
-        done.found(f"results {name}", _line(error), f"delete {path}; the next build makes them again")
+        done.add(f"results {name}", _line(error), f"delete {path}; the next build makes them again")
         return
     done.results += len(table)
     doomed = mistaken(table)
     for row in np.flatnonzero(doomed).tolist():
         key = table["key"][row].as_py().hex()
-        done.found(f"result {name} {key}", "its digest is not that of its value", _remedy(repair))
+        done.add(f"result {name} {key}", "its digest is not that of its value", _remedy(repair))
     for f in blob_fields(table.schema):
         doomed |= _verify_blobs(Blobs(store), table, f, name, repair, done)
     if repair and doomed.any():
@@ -107,7 +107,7 @@ def _verify_note(path: Path, name: str, repair: bool, done: Verified) -> None:
     except (OSError, ValueError, KeyError, TypeError):
         same = False
     if not same:
-        done.found(f"recipe {name}", f"{note.name} does not say what it is", "deleted" if repair else "delete it")
+        done.add(f"recipe {name}", f"{note.name} does not say what it is", "deleted" if repair else "delete it")
         if repair:
             note.unlink()
 
@@ -123,7 +123,7 @@ def _verify_blobs(blobs: Blobs, table: pa.Table, f: str, name: str, repair: bool
         why = _wrong(path, size, said)
         if why is not None:
             doomed[row] = True
-            done.found(f"blob {uri} of {name}", why, _remedy(repair))
+            done.add(f"blob {uri} of {name}", why, _remedy(repair))
             if repair:
                 path.unlink(missing_ok=True)
     return doomed
@@ -139,9 +139,9 @@ def _several(cell: Any) -> list[Any]:
 def _wrong(path: Path, size: int, said: bytes) -> str | None:
     """What is wrong with a blob."""
     try:
-        found = path.stat().st_size
-        if found != size:
-            return f"it has {found} bytes, and had {size}"
+        now = path.stat().st_size
+        if now != size:
+            return f"it has {now} bytes, and had {size}"
         if digest.of_file(path) != said:
             return "its bytes are not those that were written"
     except FileNotFoundError:
@@ -168,12 +168,10 @@ def _sampled(count: int, sample: float) -> list[int]:
 def _verify_dataset(folder: Path, sample: float, done: Verified) -> None:
     """Every table must be readable at the version of every build, the newest in a share of its rows."""
     try:
-        builds = lance_io.opened(folder / f"{BUILDS}.lance")
+        builds = lance_io.open_dataset(folder / f"{BUILDS}.lance")
         rows = [] if builds is None else [read_build(row) for row in builds.to_table().to_pylist()]
     except (StoreError, *BROKEN) as error:
-        done.found(
-            f"builds of {folder}", _line(error), "delete the folder and build again: what is stored is not rerun"
-        )
+        done.add(f"builds of {folder}", _line(error), "delete the folder and build again: what is stored is not rerun")
         return
     for number, build in enumerate(rows):
         for name, version in build["tables"].items():
@@ -183,7 +181,7 @@ def _verify_dataset(folder: Path, sample: float, done: Verified) -> None:
                 _read(folder / f"{name}.lance", version, sample if newest else 0.0)
             except BROKEN as error:
                 remedy = f"vbuild restore {folder.name} an earlier build" if newest else "that build cannot be opened"
-                done.found(f"{folder.name}/{name} of build {build['id']}", _line(error), remedy)
+                done.add(f"{folder.name}/{name} of build {build['id']}", _line(error), remedy)
 
 
 def _read(path: Path, version: int, sample: float) -> None:

@@ -55,7 +55,7 @@ class Taken:
 
     index: int
     """The clip's place among the cuts."""
-    found: Mapping[str, Sampled | Moved | np.ndarray]
+    samples: Mapping[str, Sampled | Moved | np.ndarray]
     """Per request that is not out: sampled frames, what moved, or sound as float32 (channels, samples)."""
     frames: int
     """Pictures of the clip: the one that stands when it begins, and those that come in it."""
@@ -63,7 +63,7 @@ class Taken:
     """What was lost within it."""
 
 
-class Clip:
+class ClipFeed:
     """A cut while it is fed."""
 
     def __init__(self, index: int, cut: Cut, stream: av.VideoStream, base: Fraction, apart: Apart) -> None:
@@ -170,10 +170,10 @@ class Clip:
             self._do(name, sampler.close)
         for name in self.tracks.keys() - self.heard.keys():
             self._do(name, self.tracks[name].close)
-        found: dict[str, Sampled | Moved | np.ndarray] = {}
+        samples: dict[str, Sampled | Moved | np.ndarray] = {}
         for name in self.cut.requests:
-            self._do(name, partial(self._finish, name, found))
-        return Taken(self.index, found, self.frames + self.standing, self._warning())
+            self._do(name, partial(self._finish, name, samples))
+        return Taken(self.index, samples, self.frames + self.standing, self._warning())
 
     def _warning(self) -> str | None:
         """What was lost, and what was done to its pictures."""
@@ -186,18 +186,18 @@ class Clip:
             said.append(f"the picture changes its size: {self.fitted} frames were fitted into {width}x{height}")
         return "; ".join(said) or None
 
-    def _finish(self, name: str, found: dict[str, Sampled | Moved | np.ndarray]) -> None:
-        """Puts what a request came to, if it is not out, among what was found."""
+    def _finish(self, name: str, samples: dict[str, Sampled | Moved | np.ndarray]) -> None:
+        """Puts what a request came to, if it is not out, among what the clip got."""
         holders: tuple[Mapping[str, Collected | Moving | Heard], ...] = (self.collected, self.moving, self.heard)
         for collecting in (holder[name] for holder in holders if name in holder):
-            found[name] = collecting.close()
+            samples[name] = collecting.close()
 
 
 def _show(sink: Sink, picture: Picture, upright: Upright, time: float) -> None:
     sink.frame(picture.upright(upright), time)
 
 
-def _feed(sink: Sink, time: float, pictures: list[np.ndarray]) -> None:
+def _feed(sink: Sink, time: float, pictures: list[np.ndarray], step: float | None) -> None:  # noqa: ARG001
     sink.frame(pictures[0] if len(pictures) == 1 else np.stack(pictures), time)
 
 

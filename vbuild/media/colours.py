@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 
-from vbuild.media.graphs import UNNAMED, Filters, Step
+from vbuild.media.graphs import UNNAMED, Filters, FilterStep
 
 if TYPE_CHECKING:
     from av.video.stream import VideoStream
@@ -29,7 +29,7 @@ with those that it does not know."""
 PALETTES = frozenset(("rgb8", "bgr8", "rgb4_byte", "bgr4_byte"))
 """Formats of so few colours that FFmpeg treats them as it does palettes."""
 
-FOREIGN: Step = ("setparams", "colorspace=unknown")
+FOREIGN: FilterStep = ("setparams", "colorspace=unknown")
 """Takes a matrix away from frames that are converted without it, or with one that FFmpeg does not know."""
 
 EXACT = "accurate_rnd+full_chroma_int+full_chroma_inp"
@@ -70,7 +70,7 @@ class Hues:
 
 
 def hues(frame: VideoFrame) -> Hues:
-    """Those of a frame that went through `named` or `dye`."""
+    """Those of a frame that went through `colours_named` or `dye`."""
     if TELLS:
         return Hues(int(frame.color_primaries), int(frame.color_trc))
     return frame.opaque if isinstance(frame.opaque, Hues) else Hues()
@@ -84,7 +84,7 @@ def dye(frame: VideoFrame, primaries: int, transfer: int) -> None:
         frame.opaque = Hues(primaries, transfer)
 
 
-def named(frame: VideoFrame, stream: VideoStream) -> VideoFrame:
+def colours_named(frame: VideoFrame, stream: VideoStream) -> VideoFrame:
     """A frame just decoded of a stream, without a matrix that says nothing: a reserved one, or that of RGB where it
     holds none."""
     if not TELLS:
@@ -100,16 +100,16 @@ def full(frame: VideoFrame) -> bool:
     return frame.color_range == FULL or frame.format.name.startswith("yuvj")
 
 
-def unpacked(frame: VideoFrame) -> list[Step]:
+def unpacked(frame: VideoFrame) -> list[FilterStep]:
     """What goes before a step that gives RGB a matrix: FFmpeg looks palettes up as BT.601, whatever it is told."""
     return [("format", "rgb24")] if frame.format.has_palette or frame.format.name in PALETTES else []
 
 
-def to_array(frame: VideoFrame, size: tuple[int, int], pixels: str, kernel: str = "area") -> list[Step]:
+def to_array(frame: VideoFrame, size: tuple[int, int], pixels: str, kernel: str = "area") -> list[FilterStep]:
     """The steps to a picture of a size (w, h) in RGB, `rgb24` or `bgr24`, or in full-range luma, `gray`."""
     scale = f"{size[0]}:{size[1]}:{KERNELS[kernel]}:threads=1"  # small pictures take half the time without threads
     if pixels != "gray" or kind(frame) == "grey":
-        return [*foreign(frame), ("scale", scale), ("format", pixels)]
+        return [*untagged(frame), ("scale", scale), ("format", pixels)]
     if kind(frame) == "rgb":
         luma = [("scale", f"{scale}:out_color_matrix=bt709:out_range=full"), ("format", "yuv444p")]
         return [*unpacked(frame), *luma, ("extractplanes", "y")]
@@ -117,7 +117,7 @@ def to_array(frame: VideoFrame, size: tuple[int, int], pixels: str, kernel: str 
     return [FOREIGN, ("scale", f"{scale}:out_range=full"), ("format", pixels)]
 
 
-def foreign(frame: VideoFrame) -> list[Step]:
+def untagged(frame: VideoFrame) -> list[FilterStep]:
     """What goes before a step that scales: FFmpeg refuses to scale frames with a matrix that it does not know."""
     return [] if kind(frame) != "yuv" or int(frame.colorspace) in KNOWN else [FOREIGN]
 
@@ -132,18 +132,27 @@ class Planes:
     def __init__(self) -> None:
         self.filters = Filters()
 
-    def convert(self, frame: VideoFrame, size: tuple[int, int]) -> VideoFrame:
-        """One frame; it is the same one if there is nothing to do."""
+    def convert(self, frame: VideoFrame, size: tuple[int, int], scaled: tuple[int, int] | None = None) -> VideoFrame:
+        """One frame; it is the same one if there is nothing to do.
+
+        It is `scaled`, by default to `size`; what is then over is cut off at both ends, what is missing is black.
+        """
         if (*size, "yuv420p") == (frame.width, frame.height, frame.format.name):
             return frame
         # fields are scaled each by itself, as their chroma was sampled
-        scale, of = f"{size[0]}:{size[1]}:flags=bicubic:interl=-1:threads=1", kind(frame)
+        width, height = scaled or size
+        scale, of = f"{width}:{height}:flags=bicubic:interl=-1:threads=1", kind(frame)
         if of == "rgb":
             steps = [*unpacked(frame), ("scale", f"{scale}:out_color_matrix=bt709:out_range=limited")]
         else:
             limited = of == "grey" or not full(frame)
             steps = [FOREIGN, ("scale", f"{scale}:out_range={'limited' if limited else 'full'}")]
-        made = self.filters.pass_through(frame, [*steps, ("format", "yuv420p")])
+        steps.append(("format", "yuv420p"))
+        if width > size[0] or height > size[1]:
+            steps.append(("crop", f"{size[0]}:{size[1]}"))
+        elif (width, height) != size:
+            steps.append(("pad", f"{size[0]}:{size[1]}:-1:-1:black"))
+        made = self.filters.pass_through(frame, steps)
         made.colorspace, made.color_range = frame.colorspace, FULL if full(frame) else frame.color_range
         if of != "yuv":
             made.colorspace, made.color_range = REC_709, LIMITED
@@ -153,7 +162,7 @@ class Planes:
         return made
 
 
-def describe(context: Any, frame: VideoFrame) -> None:
+def tag_colours(context: Any, frame: VideoFrame) -> None:
     """Has an encoder name the colours of its frames."""
     context.color_range, context.colorspace = frame.color_range, frame.colorspace
     told = hues(frame)

@@ -11,7 +11,7 @@ import av
 
 from vbuild.errors import MediaError
 from vbuild.media.encode import Encoded, decode_time
-from vbuild.media.files import sound, timed
+from vbuild.media.files import sound, timed_streams
 from vbuild.media.line import Line, shown_at
 from vbuild.media.reader import seekable
 from vbuild.media.soundtrack import soundtrack
@@ -95,7 +95,7 @@ class Extract:
 def _packets(container: InputContainer, video: VideoStream, start: int, *, through: bool) -> Iterator[Packet[Any]]:
     """Packets of picture and sound from a keyframe at or before `start`, or from the beginning of the file."""
     base = _base(video)
-    wanted = timed(container, video)
+    wanted = timed_streams(container, video)
     far = (start - (video.start_time or 0)) * base > GAP and not through and seekable(container, video)
     for seconds in EARLIER if far else ():
         container.seek(start - round(seconds / base), stream=video, backward=True)

@@ -16,11 +16,12 @@ from av.video.frame import PictureType
 
 from vbuild import digest
 from vbuild.errors import MediaError, UsageError
-from vbuild.media.colours import Planes, describe
-from vbuild.media.files import said
+from vbuild.media.colours import Planes, tag_colours
+from vbuild.media.files import ffmpeg_said
 from vbuild.media.graphs import Whole
 from vbuild.media.line import shown_at
-from vbuild.media.options import ENCODERS, Limits
+from vbuild.media.options import ENCODERS, SizeLimits
+from vbuild.media.pace import Pace
 from vbuild.media.soundtrack import soundtrack
 
 if TYPE_CHECKING:
@@ -85,8 +86,8 @@ class ClipEncoder:
     Picture and sound are moved by one time, that of the clip's start, so they stay in step; the first frame is shown
     from there, the last until the clip ends, and all others come at their own times. Interlaced frames keep their
     fields, in their order, where the encoder knows such and the size stays; else they are made whole. One thread a
-    clip: x264's output depends on the number of threads. Held are the clip's encoded packets, and, where sound is made
-    AAC, its samples.
+    clip: x264's output depends on the number of threads. Held are the clip's encoded packets, where sound is made AAC,
+    its samples, and, where an even rate is asked for, one frame.
     """
 
     def __init__(
@@ -98,17 +99,21 @@ class ClipEncoder:
         start: float,
         duration: float,
         fps: float | None,
-        limits: Limits = Limits(),  # noqa: B008  frozen
+        limits: SizeLimits = SizeLimits(),  # noqa: B008  frozen
     ) -> None:
         """`start` is the clip's, in seconds of the source's clock, `fps` the source's rate, None if it has none."""
         self.codec, self.options, self.start, self.duration, self.limits = codec, options, start, duration, limits
-        most = fps or 1 / duration
+        most = self.source = fps or 1 / duration
+        if limits.fps is not None:
+            most = limits.fps if limits.repeat else min(most, limits.fps)
         self.rate = ENCODERS[codec].rate(most if limits.frames is None else min(most, limits.frames / duration))
         self.container = av.open(
             str(path), "w", format="mp4", options={"movflags": "+faststart", "fflags": "+bitexact"}
         )
         self.video: VideoStream | None = None
-        self.base = Fraction(1)
+        self.base = self.clock = Fraction(1)
+        """Seconds of a tick of the source's clock, and of the file's."""
+        self.pace: Pace | None = None
         self.planes = Planes()
         self.whole: Whole | None = None
         self.packets: list[Packet[Any]] = []
@@ -132,8 +137,16 @@ class ClipEncoder:
             self._take(one, stream, one.pts or 0)
 
     def _take(self, frame: VideoFrame, stream: VideoStream, ticks: int) -> None:
-        """A frame as it is to be encoded, if it is among those that the limit lets through."""
-        if self._wanted(float(ticks * self.base)):
+        """A frame as it is to be encoded, or the one before where an even rate is asked for."""
+        if self.pace is None:
+            self._let(frame, stream, ticks)
+        else:
+            for one, time in self.pace.see(frame, ticks):
+                self._let(one, stream, time)
+
+    def _let(self, frame: VideoFrame, stream: VideoStream, ticks: int) -> None:
+        """Encodes a frame if it is among those that the limit lets through; `ticks` are of the file's clock."""
+        if self._wanted(float(ticks * self.clock)):
             self._encode(frame, stream, ticks if self.frames else 0)
 
     def _wanted(self, time: float) -> bool:
@@ -151,18 +164,21 @@ class ClipEncoder:
 
     def _open(self, first: VideoFrame) -> VideoStream:
         """Opens the encoder for frames like the first."""
-        base = self.base = _base(first)
+        self.base = self.clock = _base(first)
+        if self.limits.fps is not None:
+            self.pace = Pace(self.limits.fps, self.source, self.duration, self.base, repeat=self.limits.repeat)
+            self.clock = self.pace.clock
         try:
             stream = self.container.add_stream(self.codec, rate=self.rate, options=steady(self.codec, self.options))
         except (av.FFmpegError, ValueError) as error:
-            raise MediaError(f"{self.codec}: this encoder is not in the installed av ({said(error)})") from error
+            raise MediaError(f"{self.codec}: this encoder is not in the installed av ({ffmpeg_said(error)})") from error
         assert isinstance(stream, av.VideoStream)
         stream.width, stream.height = self.limits.size(first.width, first.height)
         stream.pix_fmt = "yuv420p"
         context: Any = stream.codec_context
-        context.time_base = stream.time_base = base
+        context.time_base = stream.time_base = self.clock
         context.thread_count = 1
-        describe(context, self.planes.convert(first, (stream.width, stream.height)))
+        tag_colours(context, self._picture(first, stream))
         context.flags |= Flags.bitexact
         same = (stream.width, stream.height, "yuv420p") == (first.width, first.height, first.format.name)
         if first.interlaced_frame and same and ENCODERS[self.codec].fields:
@@ -170,17 +186,21 @@ class ClipEncoder:
         self.video = stream
         return stream
 
+    def _picture(self, frame: VideoFrame, stream: VideoStream) -> VideoFrame:
+        scaled = self.limits.scaled(frame.width, frame.height)
+        return self.planes.convert(frame, (stream.width, stream.height), scaled)
+
     def _encode(self, frame: VideoFrame, stream: VideoStream, time: int) -> None:
         """Encodes a frame under the clip's clock; the frame is shared, so it is left as it was."""
-        made = self.planes.convert(frame, (stream.width, stream.height))
-        pts, kind = frame.pts, frame.pict_type
-        made.pts, made.pict_type = time, PictureType.NONE
+        made = self._picture(frame, stream)
+        pts, base, kind = frame.pts, frame.time_base, frame.pict_type
+        made.pts, made.time_base, made.pict_type = time, self.clock, PictureType.NONE
         try:
             self.packets += stream.encode(made)
         except av.FFmpegError as error:
-            raise MediaError(f"{self.codec}: the encoder does not take the clip ({said(error)})") from error
+            raise MediaError(f"{self.codec}: the encoder does not take the clip ({ffmpeg_said(error)})") from error
         finally:
-            frame.pts, frame.pict_type = pts, kind
+            frame.pts, frame.time_base, frame.pict_type = pts, base, kind
         self.frames += 1
 
     def close(self) -> Encoded:
@@ -191,6 +211,8 @@ class ClipEncoder:
             raise MediaError("no frame came to be encoded")
         for frame in self.whole.close() if self.whole else ():
             self._take(frame, stream, frame.pts or 0)
+        for frame, ticks in self.pace.close() if self.pace else ():
+            self._let(frame, stream, ticks)
         self.packets += stream.encode(None)
         self._last()
         audio = soundtrack(self.container, self.sound, round(self.start / self.base) * self.base, self.duration)
@@ -210,7 +232,7 @@ class ClipEncoder:
 
     def _last(self) -> None:
         """Each picture lasts until the next, in order of presentation, and the last until the clip ends."""
-        end = max(round(self.duration / self.base), 1)
+        end = max(round(self.duration / self.clock), 1)
         shown = sorted(shown_at(packet) for packet in self.packets)
         until = dict(pairwise([*shown, max(end, shown[-1] + 1)]))
         for packet in self.packets:
@@ -242,7 +264,7 @@ def _refusal(codec: str) -> str | None:
     try:
         _small(codec).open()
     except (av.FFmpegError, ValueError) as error:
-        return f"{said(error) or type(error).__name__}"
+        return f"{ffmpeg_said(error) or type(error).__name__}"
     return None
 
 

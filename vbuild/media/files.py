@@ -66,7 +66,7 @@ TAG = re.compile(r"\s*Stream #\d+:(\d+).*?: \w+: [\w-]+ (?:\([^)/]*\) )*\((\S+) 
 
 
 @contextmanager
-def opened(path: str, hardware: HWAccel | None = None) -> Iterator[InputContainer]:
+def open_container(path: str, hardware: HWAccel | None = None) -> Iterator[InputContainer]:
     """A file that a path or a uri names, open for reading; `hardware` decodes what it can.
 
     Raises MediaError if it is no media file, and SourceError if it cannot be reached.
@@ -75,13 +75,13 @@ def opened(path: str, hardware: HWAccel | None = None) -> Iterator[InputContaine
         raise MediaError("the file is empty (0 bytes)")
     with ExitStack() as stack:
         try:
-            file = f"file:{path}" if uris.is_path(path) else stack.enter_context(uris.opened(path))
+            file = f"file:{path}" if uris.is_path(path) else stack.enter_context(uris.open_uri(path))
             with heard() as log:
                 container = av.open(file, "r", hwaccel=hardware, container_options=ALONE, **TOLERANT)
         except FileNotFoundError as error:
             raise SourceError("the file is gone") from error
         except uris.away() as error:
-            raise SourceError(f"the file cannot be read ({said(error)})") from error
+            raise SourceError(f"the file cannot be read ({ffmpeg_said(error)})") from error
         except uris.trouble(av.FFmpegError) as error:
             raise MediaError(f"it is no video that can be opened ({_why(path, error, log)})") from error
         with container:
@@ -102,10 +102,10 @@ def heard() -> Iterator[list[str]]:
 def _why(path: str, error: Exception, log: Sequence[str]) -> str:
     """What is wrong with a file that FFmpeg does not open, of which it logged so much."""
     try:
-        with uris.opened(path) as stream:
+        with uris.open_uri(path) as stream:
             start = stream.read(HEAD)
     except uris.trouble() as unread:
-        return uris.said(unread)
+        return uris.reason(unread)
     head = start.decode(errors="ignore")
     if head and all(character.isprintable() or character.isspace() for character in head):
         return "it is a text: a playlist, a description of a stream, a web page"
@@ -113,13 +113,13 @@ def _why(path: str, error: Exception, log: Sequence[str]) -> str:
         return "its format is none of those that hold their own pictures, all in one file"
     if NO_INDEX in log:
         boxes = start[4:8] in BOXES
-        return "its index, the moov box, is missing: it was cut off, or never finished" if boxes else said(error)
-    return "; ".join(log) or said(error)
+        return "its index, the moov box, is missing: it was cut off, or never finished" if boxes else ffmpeg_said(error)
+    return "; ".join(log) or ffmpeg_said(error)
 
 
 def encrypted(path: str) -> bool:
     """Whether the pictures of an mp4 are encrypted, by the name of their sample entry (ISO/IEC 14496-12, 8.12)."""
-    with uris.opened(path) as stream:
+    with uris.open_uri(path) as stream:
         while len(head := stream.read(8)) == 8:
             size, name, read = int.from_bytes(head[:4], "big"), head[4:], 8
             if size == 1:
@@ -152,7 +152,7 @@ def sound(container: InputContainer) -> AudioStream | None:
     return next((s for s in container.streams.audio if s.codec_context is not None), None)
 
 
-def timed(container: InputContainer, video: VideoStream) -> list[Stream]:
+def timed_streams(container: InputContainer, video: VideoStream) -> list[Stream]:
     """The streams that are read together, so that wherever a file is read it has one line of time."""
     heard = sound(container)
     return [video] if heard is None else [video, heard]
@@ -160,18 +160,18 @@ def timed(container: InputContainer, video: VideoStream) -> list[Stream]:
 
 def tags(container: InputContainer, streams: Sequence[Stream]) -> list[str]:
     """The tags of the codecs of some streams, four letters as a rule, which FFmpeg tells in its description alone."""
-    found = {int(m[1]): m[2] for line in described(container) if (m := TAG.match(line))}
-    return [found.get(stream.index, "unknown") for stream in streams]
+    names = {int(m[1]): m[2] for line in description(container) if (m := TAG.match(line))}
+    return [names.get(stream.index, "unknown") for stream in streams]
 
 
-def described(container: InputContainer) -> list[str]:
+def description(container: InputContainer) -> list[str]:
     """How FFmpeg describes a file, in lines: for what PyAV does not tell."""
     with listened(av.logging.INFO):
         text: str = container.dumps_format()  # type: ignore[attr-defined]
     return text.splitlines()
 
 
-def said(error: Exception) -> str:
+def ffmpeg_said(error: Exception) -> str:
     """What FFmpeg said, without the path."""
     text = error.strerror if isinstance(error, av.FFmpegError) else str(error)
     return " ".join(str(text).split())

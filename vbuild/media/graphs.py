@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from av.video.frame import VideoFrame
 
-Step = tuple[str, str | None]
+FilterStep = tuple[str, str | None]
 """A filter and its options."""
 
 UNNAMED = 2
@@ -27,7 +27,7 @@ class Filters:
         self.graph: Graph | None = None
         self.made_for: tuple[object, ...] = ()
 
-    def pass_through(self, frame: VideoFrame, steps: Sequence[Step]) -> VideoFrame:
+    def pass_through(self, frame: VideoFrame, steps: Sequence[FilterStep]) -> VideoFrame:
         """One frame through the steps, each of which gives a frame for a frame."""
         wanted = (*_looks(frame), *steps)
         if self.graph is None or wanted != self.made_for:
@@ -77,7 +77,7 @@ class Whole:
             yield made
 
 
-def graph(frame: VideoFrame, steps: Sequence[Step]) -> Graph:
+def graph(frame: VideoFrame, steps: Sequence[FilterStep]) -> Graph:
     """A chain of filters for frames like this one: of its size, format, matrix and range."""
     made = Graph()
     if hasattr(made, "threads"):

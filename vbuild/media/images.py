@@ -11,7 +11,7 @@ from vbuild.errors import MediaError
 if TYPE_CHECKING:
     import numpy as np
 
-Kind = Literal["jpeg", "webp", "png"]
+ImageFormat = Literal["jpeg", "webp", "png"]
 
 SUFFIXES = {"jpeg": ".jpg", "webp": ".webp", "png": ".png"}
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vbuild.media.colours import REC_709, dye, foreign, hues, kind
-from vbuild.media.graphs import UNNAMED, Filters, Step
+from vbuild.media.colours import REC_709, dye, hues, kind, untagged
+from vbuild.media.graphs import UNNAMED, Filters, FilterStep
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -47,8 +47,8 @@ class Light:
         curve = hues(frame).transfer
         if curve not in (PQ, HLG):
             return frame
-        wide = kind(frame) == "yuv" and (frame.colorspace == UNNAMED or foreign(frame))
-        steps: list[Step] = [
+        wide = kind(frame) == "yuv" and (frame.colorspace == UNNAMED or untagged(frame))
+        steps: list[FilterStep] = [
             *([("setparams", "colorspace=bt2020nc")] if wide else []),
             ("scale", "out_range=full"),
             ("format", "gbrp12le"),

@@ -69,10 +69,10 @@ class Meter:
         with listened(av.logging.INFO) as said:
             self.graph = None
             gc.collect()
-        found = {name: float(value) for name, value in SAID.findall("".join(text for _, _, text in said))}
-        integrated = found["I"] if np.isfinite(found["I"]) and found["I"] > FLOOR else None
-        peak = found["Peak"] if np.isfinite(found["Peak"]) else None
-        return Loudness(integrated, None if integrated is None else found["LRA"], peak)
+        measured = {name: float(value) for name, value in SAID.findall("".join(text for _, _, text in said))}
+        integrated = measured["I"] if np.isfinite(measured["I"]) and measured["I"] > FLOOR else None
+        peak = measured["Peak"] if np.isfinite(measured["Peak"]) else None
+        return Loudness(integrated, None if integrated is None else measured["LRA"], peak)
 
 
 def _frames(samples: np.ndarray, rate: int, place: int) -> Iterator[av.AudioFrame]:

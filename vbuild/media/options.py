@@ -16,6 +16,10 @@ Codec = Literal["libx264", "libopenh264", "h264_nvenc", "libvpx-vp9", "libsvtav1
 
 Like = Literal["curator", "cosmos"]
 
+SizeFit = Literal["crop", "pad", "scale"]
+"""Its shape is kept, and what is over is cut off at both ends; all of it lies in the middle, on black; or its shape is
+not kept."""
+
 INPUT = "input"
 """In place of a bitrate: the source's."""
 
@@ -82,13 +86,23 @@ PLAIN: Mapping[str, Mapping[str, str]] = {"libopenh264": {"b": "4M"}}
 
 
 @dataclass(frozen=True)
-class Limits:
-    """How large an encoded clip may be; what is within the limits stays as it is, and nothing is enlarged."""
+class SizeLimits:
+    """How large an encoded clip may be, or is to be, and how many frames it has; within limits it stays as it is."""
 
     long_side: int | None = None
     """Pixels."""
     short_side: int | None = None
     frames: int | None = None
+    exact: tuple[int, int] | None = None
+    """Width and height, both even; of smaller footage that is not padded the largest of that shape that it fills."""
+    fit: SizeFit = "crop"
+    """How a picture of another shape comes to it."""
+    upscale: bool = False
+    """Whether smaller footage is enlarged."""
+    fps: float | None = None
+    """Frames a second, at most."""
+    repeat: bool = False
+    """Whether frames are shown again where there are fewer."""
 
     def bind(self, width: int, height: int) -> bool:
         """Whether a picture of that size is beyond the limits."""
@@ -96,13 +110,32 @@ class Limits:
         return long > (self.long_side or long) or short > (self.short_side or short)
 
     def size(self, width: int, height: int) -> tuple[int, int]:
-        """Width and height, both even as 4:2:0 wants them, of a picture of that size within the limits."""
-        scale = min(
-            1.0,
-            (self.long_side or max(width, height)) / max(width, height),
-            (self.short_side or min(width, height)) / min(width, height),
-        )
+        """Width and height, both even as 4:2:0 wants them, of the file of a picture of that size."""
+        if self.exact is not None:
+            whole = self.fit == "pad" or self.upscale
+            share = 1.0 if whole else min(1.0, width / self.exact[0], height / self.exact[1])
+            return _within(self.exact[0], share), _within(self.exact[1], share)
+        sides = (self.long_side, max(width, height)), (self.short_side, min(width, height))
+        scale = min((wanted / side for wanted, side in sides if wanted is not None), default=1.0)
+        if not self.upscale:
+            scale = min(1.0, scale)
         return _even(width, scale), _even(height, scale)
+
+    def scaled(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height to which a picture of that size is scaled; then what is over is cut off, or padded."""
+        made = self.size(width, height)
+        shares = made[0] / width, made[1] / height
+        if self.exact is None or self.fit == "scale":
+            return made
+        if self.fit == "crop":
+            return max(made[0], _even(width, max(shares))), max(made[1], _even(height, max(shares)))
+        scale = min(shares) if self.upscale else min(1.0, *shares)
+        return min(made[0], _even(width, scale)), min(made[1], _even(height, scale))
+
+
+def _within(side: int, share: float) -> int:
+    """A share of an even side, even and no more; of quotients that are whole in truth none is less."""
+    return max(2, int(side * share / 2 + 1e-6) * 2)
 
 
 def _even(side: int, scale: float) -> int:
@@ -130,31 +163,31 @@ def options(
             raise UsageError(f"{name}={value}: options has {own}={more[own]} in its place; leave one of them out")
     if "b" in more and "b" not in known.by_quality:  # beside constant quality these encoders do not heed it
         bitrate, more = more["b"], {name: value for name, value in more.items() if name != "b"}
-    found = dict(known.fixed)
+    made = dict(known.fixed)
     if known.quality is not None:
-        found[known.quality] = str(known.usual)
+        made[known.quality] = str(known.usual)
     if known.effort is not None and known.usual_effort is not None:
-        found[known.effort] = known.usual_effort
-    found |= _followed(codec, like)
+        made[known.effort] = known.usual_effort
+    made |= _followed(codec, like)
     if crf is not None:
         if known.quality is None:
             raise UsageError(f"crf={crf}: {codec} knows no constant quality; give bitrate, such as 4M")
         if not 0 <= crf <= known.worst:
             raise UsageError(f"crf={crf}: {codec} takes 0 (best) to {known.worst}; {known.usual} is usual")
-        found[known.quality] = str(crf)
+        made[known.quality] = str(crf)
     if preset is not None:
         if known.effort is None or preset not in known.efforts:
             said = f"takes {', '.join(known.efforts)}" if known.efforts else "has none"
             raise UsageError(f"preset={preset}: {codec} {said}")
-        found[known.effort] = preset
+        made[known.effort] = preset
     if bitrate is not None:
         if bitrate != INPUT and not BITRATE.fullmatch(bitrate):
             raise UsageError(f"bitrate={bitrate}: write bits a second as 4M or 800k, input for the source's, or null")
-        found.pop(known.quality or "", None)
-        found["b"] = _rate(bitrate)
+        made.pop(known.quality or "", None)
+        made["b"] = _rate(bitrate)
     elif known.quality is not None:
-        found |= known.by_quality
-    return {**found, **more}
+        made |= known.by_quality
+    return {**made, **more}
 
 
 def _rate(text: str) -> str:
@@ -166,14 +199,14 @@ def _rate(text: str) -> str:
     return f"{bits // scale}{unit}"
 
 
-def spelled(codec: str, found: Mapping[str, str]) -> tuple[int | None, str | None, str | None, dict[str, str]]:
-    """The crf, the preset, the bitrate and the options that say `found`, which `options` gave, and nothing usual."""
+def unspelled(codec: str, made: Mapping[str, str]) -> tuple[int | None, str | None, str | None, dict[str, str]]:
+    """The crf, the preset, the bitrate and the options that say `made`, which `options` gave, and nothing usual."""
     known, usual = ENCODERS[codec], options(codec, None, None, None, None, {})
-    left = {name: value for name, value in found.items() if usual.get(name) != value}
+    left = {name: value for name, value in made.items() if usual.get(name) != value}
     quality, effort = known.quality or "", known.effort or ""
     crf = int(left.pop(quality)) if left.get(quality, "").isdecimal() else None
     preset = left.pop(effort) if left.get(effort) in known.efforts else None
-    bitrate = left.pop("b", None) if quality not in found else None
+    bitrate = left.pop("b", None) if quality not in made else None
     return crf, preset, bitrate, left
 
 

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
-    from vbuild.media.graphs import Step
+    from vbuild.media.graphs import FilterStep
 
 SLACK = 0.01
 """Share by which a matrix may be off a turn by right angles."""
 
-TURNS: dict[int, list[Step]] = {
+TURNS: dict[int, list[FilterStep]] = {
     0: [],
     1: [("transpose", "cclock")],
     2: [("hflip", None), ("vflip", None)],
@@ -39,9 +39,9 @@ class Orientation:
     """Whether there is a matrix that is no such thing; it is not followed."""
 
     @property
-    def steps(self) -> list[Step]:
+    def steps(self) -> list[FilterStep]:
         """As filters. Fields that are not lines any more, or in another order, are named no longer."""
-        mirror: list[Step] = [("hflip", None)] if self.mirrored else []
+        mirror: list[FilterStep] = [("hflip", None)] if self.mirrored else []
         return [*mirror, *TURNS[self.turns], *([("setfield", "prog")] if self.turns else [])]
 
     def turned(self, picture: np.ndarray) -> np.ndarray:

@@ -7,9 +7,9 @@ from contextlib import ExitStack
 from itertools import chain, takewhile
 from typing import TYPE_CHECKING, Any
 
-from vbuild.media.clip import Apart, Clip, Cut, Taken, trusting
+from vbuild.media.clip import Apart, ClipFeed, Cut, Taken, trusting
 from vbuild.media.copying import Extract, Extraction
-from vbuild.media.files import opened
+from vbuild.media.files import open_container
 from vbuild.media.light import Light
 from vbuild.media.pixels import Picture, Upright
 from vbuild.media.reader import PREROLL, Event, Reader
@@ -71,7 +71,7 @@ def _copies(path: str, stream: int, cuts: Sequence[Cut], files: ExitStack, *, th
     if not any(sinks):
         return None
     clips = [Extract(cut.start_pts, cut.end_pts, own) for cut, own in zip(cuts, sinks, strict=True)]
-    return Extraction(files.enter_context(opened(path)), stream, clips, through=through)
+    return Extraction(files.enter_context(open_container(path)), stream, clips, through=through)
 
 
 def _decodes(cuts: Sequence[Cut]) -> bool:
@@ -94,14 +94,14 @@ class _Pass:
 
     def __init__(self, reader: Reader, cuts: Sequence[Cut], apart: Apart) -> None:
         self.reader = reader
-        self.waiting = deque(Clip(n, cut, reader.stream, reader.base, apart) for n, cut in enumerate(cuts))
-        self.active: list[Clip] = []
+        self.waiting = deque(ClipFeed(n, cut, reader.stream, reader.base, apart) for n, cut in enumerate(cuts))
+        self.active: list[ClipFeed] = []
         self.before: tuple[Picture, int, int] | None = None
         """The last frame, its time, and how long it is shown, as far as that can be told."""
         self.upright, self.light = Upright(reader.stretch), Light()
         self.converters: dict[object, Filters] = {}
         self.seen = self.heard = float("-inf")
-        self.sought: Clip | None = None
+        self.sought: ClipFeed | None = None
 
     def clips(self) -> Iterator[Taken]:
         """Every clip, when it is over."""
@@ -151,7 +151,7 @@ class _Pass:
                 clip.passed.add(pts)
         self.reader.passed.clear()
 
-    def _holding(self, pts: int) -> Iterator[Clip]:
+    def _holding(self, pts: int) -> Iterator[ClipFeed]:
         """The clips that a time is within, also those whose first frame is yet to come."""
         begun = takewhile(lambda clip: clip.cut.start_pts <= pts, self.waiting)
         return (clip for clip in chain(self.active, begun) if clip.holds(pts))

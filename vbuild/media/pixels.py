@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vbuild.media.colours import foreign, to_array
+from vbuild.media.colours import to_array, untagged
 from vbuild.media.graphs import Filters
 from vbuild.media.orientation import orientation, shown_size
 
@@ -89,7 +89,7 @@ class Upright:
         stretched = (width, height) != (frame.width, frame.height)
         if not stretched and not turn.steps:
             return frame
-        steps = [*foreign(frame), ("scale", f"{width}:{height}"), ("setsar", "1")] if stretched else []
+        steps = [*untagged(frame), ("scale", f"{width}:{height}"), ("setsar", "1")] if stretched else []
         made = self.filters.pass_through(frame, [*steps, *turn.steps])
         made.colorspace = frame.colorspace
         return made
@@ -99,7 +99,7 @@ class Upright:
         scale = min(shape[0] / frame.width, shape[1] / frame.height)
         width, height = (max(2, round(side * scale / 2) * 2) for side in (frame.width, frame.height))
         steps = [
-            *foreign(frame),
+            *untagged(frame),
             ("scale", f"{min(width, shape[0])}:{min(height, shape[1])}"),
             ("pad", f"{shape[0]}:{shape[1]}:-1:-1:black"),
             ("setsar", "1"),

@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, Any
 import av
 
 from vbuild.errors import MediaError
-from vbuild.media.files import described, encrypted, heard, opened, picture, said, sound, tags, timed
+from vbuild.media.files import (
+    description,
+    encrypted,
+    ffmpeg_said,
+    heard,
+    open_container,
+    picture,
+    sound,
+    tags,
+    timed_streams,
+)
 from vbuild.media.line import Line
 from vbuild.media.orientation import orientation, shown_size, stretch_of
 
@@ -98,9 +108,9 @@ class _Scan:
 
 def probe(path: str) -> Video:
     """Reads all packets of the video stream and decodes its first frame. Raises MediaError, NoVideoError."""
-    with opened(path) as container:
+    with open_container(path) as container:
         first = _first_frame(container, picture(container))
-    with opened(path) as container:
+    with open_container(path) as container:
         stream = picture(container)
         scan = _scan(container, stream)
         if isinstance(first, str):
@@ -110,7 +120,7 @@ def probe(path: str) -> Video:
 
 def times(path: str) -> list[float]:
     """When each frame of a file is shown, by its packets: seconds from the first. Raises MediaError, NoVideoError."""
-    with opened(path) as container:
+    with open_container(path) as container:
         stream = picture(container)
         pts = sorted(set(_scan(container, stream).pts)) or [0]
         return [float((p - pts[0]) * (stream.time_base or Fraction(1, 1000))) for p in pts]
@@ -118,19 +128,19 @@ def times(path: str) -> list[float]:
 
 def chapters(path: str) -> list[float]:
     """Starts and ends, by turns, of the chapters that a file names: seconds from its first frame, none before it."""
-    with opened(path) as container:
+    with open_container(path) as container:
         stream = picture(container)
         marks = _marks(container)
         pts = min(_scan(container, stream).pts, default=0) if marks else 0
         first = pts * (stream.time_base or Fraction(1, 1000))
-        found = [[max(time - first, Fraction(0)) for time in pair] for pair in marks]
-    return [float(time) for start, end in sorted(found) if start < end for time in (start, end)]
+        spans = [[max(time - first, Fraction(0)) for time in pair] for pair in marks]
+    return [float(time) for start, end in sorted(spans) if start < end for time in (start, end)]
 
 
 def _marks(container: InputContainer) -> list[tuple[Fraction, Fraction]]:
     """Starts and ends of chapters, seconds of the file's clock; PyAV tells them from 16 on, FFmpeg to a microsecond."""
     if not hasattr(container, "chapters"):
-        return [(Fraction(m[1]), Fraction(m[2])) for line in described(container) if (m := CHAPTER.match(line))]
+        return [(Fraction(m[1]), Fraction(m[2])) for line in description(container) if (m := CHAPTER.match(line))]
     units = ((mark, mark["time_base"] or Fraction(1)) for mark in container.chapters())
     return [(mark["start"] * unit, mark["end"] * unit) for mark, unit in units]
 
@@ -161,14 +171,14 @@ def _first_frame(container: InputContainer, stream: VideoStream) -> VideoFrame |
             try:
                 frames = packet.decode()
             except av.FFmpegError as error:
-                why = said(error)
+                why = ffmpeg_said(error)
                 frames = []
             if frames:
                 return frames[0]
             if count >= FIRST_FRAMES:
                 break
     except av.FFmpegError as error:
-        why = said(error)
+        why = ffmpeg_said(error)
     return why
 
 
@@ -191,11 +201,11 @@ def _scan(container: InputContainer, stream: VideoStream) -> _Scan:
     scan, line, codec = _Scan([], []), Line(container), stream.codec_context.codec.canonical_name
     try:
         with heard() as log:
-            for packet in map(line.moved, container.demux(timed(container, stream))):
+            for packet in map(line.moved, container.demux(timed_streams(container, stream))):
                 if packet.stream is stream and packet.size:
                     _count(scan, packet, codec)
     except av.FFmpegError as error:
-        scan.broke = said(error)
+        scan.broke = ffmpeg_said(error)
     scan.jumps = line.jumps
     scan.cut = any(words in text for text in log for words in CUT)
     return scan
@@ -277,24 +287,24 @@ def _uneven(deltas: list[int], base: Fraction) -> bool:
 def _warning(
     container: InputContainer, stream: VideoStream, first: VideoFrame, scan: _Scan, pts: list[int]
 ) -> str | None:
-    found = []
+    remarks = []
     if first.interlaced_frame:
-        found.append("its frames are interlaced")
+        remarks.append("its frames are interlaced")
     if orientation(first).odd:
-        found.append("its display matrix is no turn, and is not followed")
+        remarks.append("its display matrix is no turn, and is not followed")
     if scan.cut:
-        found.append("the file is cut off")
+        remarks.append("the file is cut off")
     if scan.broke:
-        found.append(f"reading ends early ({scan.broke})")
+        remarks.append(f"reading ends early ({scan.broke})")
     if stream.frames > len(pts) + scan.hidden:
-        found.append(f"the header says {stream.frames} frames, {len(pts)} are there")
+        remarks.append(f"the header says {stream.frames} frames, {len(pts)} are there")
     if scan.untimed:
-        found.append(f"{scan.untimed} frames have no presentation time")
+        remarks.append(f"{scan.untimed} frames have no presentation time")
     if len(container.streams.video) > 1:
-        found.append(f"{len(container.streams.video)} video streams: the first of moving pictures is taken")
+        remarks.append(f"{len(container.streams.video)} video streams: the first of moving pictures is taken")
     if scan.jumps:
-        found.append(f"its clock jumps {scan.jumps} times: what is behind goes on where that before left off")
+        remarks.append(f"its clock jumps {scan.jumps} times: what is behind goes on where that before left off")
     unheard = [s for s in container.streams.audio if s.codec_context is None]
     if unheard:
-        found.append(f"no decoder is known for its sound ({', '.join(tags(container, unheard))})")
-    return "; ".join(found) or None
+        remarks.append(f"no decoder is known for its sound ({', '.join(tags(container, unheard))})")
+    return "; ".join(remarks) or None

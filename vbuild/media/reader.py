@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import av
 from av.codec.context import Flags2
 
-from vbuild.media.colours import named
-from vbuild.media.files import opened, timed
+from vbuild.media.colours import colours_named
+from vbuild.media.files import open_container, timed_streams
 from vbuild.media.graphs import Whole
 from vbuild.media.hardware import Planar, accelerator
 from vbuild.media.line import Line, shown_at
@@ -99,7 +99,9 @@ class Reader:
 
     def _open(self) -> None:
         self.files.close()
-        self.container: InputContainer = self.files.enter_context(opened(self.path, accelerator(self.decode.device)))
+        self.container: InputContainer = self.files.enter_context(
+            open_container(self.path, accelerator(self.decode.device))
+        )
         stream = self.container.streams[self.index]
         assert isinstance(stream, av.VideoStream)
         self.stream = stream
@@ -107,7 +109,7 @@ class Reader:
         self.stream.codec_context.thread_type = "NONE"
         if self.moves:
             self.stream.codec_context.flags2 |= Flags2.export_mvs
-        self.wanted = timed(self.container, stream)
+        self.wanted = timed_streams(self.container, stream)
         self.silent = not self.hears or len(self.wanted) == 1
         self.base = self.stream.time_base or Fraction(1, 1000)
         self.stretch = stretch_of(stream)
@@ -213,7 +215,7 @@ class Reader:
                 yield Event(None, None, 0.0 if pts is None else self.seconds(pts), pts or 0)
                 continue
             for frame in frames:
-                yield Event(self.planar.lay(named(frame, self.stream)), None, 0.0, 0)
+                yield Event(self.planar.lay(colours_named(frame, self.stream)), None, 0.0, 0)
 
     def _packets(self) -> Iterator[Packet[Any]]:
         """Packets of picture and sound, and at the end what flushes the decoder, also where reading breaks off."""

@@ -34,7 +34,10 @@ class Moments:
     def __init__(self, request: Frames, duration: int, base: Fraction) -> None:
         """`duration` is the clip's, in ticks of `base` seconds."""
         numerators: Iterator[int]
-        if request.count is not None:
+        if request.count is not None and request.ends:
+            self.denominator = request.count - 1
+            numerators = (k * duration for k in range(request.count))
+        elif request.count is not None:
             self.denominator = 2 * request.count
             numerators = ((2 * k + 1) * duration for k in range(request.count))
         else:
@@ -50,11 +53,11 @@ class Moments:
 
         Of two frames as near the earlier is taken; all that are left go to the last, behind which is None.
         """
-        found = 0
+        number = 0
         while self.next is not None and (behind is None or 2 * self.next <= (before + behind) * self.denominator):
-            found += 1
+            number += 1
             self.next = next(self.numerators, None)
-        return found
+        return number
 
 
 class Sampler:
@@ -64,9 +67,14 @@ class Sampler:
     """
 
     def __init__(
-        self, request: Frames, duration: int, base: Fraction, give: Callable[[float, list[np.ndarray]], None]
+        self,
+        request: Frames,
+        duration: int,
+        base: Fraction,
+        give: Callable[[float, list[np.ndarray], float | None], None],
     ) -> None:
-        """`duration` is the clip's, in ticks of `base` seconds."""
+        """`duration` is the clip's, in ticks of `base` seconds; `give` takes a frame's time, it with its partner, and
+        how far apart the two are, in seconds."""
         self.request, self.base, self.give = request, base, give
         self.moments = None if request.every else Moments(request, duration, base)
         self.before: tuple[int, Picture] | None = None
@@ -76,7 +84,7 @@ class Sampler:
         """The next frame of the clip, at `time` ticks from its start."""
         if self.last is not None:
             for _ in range(self._wanted(self.last[0], time)):
-                self._give(self.last, picture)
+                self._give(self.last, (time, picture))
         self.before, self.last = self.last, (time, picture)
 
     def close(self) -> None:
@@ -88,34 +96,41 @@ class Sampler:
                     self._give(self.last, None)
             elif self.before is not None and not self.request.every:
                 for _ in range(left):
-                    self._give(self.before, self.last[1])
+                    self._give(self.before, self.last)
         self.before = self.last = None  # frames at full size, which would wait for the garbage collector
 
     def _wanted(self, before: int, behind: int | None) -> int:
         return 1 if self.moments is None else self.moments.served(before, behind)
 
-    def _give(self, first: tuple[int, Picture], second: Picture | None) -> None:
-        pictures = [first[1].array(self.request)]
+    def _give(self, first: tuple[int, Picture], second: tuple[int, Picture] | None) -> None:
+        pictures, step = [first[1].array(self.request)], None
         if self.request.pairs:
             assert second is not None
-            pictures.append(second.array(self.request))
-        self.give(first[0] * self.base.numerator / self.base.denominator, pictures)
+            pictures.append(second[1].array(self.request))
+            step = self._seconds(second[0] - first[0])
+        self.give(self._seconds(first[0]), pictures, step)
+
+    def _seconds(self, ticks: int) -> float:
+        return ticks * self.base.numerator / self.base.denominator
 
 
 class Collected:
     """Frames that are kept until the clip is over."""
 
     def __init__(self, request: Frames, duration: int, base: Fraction) -> None:
+        self.pairs = request.pairs
         self.pixels: list[np.ndarray] = []
         self.times: list[float] = []
+        self.steps: list[float | None] = []
         # lists, not self: a circle would keep all pixels until the garbage collector comes by
-        self.sampler = Sampler(request, duration, base, partial(_collect, self.times, self.pixels))
+        self.sampler = Sampler(request, duration, base, partial(_collect, self.times, self.pixels, self.steps))
 
     def close(self) -> Sampled:
         """All of them, in order of time."""
         self.sampler.close()
         pixels = np.stack(self.pixels) if self.pixels else np.empty((0,), np.uint8)
-        return Sampled(pixels, np.array(self.times, np.float64))
+        steps = np.array(self.steps, np.float64) if self.pairs else None
+        return Sampled(pixels, np.array(self.times, np.float64), steps)
 
 
 class Cutting:
@@ -180,7 +195,7 @@ class Windowed:
         self.cutting = Cutting(request.windows, float(duration * base))
         self.times: list[float] = []
         self.pixels: list[np.ndarray] = []
-        self.sampler = Sampler(request, duration, base, partial(_collect, self.times, self.pixels))
+        self.sampler = Sampler(request, duration, base, self._keep)
         self.first: dict[float, Picture] = {}
         """When a window began, or may have → its first frame."""
         self.given = 0
@@ -199,6 +214,11 @@ class Windowed:
         self.sampler.close()
         self._give(self.cutting.stretches(over=True))
         self.first.clear()
+        del self.sampler  # a circle, which would keep all until the garbage collector comes by
+
+    def _keep(self, time: float, pictures: list[np.ndarray], step: float | None) -> None:  # noqa: ARG002  no pairs
+        self.times.append(time)
+        self.pixels.append(pictures[0])
 
     def _give(self, windows: Sequence[Stretch]) -> None:
         """Gives on what is new of the windows that are over."""
@@ -213,6 +233,14 @@ class Windowed:
             self.give(window, Sampled(np.stack(pixels), np.array(times, np.float64)))
 
 
-def _collect(times: list[float], pixels: list[np.ndarray], time: float, pictures: list[np.ndarray]) -> None:
+def _collect(
+    times: list[float],
+    pixels: list[np.ndarray],
+    steps: list[float | None],
+    time: float,
+    pictures: list[np.ndarray],
+    step: float | None,
+) -> None:
     times.append(time)
+    steps.append(step)
     pixels.append(np.stack(pictures) if len(pictures) > 1 else pictures[0])

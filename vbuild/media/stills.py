@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from vbuild.media.colours import to_array
 from vbuild.media.graphs import Filters
-from vbuild.media.options import Limits
+from vbuild.media.options import SizeLimits
 from vbuild.media.sampling import Moments
 from vbuild.stage import Frames
 
@@ -85,8 +85,8 @@ class Chooser:
 class Shrinker:
     """Makes arrays of frames, shrunk and never enlarged: uint8 (h, w, 3)."""
 
-    def __init__(self, *, format: str = "rgb24", height: int | None = None, limits: Limits | None = None) -> None:  # noqa: A002
-        self.format, self.height, self.limits = format, height, limits or Limits()
+    def __init__(self, *, format: str = "rgb24", height: int | None = None, limits: SizeLimits | None = None) -> None:  # noqa: A002
+        self.format, self.height, self.limits = format, height, limits or SizeLimits()
         self.filters = Filters()
 
     def array(self, frame: VideoFrame) -> np.ndarray:

@@ -47,12 +47,12 @@ class Moving:
 
     def _add(self, frame: VideoFrame, time: float) -> None:
         # not frame.side_data: a circle, in which frames would wait for the garbage collector
-        found = SideDataContainer(frame).get("MOTION_VECTORS")  # type: ignore[call-arg]
-        if found is None:
+        data = SideDataContainer(frame).get("MOTION_VECTORS")  # type: ignore[call-arg]
+        if data is None:
             return
         while self.moment / self.request.fps <= time:
             self.moment += 1
-        far = painted(found.to_ndarray(), *self.size)
+        far = painted(data.to_ndarray(), *self.size)
         self.total = far if self.total is None else self.total + far
         self.frames += 1
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from vbuild import digest
-from vbuild.contents import of_file
-from vbuild.errors import PlaceError, UsageError, WeightsError, foreign
+from vbuild.contents import file_digest
+from vbuild.errors import PlaceError, UsageError, WeightsError, foreign_errors
 
 HEX = re.compile(r"[0-9a-f]{40}")
 
@@ -113,10 +113,10 @@ def _local(model: str, path: Path, revision: str | None) -> Located:
     if revision is not None:
         raise UsageError(f"revision={revision}: {model} is a path, whose files are what they are; leave it out")
     if path.is_file():
-        return Located(f"file:{of_file(path)}", path, str(path), {"local_files_only": True})
+        return Located(f"file:{file_digest(path)}", path, str(path), {"local_files_only": True})
     if lacking := lacks(path):
         raise WeightsError(f"model={model}: the folder lacks {lacking}; give the folder of a whole model")
-    parts = [(file.relative_to(path).as_posix(), of_file(file)) for file in shaping(path)]
+    parts = [(file.relative_to(path).as_posix(), file_digest(file)) for file in shaping(path)]
     return Located(f"dir:{digest.of('weights', *parts).hex()}", path, str(path), {"local_files_only": True})
 
 
@@ -166,7 +166,7 @@ def asked(repo: str, revision: str | None) -> tuple[str | None, str | None]:
         return None, f"the hub has it, but no revision={revision}; {page}/commits/main tells those that there are"
     except errors.RepositoryNotFoundError:
         return None, "the hub shows no such model; see how it is spelled, or `hf auth login` if it is not public"
-    except (errors.HfHubHTTPError, errors.OfflineModeIsEnabled, OSError, *foreign()) as error:
+    except (errors.HfHubHTTPError, errors.OfflineModeIsEnabled, OSError, *foreign_errors()) as error:
         why = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else f"the hub does not answer: {_line(error)}"
         return None, f"it is not on this machine ({why}); {command(repo, revision)}"
     return info.sha, gated if info.gated else None

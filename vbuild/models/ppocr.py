@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vbuild.contents import of_file
+from vbuild.contents import file_digest
 from vbuild.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,16 +30,16 @@ MOST = 1000
 @cache
 def identity() -> str:
     """The digest of the weights. Raises UsageError if the package is not installed."""
-    return of_file(weights())
+    return file_digest(weights())
 
 
 def weights() -> Path:
     """The file of the weights, the one of a detector in the package; nothing is imported for it."""
     spec = find_spec("rapidocr")
-    found = sorted(Path(spec.origin).parent.glob("models/*_det_*.onnx")) if spec and spec.origin else []
-    if not found or find_spec("onnxruntime") is None:
+    files = sorted(Path(spec.origin).parent.glob("models/*_det_*.onnx")) if spec and spec.origin else []
+    if not files or find_spec("onnxruntime") is None:
         raise UsageError("rapidocr is not installed; pip install 'vbuild-video[ocr]' brings it")
-    return found[0]
+    return files[0]
 
 
 class Detector:
@@ -77,5 +77,5 @@ class Detector:
         """The four corners of each text in a picture, uint8 (h, w, 3) in RGB: float32 (n, 4, 2), x and y in pixels."""
         import numpy as np
 
-        found = self.engine(np.ascontiguousarray(picture[..., ::-1])).boxes
-        return np.empty((0, 4, 2), np.float32) if found is None else np.asarray(found, np.float32)
+        quads = self.engine(np.ascontiguousarray(picture[..., ::-1])).boxes
+        return np.empty((0, 4, 2), np.float32) if quads is None else np.asarray(quads, np.float32)

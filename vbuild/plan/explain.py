@@ -38,14 +38,14 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Action:
+class ExplainedAction:
     """One action of a clip or a video."""
 
     stage: str
     state: str
     """`hit`, `to run`, `failed`, `not wanted` or `not known yet`."""
     reason: str
-    """Of an action to run one of the closed set of `Kind`; else the state."""
+    """Of an action to run one of the closed set of `ReasonKind`; else the state."""
     text: str
     """Why, for people."""
     recipe: str
@@ -83,7 +83,7 @@ class Explanation:
 
     subject: str
     stages: tuple[Stands, ...] = ()
-    actions: tuple[Action, ...] = ()
+    actions: tuple[ExplainedAction, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -133,21 +133,21 @@ class Walked:
     def _chosen(self, stage: str | None, instances: list[Instance]) -> list[Instance]:
         if stage is None:
             return instances
-        found = [i for i in instances if i.name == stage]
-        if not found and any(d.name == stage for d in self.order.decisions):
+        chosen = [i for i in instances if i.name == stage]
+        if not chosen and any(d.name == stage for d in self.order.decisions):
             raise UsageError(f"--stage {stage}: it is a decision; decisions are in no key, so there is none to explain")
-        if not found:
+        if not chosen:
             raise UsageError(f"--stage {stage}: there is no such stage here{hint(stage, [i.name for i in instances])}")
-        return found
+        return chosen
 
     def _clip(self, asked: str) -> tuple[Items, int]:
         start = asked.lower()
-        found = [(c, row) for c in self.clips for row in _starting(c.ids, start)]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            listed = ", ".join(_hex(c.ids[row]) for c, row in found[:4]) + " …" * (len(found) > 4)
-            raise UsageError(f"--clip {asked}: {len(found)} clips begin so ({listed}); say more")
+        matches = [(c, row) for c in self.clips for row in _starting(c.ids, start)]
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            listed = ", ".join(_hex(c.ids[row]) for c, row in matches[:4]) + " …" * (len(matches) > 4)
+            raise UsageError(f"--clip {asked}: {len(matches)} clips begin so ({listed}); say more")
         near = hint(asked, [_hex(i) for c in self.clips for i in c.ids[:1000]]) if len(asked) == 32 else ""
         open_ = f"; the clips of {self.unsplit} videos are not known before a build" if self.unsplit else ""
         listed = near or "; vbuild query lists ids"
@@ -155,24 +155,24 @@ class Walked:
 
     def _video(self, asked: str) -> tuple[Items, int]:
         paths = [*self.ids, *self.errors]
-        found = [p for p in paths if p == asked] or [p for p in paths if p.endswith("/" + asked.lstrip("./"))]
-        contents = {self.ids.get(path) for path in found}
-        if not found or len(contents) > 1:
+        matches = [p for p in paths if p == asked] or [p for p in paths if p.endswith("/" + asked.lstrip("./"))]
+        contents = {self.ids.get(path) for path in matches}
+        if not matches or len(contents) > 1:
             names = [path.rpartition("/")[2] for path in paths]
-            if found:
-                raise UsageError(f"--video {asked}: {len(found)} files are called so; give the path")
+            if matches:
+                raise UsageError(f"--video {asked}: {len(matches)} files are called so; give the path")
             near = hint(asked.rpartition("/")[2], names)
             raise UsageError(f"--video {asked}: there is no such file in the source{near}")
-        if found[0] in self.errors:
-            raise UsageError(f"--video {asked}: it has no key, for it {self.errors[found[0]]}")
-        key = self.ids[found[0]]
+        if matches[0] in self.errors:
+            raise UsageError(f"--video {asked}: it has no key, for it {self.errors[matches[0]]}")
+        key = self.ids[matches[0]]
         return next((v, row) for v in self.videos for row in np.flatnonzero(v.ids == np.void(key)).tolist())
 
     # what is said
 
-    def _action(self, items: Items, instance: Instance, row: int) -> Action:
-        found = items.found[instance.name]
-        key, state = found.keys[row], State(found.state[row])
+    def _action(self, items: Items, instance: Instance, row: int) -> ExplainedAction:
+        actions = items.actions[instance.name]
+        key, state = actions.keys[row], State(actions.state[row])
         former, was = None, None
         if state == State.MISSING:
             said, reason, text, former, was = self._miss(items, instance, row)
@@ -182,18 +182,20 @@ class Walked:
         else:
             said = reason = {State.FAILED: "failed", State.UNWANTED: "not wanted"}.get(state, "not known yet")
             text = self._waits(items, instance, row, state)
-        names, columns = self.lookup.shelf.parts(items, instance, np.array([row]))
+        names, columns = self.lookup.shelf.input_digests(items, instance, np.array([row]))
         sources = [*_sources(instance, names)]
         inputs = [
             Part(name, source, _known(column[0]), None if was is None or was[n] == column[0] else _known(was[n]))
             for n, (name, source, column) in enumerate(zip(names, sources, columns, strict=True))
         ]
-        return Action(instance.name, said, reason, text, instance.recipe.id, _known(key), tuple(inputs), former)
+        return ExplainedAction(
+            instance.name, said, reason, text, instance.recipe.id, _known(key), tuple(inputs), former
+        )
 
     def _miss(
         self, items: Items, instance: Instance, row: int
     ) -> tuple[str, str, str, str | None, list[np.void] | None]:
-        _, gone = self.lookup.stored(instance, items.found[instance.name].keys[row : row + 1])
+        _, gone = self.lookup.stored(instance, items.actions[instance.name].keys[row : row + 1])
         (match,) = self.lookup.reasons.of(items, instance, np.array([row]), gone)
         was = None if match.inputs is None else [part[0] for part in match.inputs]
         return "to run", match.reason.kind, match.reason.text, match.reason.former, was
@@ -206,7 +208,7 @@ class Walked:
 
     def _waits(self, items: Items, instance: Instance, row: int, state: State) -> str:
         """What an action has that neither hit nor has to run."""
-        key = items.found[instance.name].keys[row : row + 1]
+        key = items.actions[instance.name].keys[row : row + 1]
         for failure in self.lookup.failures.lookup(instance.recipe.id, key).values() if state == State.FAILED else ():
             return f"failed before, {failure.attempts} times tried: {failure.error}: {failure.message}"
         if state == State.UNWANTED and not items.kept[row]:
@@ -226,7 +228,7 @@ class Walked:
         return Stands(
             instance.name,
             instance.recipe.id,
-            secrets.plain(instance.recipe.manifest),
+            secrets.masked_data(instance.recipe.manifest),
             {name: value for name, value in default.items() if name not in instance.recipe.params},
             {f.name: getattr(stage, f.name) for f in fields if not is_param(f)},
             tuple(_reads(instance)),
@@ -254,9 +256,9 @@ def _reads(instance: Instance) -> Iterator[str]:
 
 
 def _sources(instance: Instance, names: Sequence[str]) -> list[str]:
-    found = list(_reads(instance))
-    assert len(found) == len(names)
-    return found
+    sources = list(_reads(instance))
+    assert len(sources) == len(names)
+    return sources
 
 
 def _hex(key: np.void) -> str:

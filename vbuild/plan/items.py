@@ -45,7 +45,7 @@ class State(IntEnum):
 
 
 @dataclass
-class Found:
+class ItemActions:
     """Where one instance stands with a number of items."""
 
     keys: np.ndarray
@@ -83,12 +83,12 @@ class Items:
     """The name of the decision, with `: null` where it could not say; None for a clip that is kept."""
     duplicate_of: np.ndarray = field(default_factory=lambda: np.empty(0, "V16"))
     """The clip id of the keeper; zeros for none."""
-    found: dict[str, Found] = field(default_factory=dict)
+    actions: dict[str, ItemActions] = field(default_factory=dict)
     """Instance → its keys and states."""
 
     def __post_init__(self) -> None:
         n = len(self.ids)
-        self.names = self.names or secrets.names(self.uris)
+        self.names = self.names or secrets.display_names(self.uris)
         self.kept = np.ones(n, bool)
         self.sure = np.ones(n, bool)
         self.dropped_by = np.full(n, None, object)
@@ -106,7 +106,7 @@ class Items:
 
     def holder(self, instance: str) -> tuple[Items, np.ndarray | None]:
         """The items for which an instance ran, and the way from a row here to a row there (None: the same rows)."""
-        if instance in self.found:
+        if instance in self.actions:
             return self, None
         if self.parent is None:
             raise KeyError(instance)
@@ -117,7 +117,7 @@ class Items:
         if instance == SOURCE:
             return np.full(len(self), State.DONE, np.uint8)
         items, way = self.holder(instance)
-        state = items.found[instance].state
+        state = items.actions[instance].state
         return state if way is None else state[way]
 
     def whence(self, rows: np.ndarray | None) -> pa.Table:
@@ -148,15 +148,21 @@ class Shelf:
         if instance == SOURCE:
             return items.whence(rows).select(list(columns))
         holder, way = items.holder(instance)
-        found = holder.found[instance]
-        if way is not None:
+        actions, results = holder.actions[instance], self.results(instance)
+        if way is not None:  # many clips are of one video, which is looked up once
             rows = way if rows is None else way[rows]
-        keys, state = (found.keys, found.state) if rows is None else (found.keys[rows], found.state[rows])
-        results = self.results(instance)
+            return results.take(self._places(actions, results)[rows], list(columns))
+        return results.take(self._places(actions, results, rows), list(columns))
+
+    def _places(self, actions: ItemActions, results: Results, rows: np.ndarray | None = None) -> np.ndarray:
+        """Where the results of items, or of some rows of them, stand; -1 where there is none."""
+        keys, state = (actions.keys, actions.state) if rows is None else (actions.keys[rows], actions.state[rows])
         places = np.full(len(keys), -1, np.int64)
         done = state == State.DONE
+        if done.all():
+            return results.lookup(keys)
         places[done] = results.lookup(keys[done])
-        return results.take(places, list(columns))
+        return places
 
     def digests(
         self, items: Items, instance: str, fields: Iterable[str], rows: np.ndarray | None = None
@@ -183,12 +189,12 @@ class Shelf:
                 ready[np.isin(state, left)] = comes
         if not instance.ports:
             return items.ids, ready
-        names, columns = self.parts(items, instance)
-        keys = digest.inputs(names, columns).copy()
+        names, columns = self.input_digests(items, instance)
+        keys = digest.inputs(names, columns)
         keys[ready != State.MISSING] = NOBODY[0]
         return keys, ready
 
-    def parts(
+    def input_digests(
         self, items: Items, instance: Instance, rows: np.ndarray | None = None
     ) -> tuple[list[str], list[np.ndarray]]:
         """What the inputs of an instance's actions are made of: names, and per name the digests (n,) V16, in order."""
@@ -202,14 +208,14 @@ class Shelf:
 
     def values(self, items: Items, ports: Sequence[Port], rows: np.ndarray) -> dict[str, Rows]:
         """What the actions of some rows read, by port."""
-        found = {}
+        by_port = {}
         for port in ports:
             writes = GIVEN[SOURCE] if port.source == SOURCE else self.instances[port.source].writes
             kinds = {f: writes[f] for f in port.fields}
             names = [value_column(f) + kind.handed for f, kind in kinds.items()]
             table = self.take(items, port.source, names, rows).combine_chunks().rename_columns(list(kinds))
-            found[port.name] = Rows(kinds, table, Blobs(self.actions.folder.parent).folder)
-        return found
+            by_port[port.name] = Rows(kinds, table, Blobs(self.actions.folder.parent).folder)
+        return by_port
 
     def columns(self, items: Items, names: Iterable[str]) -> pa.Table:
         """Columns of the dataset for clips, by the names that predicates use; one row a clip, whatever is asked."""
@@ -219,7 +225,7 @@ class Shelf:
             table = base_columns(items, self)
             wanted.update((name, table[name]) for name in base)
         for name in names:
-            instance = owner(name, (self.instances[i] for i in items.found))
+            instance = owner(name, (self.instances[i] for i in items.actions))
             if instance is not None:
                 stored, part, kind = stored_column(instance, name)
                 values = self.take(items, instance.name, [stored])[stored]

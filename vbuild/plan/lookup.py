@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 
 from vbuild.plan.costs import Costs
-from vbuild.plan.items import Found, State
+from vbuild.plan.items import ItemActions, State
 from vbuild.plan.reasons import Reasons
 from vbuild.plan.undone import Undone
 from vbuild.report import StageCount
@@ -61,11 +62,12 @@ class Lookup:
         keys, state = self.shelf.keys(items, instance)
         wanted = items.kept if instance.stage.clips == "kept" else np.ones(len(items), bool)
         state[~wanted] = State.UNWANTED
-        found = items.found[instance.name] = Found(keys, state, np.zeros(len(items), bool))
+        actions = items.actions[instance.name] = ItemActions(keys, state, np.zeros(len(items), bool))
         count = self.count(instance.name)
         ready = np.flatnonzero(state == State.MISSING)
-        self._pull(instance, keys[ready])
-        places, gone = self.stored(instance, keys[ready])
+        asked = keys if len(ready) == len(keys) else keys[ready]
+        self._pull(instance, asked)
+        places, gone = self.stored(instance, asked)
         stored = places >= 0
         stored[stored], failed_parts = self._left_so(instance, keys[ready[stored]])
         results = self.shelf.results(instance.name)
@@ -73,23 +75,23 @@ class Lookup:
             count.saved += float(np.nansum(results.take(places[stored], ["seconds"])["seconds"]))
         if gone.any() and not self.dry:
             results.delete(keys[ready[gone]])
-        found.state[ready[stored]] = State.DONE
+        actions.state[ready[stored]] = State.DONE
         missing = ready[~stored]
         failed = self._failed(instance, keys[missing])
-        found.state[missing[failed]] = State.FAILED
+        actions.state[missing[failed]] = State.FAILED
         if instance.stage.asks() is not None or not instance.ports:
-            found.state[missing[items.away[missing] & ~failed]] = State.FAILED
+            actions.state[missing[items.away[missing] & ~failed]] = State.FAILED
         if instance.recipe.id in self.undone.stages:
-            found.state[missing[~failed]] = State.UNKNOWN
+            actions.state[missing[~failed]] = State.UNKNOWN
         if instance.stage.clips == "kept":
-            unsure = missing[~items.sure[missing] & (found.state[missing] == State.MISSING)]
-            found.state[unsure] = State.UNKNOWN
-        run = np.flatnonzero(found.state == State.MISSING)
-        found.own[run] = self._unasked(instance, keys[run])
+            unsure = missing[~items.sure[missing] & (actions.state[missing] == State.MISSING)]
+            actions.state[unsure] = State.UNKNOWN
+        run = np.flatnonzero(actions.state == State.MISSING)
+        actions.own[run] = self._unasked(instance, keys[run])
         count.hits += int(stored.sum())
         count.failed += int(failed.sum()) + failed_parts
-        count.unknown += int((found.state == State.UNKNOWN).sum())
-        own = run[found.own[run]]
+        count.unknown += int((actions.state == State.UNKNOWN).sum())
+        own = run[actions.own[run]]
         matches = list(self.reasons.of(items, instance, own, np.isin(own, ready[gone])))
         for match in matches:
             text = match.reason.text
@@ -99,21 +101,21 @@ class Lookup:
             count.hits += len(run) - len(own)
             if len(own) or count.unknown:
                 self.costs.see(items, instance, ready[stored], matches)
-                self.costs.want(items, instance, own, np.flatnonzero(found.state == State.UNKNOWN))
+                self.costs.want(items, instance, own, np.flatnonzero(actions.state == State.UNKNOWN))
         return run
 
     def settle(self, items: Items, instance: Instance) -> None:
         """Takes what the store answers now for the actions that had to run; what is missing failed or was left."""
-        found = items.found[instance.name]
-        rows = np.flatnonzero(found.state == State.MISSING)
-        stored = self.shelf.results(instance.name).lookup(found.keys[rows]) >= 0
-        left = [(instance.recipe.id, bytes(key)) in self.undone.actions for key in found.keys[rows].tolist()]
-        found.state[rows] = np.where(stored, State.DONE, np.where(left, State.UNKNOWN, State.FAILED))
+        actions = items.actions[instance.name]
+        rows = np.flatnonzero(actions.state == State.MISSING)
+        stored = self.shelf.results(instance.name).lookup(actions.keys[rows]) >= 0
+        left = [(instance.recipe.id, bytes(key)) in self.undone.actions for key in actions.keys[rows].tolist()]
+        actions.state[rows] = np.where(stored, State.DONE, np.where(left, State.UNKNOWN, State.FAILED))
         count = self.count(instance.name)
-        count.hits += int((stored & ~found.own[rows]).sum())
-        count.failed += int((found.state[rows] == State.FAILED).sum())
-        count.failed += int(self.beside(instance, found.keys[rows[stored]]).sum())
-        count.unknown += int((found.state[rows] == State.UNKNOWN).sum())
+        count.hits += int((stored & ~actions.own[rows]).sum())
+        count.failed += int((actions.state[rows] == State.FAILED).sum())
+        count.failed += int(self.beside(instance, actions.keys[rows[stored]]).sum())
+        count.unknown += int((actions.state[rows] == State.UNKNOWN).sum())
 
     def askers(self, recipe: str, keys: Iterable[bytes]) -> Counter[str]:
         """How many of some actions that had to run each instance asked for."""
@@ -135,13 +137,13 @@ class Lookup:
         for name in (value_column(f) for f, kind in writes.items() if kind.blob):
             table = results.take(places[places >= 0], [f"{name}_uri", f"{name}_digest"])
             (_, uris), (_, digests) = map(flat, table.columns)
-            here = np.flatnonzero(self.present.missing(uris)).tolist()
-            wanted = [uris[row] for row in here]
+            here = pa.array(np.flatnonzero(self.present.missing(uris)))
+            wanted = uris.take(here).to_pylist()
             if self.dry:
-                found = self.remote.have(wanted)
+                fetched = self.remote.have(wanted)
             else:
-                found = self.remote.fetch(wanted, [digests[row] for row in here], self.blobs)
-            self.present.there.update(uri for uri, came in zip(wanted, found, strict=True) if came)
+                fetched = self.remote.fetch(wanted, digests.take(here).to_pylist(), self.blobs)
+            self.present.added.update(uri for uri, came in zip(wanted, fetched, strict=True) if came)
 
     def _unasked(self, instance: Instance, keys: np.ndarray) -> np.ndarray:
         """Which keys stand for an action that has not been asked for before, in this build; notes that it has now."""

@@ -202,9 +202,9 @@ def _early(video: Mapping[str, Instance], clips: Mapping[str, Instance]) -> None
 
 def _entitled(stages: Mapping[str, Stage]) -> None:
     """Raises UsageError for two classes of one title: their results would be taken for each other's."""
-    found: dict[str, tuple[str, type[Stage]]] = {}
+    titles: dict[str, tuple[str, type[Stage]]] = {}
     for path, stage in stages.items():
-        first, cls = found.setdefault(stage.title(), (path, type(stage)))
+        first, cls = titles.setdefault(stage.title(), (path, type(stage)))
         if cls is not type(stage):
             raise UsageError(
                 f"{path}: its class {type(stage).__qualname__} and that of {first}, {cls.__qualname__}, are "

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from vbuild import digest
 from vbuild.recipes import defaults
-from vbuild.secrets import plain
+from vbuild.secrets import masked_data
 from vbuild.values import digest_column
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from vbuild.store.actions import Results
     from vbuild.store.failures import Failures
 
-Kind = Literal[
+ReasonKind = Literal[
     "first build", "new input", "new parameters", "new version", "new model", "evicted", "failed before"
 ]  # fmt: skip
 
@@ -31,7 +31,7 @@ FORMER = 16
 """Former recipes of a stage that a miss is compared with, the nearest first."""
 
 DEPTH = 3
-"""Stages upstream that a new input is followed to."""
+"""Stages before one that a new input is followed to."""
 
 TRIES = 48
 """Former inputs that are tried for one instance; what is not found then is a new input, and no more is said."""
@@ -44,7 +44,7 @@ WIDTH = 32
 class Reason:
     """Why an action has to run."""
 
-    kind: Kind
+    kind: ReasonKind
     text: str
     """For people: `crf 23 → 28`, `new input`, `new input: caption: prompt 'a' → 'b'`."""
     former: str | None = None
@@ -106,7 +106,7 @@ class Reasons:
         """
         if not len(rows):
             return
-        before, keys = self.before(instance), items.found[instance.name].keys
+        before, keys = self.before(instance), items.actions[instance.name].keys
         own = self.shelf.results(instance.name)
         evicted = gone | before.evicted | own.evicted(keys[rows])
         if evicted.any():
@@ -151,7 +151,7 @@ class Reasons:
         self, items: Items, instance: Instance, rows: np.ndarray, depth: int
     ) -> Iterator[tuple[str, list[np.ndarray], np.ndarray]]:
         """What the inputs of some rows were before: what changed, the parts, and the keys; one port at a time."""
-        names, parts = self.shelf.parts(items, instance, rows)
+        names, parts = self.shelf.input_digests(items, instance, rows)
         for port in instance.ports if depth else ():
             place = [n for n, name in enumerate(names) if name.startswith(f"{port.name}.")]
             for text, digests in self._outputs(items, port, rows, depth):
@@ -167,7 +167,7 @@ class Reasons:
         holder, way = items.holder(port.source)
         rows = rows if way is None else way[rows]
         source = self.shelf.instances[port.source]
-        keys = holder.found[port.source].keys[rows]
+        keys = holder.actions[port.source].keys[rows]
         own = self.shelf.results(port.source)
         tried = [(_text(recipe, source), results, keys) for recipe, results in self.before(source).former]
         tried += [(text, own, other) for text, _, other in self._inputs(holder, source, rows, depth - 1)]
@@ -192,10 +192,12 @@ def distance(a: Recipe, b: Recipe) -> int:
     ) + (a.version != b.version)
 
 
-def difference(old: Recipe, new: Recipe, default: Mapping[str, Any]) -> tuple[Kind, str]:
+def difference(old: Recipe, new: Recipe, default: Mapping[str, Any]) -> tuple[ReasonKind, str]:
     """What changed from one recipe of a stage to another. `default`: the new one's parameters that it leaves out."""
     versions = [] if old.version == new.version else [f"new version {old.version} → {new.version}"]
-    versions += [f"new version of {name} {shown(a)} → {shown(b)}" for name, a, b in _changed(old.uses, new.uses)]
+    versions += [
+        f"new version of {name} {shown_value(a)} → {shown_value(b)}" for name, a, b in _changed(old.uses, new.uses)
+    ]
     models = [
         f"new model {name} {(a or 'null')[:8]} → {(b or 'null')[:8]}" for name, a, b in _changed(old.models, new.models)
     ]
@@ -205,7 +207,7 @@ def difference(old: Recipe, new: Recipe, default: Mapping[str, Any]) -> tuple[Ki
         a = old.params.get(name, old.defaults.get(name, _Word("default")))
         b = new.params.get(name, default.get(name, _Word(gone)))
         params.append(f"{name} {' → '.join(_pair(a, b))}")
-    kind: Kind = "new version" if versions else "new model" if models else "new parameters"
+    kind: ReasonKind = "new version" if versions else "new model" if models else "new parameters"
     return kind, ", ".join(versions + params + models) or "same recipe"
 
 
@@ -222,7 +224,7 @@ class _Word(str):
 def _changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
     """Name, old and new value of what differs; None for what is not there."""
     for name in sorted(old.keys() | new.keys()):
-        if plain(old.get(name)) != plain(new.get(name)):
+        if masked_data(old.get(name)) != masked_data(new.get(name)):
             yield name, old.get(name), new.get(name)
 
 
@@ -232,16 +234,16 @@ def _pair(a: Any, b: Any) -> tuple[str, str]:
         same = next((n for n, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
         start = max(same - WIDTH // 3, 0)
         a, b = ("…" * bool(start) + text[start:] for text in (a, b))
-    return shown(a), shown(b)
+    return shown_value(a), shown_value(b)
 
 
-def shown(value: Any) -> str:
+def shown_value(value: Any) -> str:
     """A parameter's value as people write it in yaml, cut where it is long."""
     if value is None or isinstance(value, bool):
         return str(value).lower() if value is not None else "null"
     if isinstance(value, _Word):
         return str(value)
-    value = plain(value)
+    value = masked_data(value)
     text = " ".join(value.split()) if isinstance(value, str) else str(value)
     text = text if len(text) <= WIDTH else text[: WIDTH - 1] + "…"
     return f"'{text}'" if isinstance(value, str) else text

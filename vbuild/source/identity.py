@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from vbuild import digest, uris
 from vbuild.contents import YOUNG_NS
 from vbuild.errors import SourceError
-from vbuild.source.lists import shown
+from vbuild.source.lists import as_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,13 +63,13 @@ def identify(files: Listing, memo: Files, *, dry: bool = False, threads: int = 4
     old: list[int] = []
     young: list[int] = []
     with ThreadPoolExecutor(threads) as pool:
-        for row, found in zip(fresh.tolist(), pool.map(_digest_file, (files.uris[r] for r in fresh)), strict=True):
-            if isinstance(found, str):
-                errors[row] = found
+        for row, outcome in zip(fresh.tolist(), pool.map(_digest_file, (files.uris[r] for r in fresh)), strict=True):
+            if isinstance(outcome, str):
+                errors[row] = outcome
             else:
-                ids[row] = np.void(found.digest)
-                files.saw(row, found.seen)
-                (young if found.young else old).append(row)
+                ids[row] = np.void(outcome.digest)
+                files.saw(row, outcome.seen)
+                (young if outcome.young else old).append(row)
     if old and not dry:
         memo.add([files.uris[row] for row in old], *columns(np.array(old, np.int64)), ids[old])
     lasting = sum(1 for row, why in errors.items() if why == UNNAMED or files.sizes[row] < 0)
@@ -77,27 +77,27 @@ def identify(files: Listing, memo: Files, *, dry: bool = False, threads: int = 4
     return Identified(ids, errors, len(fresh), readable, tuple(young))
 
 
-def grown(files: Listing, found: Identified, memo: Files) -> Identified:
+def grown(files: Listing, identified: Identified, memo: Files) -> Identified:
     """The same at the end of a build, when files that were young are not any more: they are read once more.
 
     One that holds what it held, and looks as it did, is known from now on.
     """
     import numpy as np
 
-    again = {row: _digest_file(files.uris[row]) for row in found.young}
+    again = {row: _digest_file(files.uris[row]) for row in identified.young}
     old = [
         row
         for row, read in again.items()
         if isinstance(read, _Read)
         and not read.young
         and read.seen.same(files.seen(row))
-        and read.digest == found.ids[row].tobytes()
+        and read.digest == identified.ids[row].tobytes()
     ]
     if old:
         rows = np.array(old, np.int64)
         held = (files.sizes, files.mtimes, files.ctimes, files.inodes)
-        memo.add([files.uris[row] for row in old], *(np.array(c, np.int64)[rows] for c in held), found.ids[rows])
-    return replace(found, young=tuple(row for row in found.young if row not in old))
+        memo.add([files.uris[row] for row in old], *(np.array(c, np.int64)[rows] for c in held), identified.ids[rows])
+    return replace(identified, young=tuple(row for row in identified.young if row not in old))
 
 
 @dataclass(frozen=True)
@@ -112,12 +112,12 @@ class _Read:
 
 def _digest_file(uri: str) -> _Read | str:
     """The digest of a file's bytes, with what the file looked like meanwhile, or why it could not be read."""
-    if shown(uri) != uri:
+    if as_text(uri) != uri:
         return UNNAMED
     try:
         with uris.watched(uri) as (stream, look):
             seen, now = look(), time.time_ns()
-            found = digest.of_stream(stream)
-            return _Read(found, seen, abs(now - seen.mtime) < YOUNG_NS) if look().same(seen) else CHANGED
+            value = digest.of_stream(stream)
+            return _Read(value, seen, abs(now - seen.mtime) < YOUNG_NS) if look().same(seen) else CHANGED
     except uris.trouble(SourceError) as error:
-        return f"cannot be read: {uris.said(error)}"
+        return f"cannot be read: {uris.reason(error)}"

@@ -49,7 +49,7 @@ URI = "\0uri"
 
 
 @dataclass(frozen=True)
-class Listed:
+class VideoList:
     """What a list says."""
 
     uris: list[str]
@@ -59,7 +59,7 @@ class Listed:
     """Of the file."""
 
 
-def read(uri: str, column: str | None) -> Listed:
+def read_list(uri: str, column: str | None) -> VideoList:
     """The videos of a list; a path that is not absolute starts at the list's folder.
 
     A .txt has a path a line and `#` before a comment; a .csv a header; a .json a list, a .jsonl a line, of paths or of
@@ -67,7 +67,7 @@ def read(uri: str, column: str | None) -> Listed:
     be read, and for one that says two things of one video.
     """
     try:
-        with uris.opened(uri) as stream:
+        with uris.open_uri(uri) as stream:
             data = stream.read()
         if uri.lower().endswith(".txt"):
             lines = (line.strip() for line in data.removeprefix(MARK).decode(errors="surrogateescape").split("\n"))
@@ -80,8 +80,8 @@ def read(uri: str, column: str | None) -> Listed:
         placed = [_placed(name, uri) for name in names]
         _once(placed, table)
     except uris.trouble() as error:
-        raise SourceError(f"source.path={uri}: the list cannot be read ({uris.said(error)})") from error
-    return Listed(placed, table, digest.of_bytes(data))
+        raise SourceError(f"source.path={uri}: the list cannot be read ({uris.reason(error)})") from error
+    return VideoList(placed, table, digest.of_bytes(data))
 
 
 def _table(uri: str, data: bytes) -> pa.Table:
@@ -101,14 +101,14 @@ def _table(uri: str, data: bytes) -> pa.Table:
         if not isinstance(rows, list) or not all(isinstance(row, str | dict) for row in rows):
             raise ValueError("a list of paths or of objects is expected")
         table = _of_rows([{COLUMNS[0]: row} if isinstance(row, str) else row for row in rows])
-    called = [plain(name).lower() for name in table.column_names]
+    called = [column_name(name).lower() for name in table.column_names]
     for name, small in zip(table.column_names, called, strict=True):
         if called.count(small) > 1:
             raise ValueError(f"{called.count(small)} of its columns are called {name}, but for signs; rename them")
     return typed(table) if ending == "csv" else table
 
 
-def plain(name: str) -> str:
+def column_name(name: str) -> str:
     """The name of a column without what no column may be called."""
     return re.sub(r"\W+", "_", name) or "_"
 
@@ -133,11 +133,11 @@ def _json(text: str, where: str = "") -> Any:
     """What a JSON text says. Raises ValueError, also for an object in which a name stands twice."""
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) < len(pairs):
+        record = dict(pairs)
+        if len(record) < len(pairs):
             twice = next(name for name, _ in pairs if [other for other, _ in pairs].count(name) > 1)
             raise ValueError(f"it says {twice} twice")
-        return found
+        return record
 
     try:
         return json.loads(text, object_pairs_hook=once)
@@ -255,7 +255,7 @@ def _once(names: list[str], table: pa.Table | None) -> None:
         )
 
 
-def joined(lists: Sequence[Listed]) -> pa.Table | None:
+def joined(lists: Sequence[VideoList]) -> pa.Table | None:
     """What several lists say, with the column `URI` of the files; None if they say nothing.
 
     Raises SourceError where two lists say different things of one video.
@@ -263,7 +263,7 @@ def joined(lists: Sequence[Listed]) -> pa.Table | None:
     import pyarrow as pa
 
     tables = [
-        one.columns.append_column(URI, pa.array(map(shown, one.uris), pa.string()))
+        one.columns.append_column(URI, pa.array(map(as_text, one.uris), pa.string()))
         for one in lists
         if one.columns is not None
     ]
@@ -272,7 +272,7 @@ def joined(lists: Sequence[Listed]) -> pa.Table | None:
     kinds: dict[str, set[pa.DataType]] = {}
     for f in (f for table in tables for f in table.schema):
         kinds.setdefault(f.name, set()).add(f.type)
-    mixed = {name for name, found in kinds.items() if len(found - {pa.null()}) > 1}
+    mixed = {name for name, types in kinds.items() if len(types - {pa.null()}) > 1}
     texts = [pa.schema([f.with_type(pa.string()) if f.name in mixed else f for f in table.schema]) for table in tables]
     table = pa.concat_tables(
         [table.cast(schema) for table, schema in zip(tables, texts, strict=True)], promote_options="permissive"
@@ -284,9 +284,9 @@ def joined(lists: Sequence[Listed]) -> pa.Table | None:
     return table
 
 
-def shown(uri: str) -> str:
+def as_text(uri: str) -> str:
     """A path as text that everything can hold: bytes that are no UTF-8 are written out."""
-    return uri.encode(errors="surrogateescape").decode(errors="backslashreplace")
+    return uri if uri.isascii() else uri.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 def _placed(name: str, uri: str) -> str:

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from vbuild.source.identity import Identified
     from vbuild.source.walk import Listing
 
-Known = tuple[bytes, int]
+KnownVideo = tuple[bytes, int]
 """The video id of a file, and its bytes."""
 
 
-def recall(source: Source, files: Listing, found: Identified, known: Mapping[str, Known]) -> Identified:
+def recall(source: Source, files: Listing, identified: Identified, known: Mapping[str, KnownVideo]) -> Identified:
     """What is known of a source's files, with those that the last build read and this one cannot reach.
 
     `known` is what the last build read, by uri. A file that is gone from a folder that is there is gone; but a path of
@@ -31,7 +31,7 @@ def recall(source: Source, files: Listing, found: Identified, known: Mapping[str
     import numpy as np
 
     names = files.names()
-    away = {row: why for row, why in found.errors.items() if names[row] in known}
+    away = {row: why for row, why in identified.errors.items() if names[row] in known}
     for row in away:
         files.sizes[row] = known[names[row]][1]
     listed = set(names)
@@ -41,11 +41,11 @@ def recall(source: Source, files: Listing, found: Identified, known: Mapping[str
         away[row] = why
         files.add([(uri, known[uri][1], 0, 0, 0)])
     names = files.names()
-    ids = np.concatenate([found.ids, np.zeros(len(files) - len(found.ids), "V16")])
+    ids = np.concatenate([identified.ids, np.zeros(len(files) - len(identified.ids), "V16")])
     for row in away:
         ids[row] = np.void(known[names[row]][0])
-    errors = {row: why for row, why in found.errors.items() if row not in away}
-    return replace(found, ids=ids, errors=errors, away=away, readable=found.readable and not away)
+    errors = {row: why for row, why in identified.errors.items() if row not in away}
+    return replace(identified, ids=ids, errors=errors, away=away, readable=identified.readable and not away)
 
 
 def _beyond(source: Source, files: Listing, missing: list[str]) -> Iterator[tuple[str, str]]:
@@ -93,5 +93,5 @@ def _hollow(folder: str, top: str, known: dict[str, str | None]) -> str | None:
             above = os.path.dirname(folder)  # noqa: PTH120
             known[folder] = _hollow(above, top, known) if len(folder) > len(top) else None
         except OSError as error:
-            known[folder] = f"{folder} cannot be read ({uris.said(error)})"
+            known[folder] = f"{folder} cannot be read ({uris.reason(error)})"
     return known[folder]

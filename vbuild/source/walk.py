@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 from vbuild import digest, uris
 from vbuild.errors import SourceError
-from vbuild.secrets import masked, names
+from vbuild.secrets import display_names, masked
 from vbuild.source import lists
-from vbuild.source.lists import shown
+from vbuild.source.lists import as_text
 from vbuild.uris import Seen
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ WILD = (frozenset("*?["), frozenset("*"))
 THREADS = 16
 """Remote files that are looked at at once."""
 
-Found = tuple[str, int, int, int, int]
+File = tuple[str, int, int, int, int]
 """A uri and what it looks like, as `uris.Seen` has it, but flat; a size of -1 for what is named and not there."""
 
 ABSENT = Seen(-1, 0, 0, 0)
@@ -58,7 +58,7 @@ class Listing:
     ctimes: array[int] = field(default_factory=lambda: array("q"))
     inodes: array[int] = field(default_factory=lambda: array("q"))
     """Of a remote file what its etag makes."""
-    lists: dict[str, lists.Listed] = field(default_factory=dict)
+    lists: dict[str, lists.VideoList] = field(default_factory=dict)
     """The lists that were read."""
     unreachable: dict[str, str] = field(default_factory=dict)
     """Folder, pattern or archive → why it cannot be listed."""
@@ -72,7 +72,7 @@ class Listing:
 
     def names(self) -> list[str]:
         """What the files are called in tables and messages."""
-        return names(list(map(shown, self.uris)))
+        return display_names(list(map(as_text, self.uris)))
 
     def seen(self, row: int) -> Seen:
         """What a file looks like."""
@@ -82,9 +82,9 @@ class Listing:
         """What a file looked like to whoever opened it, which counts."""
         self.sizes[row], self.mtimes[row], self.ctimes[row], self.inodes[row] = seen
 
-    def add(self, found: Iterable[Found]) -> None:
+    def add(self, entries: Iterable[File]) -> None:
         """More files, behind those that are there."""
-        for uri, *seen in found:
+        for uri, *seen in entries:
             self.uris.append(uri)
             for column, value in zip((self.sizes, self.mtimes, self.ctimes, self.inodes), seen, strict=True):
                 column.append(value)
@@ -116,7 +116,7 @@ class Listing:
         for path, why in self.left_out.items():
             by.setdefault(why, []).append(path)
         return [
-            f"left out: {masked(shown(min(paths)))}{f' and {len(paths) - 1} more' if len(paths) > 1 else ''} ({why})"
+            f"left out: {masked(as_text(min(paths)))}{f' and {len(paths) - 1} more' if len(paths) > 1 else ''} ({why})"
             for why, paths in by.items()
         ]
 
@@ -128,11 +128,11 @@ class Listing:
         if table is None:
             return None
         first = {uri: row for row, uri in reversed(list(enumerate(table[lists.URI].to_pylist())))}
-        rows = pa.array([first.get(shown(uri)) for uri in self.uris], pa.int64())
+        rows = pa.array([first.get(as_text(uri)) for uri in self.uris], pa.int64())
         return table.drop_columns([lists.URI]).take(rows)
 
 
-def listing(source: Source) -> Listing:
+def list_videos(source: Source) -> Listing:
     """All videos of a source, each once, sorted by absolute path.
 
     Raises SourceError for what cannot be listed, and for a source that holds no video.
@@ -141,25 +141,25 @@ def listing(source: Source) -> Listing:
 
 
 def survey(source: Source) -> Listing:
-    """As `listing`, but what cannot be listed is put down with the reason.
+    """As `list_videos`, but what cannot be listed is put down with the reason.
 
     Raises SourceError for a list that cannot be read, and for a protocol that nothing here speaks.
     """
     result = Listing()
-    found: list[Found] = []
+    entries: list[File] = []
     for path in source.path:
-        found += _listed(path, source, result)
+        entries += _listed(path, source, result)
     if len(result.lists) > 1:
         lists.joined(list(result.lists.values()))
     if len(source.path) > 1:
-        found = list({one[0]: one for one in found}.values())
+        entries = list({one[0]: one for one in entries}.values())
     if source.include or source.exclude:
-        found = [one for one in found if wanted(one[0], source)]
-    if not found and not result.empty:
+        entries = [one for one in entries if wanted(one[0], source)]
+    if not entries and not result.empty:
         result.empty[_shown(source)] = _nothing(source)
-    found.sort(key=itemgetter(0))
-    if found:
-        uris_, *numbers = zip(*found[: source.limit], strict=True)
+    entries.sort(key=itemgetter(0))
+    if entries:
+        uris_, *numbers = zip(*entries[: source.limit], strict=True)
         result.uris = list(uris_)
         result.sizes, result.mtimes, result.ctimes, result.inodes = map(_column, numbers)
     return result
@@ -191,17 +191,17 @@ def _nothing(source: Source) -> str:
     return f"no video in it; give another path, or other source.extensions (now {known})"
 
 
-def _listed(path: str, source: Source, result: Listing) -> Iterable[Found]:
+def _listed(path: str, source: Source, result: Listing) -> Iterable[File]:
     """What one path of a source stands for; what it cannot give is put down."""
     full = absolute(path)
     try:
-        found = list(_entries(full, endings(source), source, result))
+        entries = list(_entries(full, endings(source), source, result))
     except _UnlistableError as error:
         result.unreachable[full] = str(error)
         return []
-    if not found and full not in result.lists:
+    if not entries and full not in result.lists:
         result.empty[full] = _nothing(source)
-    return found
+    return entries
 
 
 class _UnlistableError(Exception):
@@ -225,7 +225,7 @@ def is_pattern(full: str) -> bool:
     return bool(WILD[full.startswith("http")] & set(full)) and not os.path.exists(full)  # noqa: PTH110
 
 
-def _entries(full: str, ends: tuple[str, ...], source: Source, result: Listing) -> Iterable[Found]:
+def _entries(full: str, ends: tuple[str, ...], source: Source, result: Listing) -> Iterable[File]:
     remote = uris.is_remote(full)
     name = full.partition("?")[0].lower() if remote else full.lower()
     if is_pattern(full):
@@ -236,30 +236,30 @@ def _entries(full: str, ends: tuple[str, ...], source: Source, result: Listing) 
         except (FileNotFoundError, NotADirectoryError) as error:
             raise _UnlistableError("there is no such file or folder") from error
         except (OSError, ValueError) as error:
-            raise _UnlistableError(f"it cannot be reached ({uris.said(error)})") from error
+            raise _UnlistableError(f"it cannot be reached ({uris.reason(error)})") from error
         if stat.S_ISDIR(kind):
             if store := _in_store(full.rstrip("/"), {}):
                 result.left_out[store] = STORE
                 return []
             return _walk(full, ends, result)
     if name.endswith(lists.ENDINGS):
-        listed = result.lists[full] = lists.read(full, source.column)
+        listed = result.lists[full] = lists.read_list(full, source.column)
         return _outside(_looked(listed.uris), result)
     if name.endswith(".tar"):
         return _members(full, ends)
     return _outside(_looked([full]), result) if not remote or name.endswith(ends) else _remote(full, ends)
 
 
-def _walk(top: str, ends: tuple[str, ...], result: Listing) -> list[Found]:
+def _walk(top: str, ends: tuple[str, ...], result: Listing) -> list[File]:
     """Every video below a folder. Links to files are followed, links to folders are not, so there are no loops."""
-    found: list[Found] = []
+    entries: list[File] = []
     folders = [top]
     while folders:
         folder = folders.pop()
         try:
             handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)  # by it a file is found without its folder's path
             try:
-                _scan(handle, folder.rstrip("/"), ends, found, folders, result.left_out)
+                _scan(handle, folder.rstrip("/"), ends, entries, folders, result.left_out)
             finally:
                 os.close(handle)
         except FileNotFoundError:
@@ -267,15 +267,15 @@ def _walk(top: str, ends: tuple[str, ...], result: Listing) -> list[Found]:
         except PermissionError:
             result.unreachable[folder] = "the folder may not be read; give it read rights or leave it out"
         except OSError as error:
-            result.unreachable[folder] = f"the folder cannot be read ({uris.said(error)})"
-    return found
+            result.unreachable[folder] = f"the folder cannot be read ({uris.reason(error)})"
+    return entries
 
 
 def _scan(
-    handle: int, folder: str, ends: tuple[str, ...], found: list[Found], folders: list[str], left_out: dict[str, str]
+    handle: int, folder: str, ends: tuple[str, ...], listed: list[File], folders: list[str], left_out: dict[str, str]
 ) -> None:
     """The videos of a folder, and the folders in it. Names that start with `._` are what macOS keeps beside files."""
-    first, below, marks = len(found), len(folders), 0
+    first, below, marks = len(listed), len(folders), 0
     with os.scandir(handle) as entries:
         for entry in entries:
             name = entry.name
@@ -283,7 +283,7 @@ def _scan(
                 if name.lower().endswith(ends) and entry.is_file():
                     if not name.startswith("._"):
                         at = entry.stat()
-                        found.append((f"{folder}/{name}", at.st_size, at.st_mtime_ns, at.st_ctime_ns, at.st_ino))
+                        listed.append((f"{folder}/{name}", at.st_size, at.st_mtime_ns, at.st_ctime_ns, at.st_ino))
                     continue
                 if entry.is_dir(follow_symlinks=False):
                     if not name.startswith("."):
@@ -291,10 +291,10 @@ def _scan(
                 elif why := _why_not(entry, ends):
                     left_out[f"{folder}/{name}"] = why
             except OSError as error:
-                left_out[f"{folder}/{name}"] = DEAD if isinstance(error, FileNotFoundError) else uris.said(error)
+                left_out[f"{folder}/{name}"] = DEAD if isinstance(error, FileNotFoundError) else uris.reason(error)
             marks += name in MARKS
     if marks == len(MARKS):
-        del found[first:], folders[below:]
+        del listed[first:], folders[below:]
         left_out[folder] = STORE
 
 
@@ -314,11 +314,11 @@ def _in_store(folder: str, known: dict[str, str | None]) -> str | None:
     return known[folder]
 
 
-def _outside(found: Iterable[Found], result: Listing) -> Iterator[Found]:
+def _outside(entries: Iterable[File], result: Listing) -> Iterator[File]:
     """What does not lie in a store."""
     known: dict[str, str | None] = {}
-    for one in found:
-        folder = "" if uris.is_remote(one[0]) else uris.parts(one[0])[0].rpartition("/")[0]
+    for one in entries:
+        folder = "" if uris.is_remote(one[0]) else uris.file_and_member(one[0])[0].rpartition("/")[0]
         if store := _in_store(folder, known):
             result.left_out[store] = STORE
         else:
@@ -332,51 +332,51 @@ def _tidy(name: str, ends: tuple[str, ...]) -> bool:
     return last.lower().endswith(ends) and not last.startswith("._") and not hidden
 
 
-def _globbed(pattern: str, ends: tuple[str, ...]) -> Iterator[Found]:
+def _globbed(pattern: str, ends: tuple[str, ...]) -> Iterator[File]:
     """Every video, and every tar archive, that a pattern names."""
     wanted = (*ends, ".tar")
     if not uris.is_remote(pattern):
         names = glob.iglob(pattern, recursive=True)  # noqa: PTH207
         tidy = (n for n in names if n.lower().endswith(wanted) and not n.rpartition("/")[2].startswith("._"))
-        found = _looked([n for n in tidy if os.path.isfile(n)])  # noqa: PTH113
+        entries = _looked([n for n in tidy if os.path.isfile(n)])  # noqa: PTH113
     else:
         fs, path = uris.filesystem(pattern)
         try:
             infos = fs.glob(path, detail=True)
         except uris.trouble() as error:
-            raise _UnlistableError(f"it cannot be listed ({uris.said(error)})") from error
-        found = ((fs.unstrip_protocol(n), *uris.seen(i)) for n, i in infos.items() if n.lower().endswith(wanted))
-    for one in found:
+            raise _UnlistableError(f"it cannot be listed ({uris.reason(error)})") from error
+        entries = ((fs.unstrip_protocol(n), *uris.seen_in(i)) for n, i in infos.items() if n.lower().endswith(wanted))
+    for one in entries:
         yield from _members(one[0], ends) if one[0].lower().endswith(".tar") else [one]
 
 
-def _remote(folder: str, ends: tuple[str, ...]) -> Iterator[Found]:
+def _remote(folder: str, ends: tuple[str, ...]) -> Iterator[File]:
     """Every video below a remote folder; over http, those that its page links to."""
     fs, path = uris.filesystem(folder)
     try:
-        found = fs.find(path, detail=True)
+        infos = fs.find(path, detail=True)
     except uris.trouble() as error:
-        raise _UnlistableError(f"it cannot be listed ({uris.said(error)})") from error
+        raise _UnlistableError(f"it cannot be listed ({uris.reason(error)})") from error
     top = path.rstrip("/") + "/"
-    videos = {fs.unstrip_protocol(name): info for name, info in found.items() if _tidy(name.removeprefix(top), ends)}
+    videos = {fs.unstrip_protocol(name): info for name, info in infos.items() if _tidy(name.removeprefix(top), ends)}
     if all(info.get("size") is not None for info in videos.values()):
-        yield from ((uri, *uris.seen(info)) for uri, info in videos.items())
+        yield from ((uri, *uris.seen_in(info)) for uri, info in videos.items())
     else:
         yield from _looked(list(videos))
 
 
-def _members(archive: str, ends: tuple[str, ...]) -> Iterator[Found]:
+def _members(archive: str, ends: tuple[str, ...]) -> Iterator[File]:
     """Every video in a tar archive; it looks changed when the archive does."""
     try:
         seen, members = uris.look(archive), uris.members(archive)
     except uris.trouble() as error:
-        raise _UnlistableError(f"it cannot be read ({uris.said(error)})") from error
+        raise _UnlistableError(f"it cannot be read ({uris.reason(error)})") from error
     for name, info in members.items():
         if _tidy(name, ends):
             yield f"{archive}::{name}", *seen._replace(size=info.size)
 
 
-def _looked(names: list[str]) -> Iterator[Found]:
+def _looked(names: list[str]) -> Iterator[File]:
     """Files by name, with what they look like; remote ones many at once."""
     names = list(dict.fromkeys(names))
     far = [name for name in names if uris.is_remote(name)]

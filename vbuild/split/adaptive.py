@@ -10,7 +10,7 @@ from vbuild.errors import UsageError
 from vbuild.fields import Kind
 from vbuild.split.bounds import WRITES
 from vbuild.split.detect import cuts, scored, scores
-from vbuild.split.lengths import Lengths, scenes_between, timed
+from vbuild.split.lengths import Lengths, pts_of_times, scenes_between
 from vbuild.stage import Clip, Phase, Row, Stage, knob
 
 
@@ -53,9 +53,9 @@ class Adaptive(Lengths, Stage):
         """The bounds of each video's clips, in order of time."""
         for clip in clips:
             changes = clip.columns["changes"]
-            pts, end, base = timed(clip.columns["probe"], changes["times"])
-            found = cuts(scored(self.detector()), scores(changes))
-            yield self.bounds(scenes_between(found, pts, end, whole=self.whole), pts, end, base)
+            pts, end, base = pts_of_times(clip.columns["probe"], changes["times"])
+            frames = cuts(scored(self.detector()), scores(changes))
+            yield self.bounds(scenes_between(frames, pts, end, whole=self.whole), pts, end, base)
 
     def detector(self) -> Any:
         """PySceneDetect's detector with these parameters."""

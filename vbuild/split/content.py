@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 from vbuild.fields import Kind
 from vbuild.split.bounds import WRITES
 from vbuild.split.detect import cuts, scored, scores
-from vbuild.split.lengths import Lengths, scenes_between, timed
+from vbuild.split.lengths import Lengths, pts_of_times, scenes_between
 from vbuild.stage import Clip, Phase, Row, Stage, knob
 
 
@@ -41,9 +41,9 @@ class Content(Lengths, Stage):
         """The bounds of each video's clips, in order of time."""
         for clip in clips:
             changes = clip.columns["changes"]
-            pts, end, base = timed(clip.columns["probe"], changes["times"])
-            found = cuts(scored(self.detector()), scores(changes))
-            yield self.bounds(scenes_between(found, pts, end, whole=self.whole), pts, end, base)
+            pts, end, base = pts_of_times(clip.columns["probe"], changes["times"])
+            frames = cuts(scored(self.detector()), scores(changes))
+            yield self.bounds(scenes_between(frames, pts, end, whole=self.whole), pts, end, base)
 
     def detector(self) -> Any:
         """PySceneDetect's detector with these parameters."""

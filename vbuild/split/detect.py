@@ -19,14 +19,14 @@ def cuts(detector: Any, values: Iterable[float]) -> list[int]:
     """The indices of the frames at which a detector sees a new scene begin. `values` is what it takes for a picture."""
     from scenedetect.common import FrameTimecode
 
-    found = []
+    events = []
     last = None
     for number, value in enumerate(values):
         last = FrameTimecode(number, fps=RATE)
-        found += detector.process_frame(last, value)
+        events += detector.process_frame(last, value)
     if last is not None:
-        found += detector.post_process(last)
-    return sorted(cut.frame_num for cut in found)
+        events += detector.post_process(last)
+    return sorted(cut.frame_num for cut in events)
 
 
 def scored(detector: Any) -> Any:
@@ -50,8 +50,8 @@ def spaced(marked: Iterable[int], least: int) -> list[int]:
 
     That is how PySceneDetect's HashDetector and HistogramDetector space their cuts.
     """
-    found: list[int] = []
+    kept: list[int] = []
     for frame in marked:
-        if frame - (found[-1] if found else 0) >= least:
-            found.append(frame)
-    return found
+        if frame - (kept[-1] if kept else 0) >= least:
+            kept.append(frame)
+    return kept

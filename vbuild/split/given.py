@@ -51,20 +51,20 @@ def files(path: Path) -> list[Path]:
     path = path.expanduser()
     if not path.is_dir():
         return [path]
-    found = sorted(file for file in path.iterdir() if file.suffix.lower() in LISTS)
-    if not found:
+    inside = sorted(file for file in path.iterdir() if file.suffix.lower() in LISTS)
+    if not inside:
         raise UsageError(f"split.file={path}: the folder holds no file of scenes ({', '.join(LISTS)})")
-    return found
+    return inside
 
 
-def read(path: Path) -> Given:
+def read_scenes(path: Path) -> Given:
     """What a file of scenes says, or those of a folder. Raises UsageError, which names the place at fault."""
     videos: dict[str, list[Bound]] = {}
     for file in files(path):
         for name, bound in _rows(file):
-            found = videos.setdefault(name, [])
+            clips = videos.setdefault(name, [])
             if bound is not None:
-                found.append(bound)
+                clips.append(bound)
     return Given({name: tuple(bounds) for name, bounds in videos.items()})
 
 

@@ -10,7 +10,7 @@ from vbuild.errors import UsageError
 from vbuild.fields import Kind
 from vbuild.split.bounds import WRITES
 from vbuild.split.detect import spaced
-from vbuild.split.lengths import Lengths, scenes_between, timed
+from vbuild.split.lengths import Lengths, pts_of_times, scenes_between
 from vbuild.stage import Clip, Phase, Row, Stage, knob
 
 
@@ -48,6 +48,8 @@ class Hash(Lengths, Stage):
         """The bounds of each video's clips, in order of time."""
         for clip in clips:
             likeness = clip.columns["likeness"]
-            pts, end, base = timed(clip.columns["probe"], likeness["times"])
-            found = spaced((n for n, x in enumerate(likeness["hash"]) if n and x >= self.threshold), self.min_scene_len)
-            yield self.bounds(scenes_between(found, pts, end, whole=self.whole), pts, end, base)
+            pts, end, base = pts_of_times(clip.columns["probe"], likeness["times"])
+            frames = spaced(
+                (n for n, x in enumerate(likeness["hash"]) if n and x >= self.threshold), self.min_scene_len
+            )
+            yield self.bounds(scenes_between(frames, pts, end, whole=self.whole), pts, end, base)

@@ -10,7 +10,7 @@ from vbuild.errors import UsageError
 from vbuild.fields import Kind
 from vbuild.split.bounds import WRITES
 from vbuild.split.detect import spaced
-from vbuild.split.lengths import Lengths, scenes_between, timed
+from vbuild.split.lengths import Lengths, pts_of_times, scenes_between
 from vbuild.stage import Clip, Phase, Row, Stage, knob
 
 
@@ -48,7 +48,7 @@ class Histogram(Lengths, Stage):
         """The bounds of each video's clips, in order of time."""
         for clip in clips:
             likeness = clip.columns["likeness"]
-            pts, end, base = timed(clip.columns["probe"], likeness["times"])
+            pts, end, base = pts_of_times(clip.columns["probe"], likeness["times"])
             most = 1.0 - self.threshold
-            found = spaced((n for n, x in enumerate(likeness["histogram"]) if n and x <= most), self.min_scene_len)
-            yield self.bounds(scenes_between(found, pts, end, whole=self.whole), pts, end, base)
+            frames = spaced((n for n, x in enumerate(likeness["histogram"]) if n and x <= most), self.min_scene_len)
+            yield self.bounds(scenes_between(frames, pts, end, whole=self.whole), pts, end, base)

@@ -14,7 +14,7 @@ from vbuild.errors import UsageError
 from vbuild.split.bounds import row, ticks
 from vbuild.stage import Row
 
-Span = tuple[Fraction, Fraction]
+Interval = tuple[Fraction, Fraction]
 """Start and end in ticks of a time base; whole ticks where it is done."""
 
 Lost = defaultdict[str, Fraction]
@@ -64,7 +64,7 @@ class Lengths:
         `scenes`, `pts` (the sorted times of all its frames) and `end` are in ticks of `base` seconds.
         """
         lost: Lost = defaultdict(Fraction)
-        found: list[tuple[int, int]] = []
+        spans: list[tuple[int, int]] = []
         inside = Fraction(0)
         for first, last in scenes:
             inside += last - first
@@ -72,15 +72,15 @@ class Lengths:
                 start, behind = map(ceil, piece)
                 if start >= behind or bisect_left(pts, behind) - bisect_left(pts, start) < self.min_frames:
                     lost["min_frames"] += piece[1] - piece[0]
-                elif len(found) == self.limit:
+                elif len(spans) == self.limit:
                     lost["limit"] += piece[1] - piece[0]
                 else:
-                    found.append((start, behind))
+                    spans.append((start, behind))
         if pts:
             lost[""] = end - pts[0] - inside
-        return row(found, lost, base)
+        return row(spans, lost, base)
 
-    def _pieces(self, scene: Span, base: Fraction, lost: Lost) -> Iterator[Span]:
+    def _pieces(self, scene: Interval, base: Fraction, lost: Lost) -> Iterator[Interval]:
         """What is left of one scene by `max`, `crop` and `min`, exact; what is not is counted in `lost`."""
         crop, least = ticks(self.crop, base), ticks(self.min, base)
         for start, end in self._cut(scene, base, lost):
@@ -92,7 +92,7 @@ class Lengths:
             else:
                 yield start + crop, end - crop
 
-    def _cut(self, scene: Span, base: Fraction, lost: Lost) -> Iterator[Span]:
+    def _cut(self, scene: Interval, base: Fraction, lost: Lost) -> Iterator[Interval]:
         start, end = scene
         longest = end - start if self.max is None else ticks(self.max, base)
         yield start, min(start + longest, end)
@@ -106,7 +106,7 @@ class Lengths:
                 yield start, last
 
 
-def timed(probe: Row, times: Sequence[float]) -> tuple[list[int], int, Fraction]:
+def pts_of_times(probe: Row, times: Sequence[float]) -> tuple[list[int], int, Fraction]:
     """The pts of frames at `times` seconds from a video's first, the pts at which the video ends, and its time base.
 
     `probe` is what the probe says of the video. Seconds in float64 tell ticks apart, so that the pts are exact.

@@ -14,8 +14,8 @@ from vbuild import digest
 from vbuild.errors import StageError, UsageError
 from vbuild.fields import Kind
 from vbuild.split.bounds import WRITES, ticks
-from vbuild.split.given import Given, files, read
-from vbuild.split.lengths import Lengths, timed
+from vbuild.split.given import Given, files, read_scenes
+from vbuild.split.lengths import Lengths, pts_of_times
 from vbuild.split.written import Bound, Code
 from vbuild.stage import Clip, Phase, Row, Stage, knob
 
@@ -65,19 +65,19 @@ class Scenes(Lengths, Stage):
         if self.file is None:
             return {}
         try:
-            found = [(file.name, digest.of_file(file).hex()) for file in files(Path(self.file))]
-            return {"file": found[0][1] if not Path(self.file).is_dir() else digest.of("scenes", *found).hex()}
+            digests = [(file.name, digest.of_file(file).hex()) for file in files(Path(self.file))]
+            return {"file": digests[0][1] if not Path(self.file).is_dir() else digest.of("scenes", *digests).hex()}
         except OSError as error:
             raise UsageError(f"split.file={self.file}: {error.strerror}") from error
 
     def load(self) -> Given | None:
         """What the file says, if there is one."""
-        return None if self.file is None else read(Path(self.file))
+        return None if self.file is None else read_scenes(Path(self.file))
 
     def run(self, clips: Sequence[Clip], model: Given | None) -> Iterable[Row]:
         """The bounds of each video's clips, in order of time. Raises StageError for a video that is not named."""
         for clip in clips:
-            pts, end, base = timed(clip.columns["probe"], clip.columns["timeline"]["times"])
+            pts, end, base = pts_of_times(clip.columns["probe"], clip.columns["timeline"]["times"])
             scenes = self._scenes(clip, model)
             yield self.bounds(spans(scenes, pts, end, base, clip.columns["probe"]["fps"]), pts, end, base)
 

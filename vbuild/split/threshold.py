@@ -10,7 +10,7 @@ from vbuild.errors import UsageError
 from vbuild.fields import Kind
 from vbuild.split.bounds import WRITES
 from vbuild.split.detect import cuts
-from vbuild.split.lengths import Lengths, scenes_between, timed
+from vbuild.split.lengths import Lengths, pts_of_times, scenes_between
 from vbuild.stage import Clip, Phase, Row, Stage, knob
 
 
@@ -60,9 +60,9 @@ class Threshold(Lengths, Stage):
         """The bounds of each video's clips, in order of time."""
         for clip in clips:
             likeness = clip.columns["likeness"]
-            pts, end, base = timed(clip.columns["probe"], likeness["times"])
-            found = cuts(self.detector(), likeness["level"])
-            yield self.bounds(scenes_between(found, pts, end, whole=self.whole), pts, end, base)
+            pts, end, base = pts_of_times(clip.columns["probe"], likeness["times"])
+            frames = cuts(self.detector(), likeness["level"])
+            yield self.bounds(scenes_between(frames, pts, end, whole=self.whole), pts, end, base)
 
     def detector(self) -> Any:
         """PySceneDetect's detector with these parameters; of a picture it takes the mean, so that a level will do."""

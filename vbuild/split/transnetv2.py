@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 from vbuild.errors import UsageError
 from vbuild.fields import Kind
 from vbuild.split.bounds import WRITES
-from vbuild.split.lengths import Lengths, timed
+from vbuild.split.lengths import Lengths, pts_of_times
 from vbuild.stage import Clip, Phase, Row, Stage, knob
 
 
@@ -50,7 +50,7 @@ class TransNetV2(Lengths, Stage):
         """The bounds of each video's clips, in order of time."""
         for clip in clips:
             shots = clip.columns["shots"]
-            pts, end, base = timed(clip.columns["probe"], shots["times"])
+            pts, end, base = pts_of_times(clip.columns["probe"], shots["times"])
             flags = [float(p) > self.threshold for p in shots["probability"]]
             bounds = [*pts, end]
             scenes = [(bounds[first], bounds[last]) for first, last in quiet(flags)]

@@ -49,10 +49,10 @@ CODE = re.compile(r"(\d{1,2}):(\d{2}):(\d{2})[:;](\d{2,3})")
 
 def clock(text: str) -> float | None:
     """Seconds of a time with colons; None if it is none."""
-    found = CLOCK.fullmatch(text.strip())
-    if found is None:
+    match = CLOCK.fullmatch(text.strip())
+    if match is None:
         return None
-    hours, minutes, seconds = found.groups()
+    hours, minutes, seconds = match.groups()
     return int(hours or 0) * 3600 + int(minutes) * 60 + float(seconds.replace(",", "."))
 
 
@@ -79,17 +79,17 @@ def edited(where: str, text: str) -> Iterator[Bound]:
             codes = [CODE.fullmatch(word) for word in words[-4:-2]]
             if codes[0] is None or codes[1] is None:
                 raise UsageError(f"{where} line {number}: {' '.join(words[-4:-2])} are no timecodes")
-            start, end = (_code(found, drop=drop or ";" in found[0]) for found in codes if found is not None)
+            start, end = (_code(match, drop=drop or ";" in match[0]) for match in codes if match is not None)
             if start != end:
                 yield Bound(start, end, "frames")
 
 
-def _code(found: re.Match[str], *, drop: bool) -> Code:
-    hours, minutes, seconds, frames = map(int, found.groups())
+def _code(match: re.Match[str], *, drop: bool) -> Code:
+    hours, minutes, seconds, frames = map(int, match.groups())
     return Code(hours * 3600 + minutes * 60 + seconds, frames, drop)
 
 
-def described(where: str, text: str) -> Iterator[Bound]:
+def ffmetadata(where: str, text: str) -> Iterator[Bound]:
     """Chapters of a file of FFmpeg's metadata."""
     for part in re.split(r"^\[", text, flags=re.MULTILINE)[1:]:
         if not part.upper().startswith("CHAPTER]"):
@@ -103,15 +103,15 @@ def described(where: str, text: str) -> Iterator[Bound]:
         yield Bound(start, end, "seconds")
 
 
-def listed(where: str, text: str) -> Iterator[Bound]:
+def ogm_chapters(where: str, text: str) -> Iterator[Bound]:
     """Chapters as of OGM tools: `CHAPTER01=00:01:02.500`, each from its time to the next."""
     for number, line in enumerate(text.splitlines(), 1):
-        found = re.fullmatch(r"CHAPTER\d+=(.*)", line.strip(), re.IGNORECASE)
-        if found is None:
+        match = re.fullmatch(r"CHAPTER\d+=(.*)", line.strip(), re.IGNORECASE)
+        if match is None:
             continue
-        seconds = clock(found[1])
+        seconds = clock(match[1])
         if seconds is None:
-            raise UsageError(f"{where} line {number}: {found[1]!r} is no time")
+            raise UsageError(f"{where} line {number}: {match[1]!r} is no time")
         yield Bound(seconds, None, "seconds")
 
 
@@ -120,7 +120,7 @@ def reader(suffix: str, text: str) -> Callable[[str, str], Iterator[Bound]] | No
     if suffix == ".edl":
         return edited
     if text.startswith(";FFMETADATA"):
-        return described
+        return ffmetadata
     if re.match(r"\s*CHAPTER\d+=", text, re.IGNORECASE):
-        return listed
+        return ogm_chapters
     return detected if suffix == ".csv" and "Start Frame" in text and "Scene Number" in text else None

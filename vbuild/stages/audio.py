@@ -105,11 +105,11 @@ class Hearing:
             return {**dict.fromkeys(self.stage.writes), "present": self.present}
         if self.filled:
             self._judge()
-        found = self.meter.close()
+        loudness = self.meter.close()
         return {
             "present": True,
-            "loudness": found.integrated,
-            "range": found.spread,
-            "peak": found.peak,
+            "loudness": loudness.integrated,
+            "range": loudness.spread,
+            "peak": loudness.peak,
             "silence": self.quiet / self.parts,
         }

@@ -16,9 +16,15 @@ Scale = Sequence[tuple[float, str]]
 ADJECTIVES: Sequence[tuple[str, str, Scale]] = (
     ("quality", "black", ((0.9, ""), (inf, "black"))),
     ("quality", "brightness", ((0.25, "dark"), (0.6, ""), (inf, "bright"))),
-    ("motion", "mean", ((0.001, "still"), (0.006, "moving"), (inf, "fast-moving"))),
 )
-"""Port, field and words of what is said before the noun. Motion: under a thousandth of height + width is a still."""
+"""Port, field and words of what is said before the noun."""
+
+STILL = 0.0003
+"""`motion.top`, share of height + width, under which a clip is still: of real footage empty rooms and photographs are,
+and people in a wide shot are not."""
+
+FAST = 0.006
+"""`motion.mean`, in the same unit, from which it is fast."""
 
 LOOKS: Sequence[tuple[str, str, Scale]] = (
     ("quality", "contrast", ((0.12, "low-contrast"), (0.27, ""), (inf, "high-contrast"))),
@@ -45,10 +51,10 @@ class Describe(Stage):
     Text search thus finds footage without a captioner. What is null or not wired is not spoken of.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     phase: ClassVar[Phase] = "annotate"
     reads: ClassVar[Mapping[str, Sequence[str]]] = {
-        "motion?": ("mean",),
+        "motion?": ("mean", "top"),
         "quality?": (
             "sharpness",
             "brightness",
@@ -72,7 +78,7 @@ class Describe(Stage):
 
 def sentence(measures: Mapping[str, Row]) -> str:
     """The sentence of what was measured, by port and field."""
-    adjectives = _words(measures, ADJECTIVES)
+    adjectives = _words(measures, ADJECTIVES) + _pace(measures.get("motion", {}))
     colours = ""
     if "black" not in adjectives:
         adjectives += _words(measures, LOOKS)
@@ -81,6 +87,13 @@ def sentence(measures: Mapping[str, Row]) -> str:
     before = f"{', '.join(adjectives)} " if adjectives else ""
     behind = f" with {_listed(features)}" if features else ""
     return f"A {before}shot{colours}{behind}."
+
+
+def _pace(motion: Row) -> list[str]:
+    mean, top = motion.get("mean"), motion.get("top")
+    if mean is None or top is None:
+        return []
+    return ["still" if top < STILL else "moving" if mean < FAST else "fast-moving"]
 
 
 def _words(measures: Mapping[str, Row], said: Sequence[tuple[str, str, Scale]]) -> list[str]:

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from vbuild.errors import UsageError
 from vbuild.fields import BlobField, Kind, List, Scalar
-from vbuild.media.options import Limits
+from vbuild.media.options import SizeLimits
 from vbuild.media.versions import PASSES, STILLS
 from vbuild.stage import Blob, Clip, Media, Phase, Row, Stage
 
@@ -80,7 +80,7 @@ class Frames(Stage):
 
         assert clip.scratch is not None
         chooser = Chooser(clip.duration, self.rates, self.middle, self.keyframes)
-        shrinker = Shrinker(format="bgr24", limits=Limits(self.long_side, self.short_side))
+        shrinker = Shrinker(format="bgr24", limits=SizeLimits(self.long_side, self.short_side))
         return Keeping(self, clip.scratch, chooser, shrinker)
 
 

@@ -68,7 +68,7 @@ class Comparison:
     def __init__(self, stage: Likeness) -> None:
         self.stage = stage
         self.before: tuple[np.ndarray, np.ndarray] | None = None
-        self.found: list[tuple[float, float, float, float]] = []
+        self.measures: list[tuple[float, float, float, float]] = []
 
     def frame(self, frame: Any, time: float) -> None:
         """One frame, uint8 (h, w, 3) in RGB."""
@@ -84,12 +84,12 @@ class Comparison:
             differs = np.count_nonzero(bits != self.before[0]) / float(bits.size)
             alike = cv2.compareHist(self.before[1], histogram, cv2.HISTCMP_CORREL)
         self.before = bits, histogram
-        self.found.append((time, float(np.mean(picture)), differs, alike))
+        self.measures.append((time, float(np.mean(picture)), differs, alike))
 
     def packet(self, packet: object) -> None:
         """Sound is of no interest."""
 
     def close(self) -> Row:
         """The whole video."""
-        columns = zip(*self.found, strict=True) if self.found else ((),) * len(self.stage.writes)
+        columns = zip(*self.measures, strict=True) if self.measures else ((),) * len(self.stage.writes)
         return dict(zip(self.stage.writes, map(list, columns), strict=True))

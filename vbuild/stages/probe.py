@@ -58,5 +58,5 @@ class Probe(Stage):
 
         for clip in clips:
             assert clip.uri is not None
-            found = asdict(probe(clip.uri))
-            yield {**{name: found[name] for name in found if name != "warning"}, "remark": found["warning"]}
+            probed = asdict(probe(clip.uri))
+            yield {**{name: probed[name] for name in probed if name != "warning"}, "remark": probed["warning"]}

@@ -63,8 +63,8 @@ class Shots(Stage):
     def join(self, left: Row, parts: Sequence[Row]) -> Row:
         """The probabilities of all frames."""
         times = left["times"]
-        found = [value for part in parts for value in part["probability"].tolist()]
-        return {"times": times, "probability": found[: len(times)]}
+        probabilities = [value for part in parts for value in part["probability"].tolist()]
+        return {"times": times, "probability": probabilities[: len(times)]}
 
 
 class Cutting:

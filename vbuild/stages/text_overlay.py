@@ -83,7 +83,7 @@ class TextOverlay(Stage):
 
     def run(self, clips: Sequence[Clip], model: ppocr.Detector) -> Iterable[Row]:
         """Of each frame the boxes of its texts, float32 (n, 4) of left, top, right, bottom in 0..1, and their area."""
-        return [seen(model, clip.frames.pixels[0]) for clip in clips if clip.frames is not None]
+        return [texts_of(model, clip.frames.pixels[0]) for clip in clips if clip.frames is not None]
 
     def join(self, left: Row, parts: Sequence[Row]) -> Row:
         """The whole clip's measures."""
@@ -127,7 +127,7 @@ class Handing:
         return {"times": self.times}
 
 
-def seen(detector: ppocr.Detector, frame: np.ndarray) -> Row:
+def texts_of(detector: ppocr.Detector, frame: np.ndarray) -> Row:
     """The texts of a frame, uint8 (h, w, 3) in RGB."""
     import cv2
     import numpy as np

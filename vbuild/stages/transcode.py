@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from vbuild.errors import UsageError
 from vbuild.fields import BlobField, Kind, Scalar
-from vbuild.media.options import INPUT, Codec, Like, Limits, options, spelled
+from vbuild.media.options import INPUT, Codec, Like, SizeFit, SizeLimits, options, unspelled
 from vbuild.media.versions import ENCODE, PASSES
 from vbuild.stage import Blob, Clip, Media, Packets, Phase, Row, Stage
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from vbuild.media.copying import ClipCopier
     from vbuild.media.encode import ClipEncoder, Encoded
+
+SHAPED = ("size", "fps")
+"""Parameters that shape the pictures of a file that is encoded; those that go with them need one of them."""
 
 HELD = 110
 """Frames in an encoder: 105 were measured of libx264, medium, which looks 40 ahead and holds them at several sizes."""
@@ -68,8 +71,22 @@ class Transcode(Stage):
     options: Mapping[str, str] = field(default_factory=dict)
     """More of the encoder's own options, such as {g: 48}; none that is given by name too."""
     long_side: int | None = None
-    """Pixels to which the longer side is shrunk; smaller footage is not enlarged."""
+    """Pixels to which the longer side is shrunk; smaller footage is not enlarged, unless `upscale` is set."""
     short_side: int | None = None
+    """Pixels to which the shorter side is shrunk, likewise."""
+    size: tuple[int, int] | None = None
+    """Width and height in pixels, both even, in place of limits. Footage that is smaller becomes no larger unless
+    `upscale` is set: by `pad` it lies in the middle, by the others the file is smaller and of the same shape."""
+    fit: SizeFit = "crop"
+    """How footage of another shape comes to `size`: crop (its shape is kept, what is over is cut off at both ends), pad
+    (all of it lies in the middle, on black) or scale (its shape is not kept)."""
+    upscale: bool = False
+    """Whether smaller footage is enlarged to `size`, `long_side` or `short_side`."""
+    fps: float | None = None
+    """Frames a second, at most: of each 1/fps seconds the frame that is nearest. Footage with more is shown at that
+    even rate, what has fewer at its own times."""
+    repeat: bool = False
+    """Whether footage that has fewer frames than `fps` shows them again, so that the rate is even in all files."""
     max_frames: int | None = None
     """Frames at most; of a clip that has more they are thinned evenly, and it lasts as long as before."""
     sound: bool = True
@@ -80,41 +97,69 @@ class Transcode(Stage):
             value, least = getattr(self, name), 1 if name == "max_frames" else 2
             if value is not None and value < least:
                 raise UsageError(f"{name}={value}: must be {least} or more, or null")
+        self._check_size()
+        if self.fps is not None and not 0.01 <= self.fps <= 1000:
+            raise UsageError(f"fps={self.fps}: must be from 0.01 to 1000, or null")
+        if self.repeat and self.fps is None:
+            raise UsageError("repeat=true: it fills up a rate; give fps, such as 24")
         if self.codec != "copy":
             self._options(None)
             return
-        for name in ("like", "crf", "preset", "bitrate", "options", "long_side", "short_side", "max_frames"):
+        for name in ("like", "crf", "preset", "bitrate", "options", "long_side", "short_side", "max_frames", *SHAPED):
             if getattr(self, name) not in (None, {}):
                 raise UsageError(f"{name}={getattr(self, name)}: a copy is not encoded; leave it out, or name a codec")
+
+    def _check_size(self) -> None:
+        limits = [name for name in ("long_side", "short_side") if getattr(self, name) is not None]
+        if self.size is not None:
+            width, height = self.size
+            if limits:
+                raise UsageError(f"size={width}x{height}: {limits[0]} says it too; leave one of them out")
+            if any(side < 2 or side % 2 for side in self.size):
+                raise UsageError(f"size={width}x{height}: both must be even, and 2 or more")
+        elif self.fit != Transcode.fit:
+            raise UsageError(f"fit={self.fit}: it needs a size, such as [1280, 720]")
+        if self.upscale and self.size is None and not limits:
+            raise UsageError("upscale=true: it needs what to enlarge to; give size, long_side or short_side")
 
     def effective(self) -> Transcode:
         """The stage with what the encoder is told, however it is written, and without what is usual for it."""
         if self.codec == "copy":
             return self
         told = self._options(None)
-        crf, preset, bitrate, more = spelled(self.codec, told)
+        crf, preset, bitrate, more = unspelled(self.codec, told)
         if options(self.codec, None, crf, preset, bitrate, more) != told:
             return self
         return replace(self, like=None, crf=crf, preset=preset, bitrate=bitrate, options=more)
 
     def _options(self, source: int | None) -> dict[str, str]:
         """The encoder's options for a source of so many bits a second."""
-        found = options(self.codec, self.like, self.crf, self.preset, self.bitrate, self.options)
-        return found | ({"b": str(source)} if found.get("b") == INPUT and source else {})
+        made = options(self.codec, self.like, self.crf, self.preset, self.bitrate, self.options)
+        return made | ({"b": str(source)} if made.get("b") == INPUT and source else {})
 
     def asks(self) -> Media | Packets:
         """Every frame at full size, or the packets, and the sound."""
         return Packets(sound=self.sound) if self.codec == "copy" else Media(sound=self.sound)
 
     def holds(self, width: int, height: int) -> int:
-        """The frames that an encoder looks ahead and refers to."""
+        """The frames that an encoder looks ahead and refers to, and the one that waits for its moment."""
         if self.codec == "copy":
             return 0
+        waiting = 0 if self.fps is None else width * height * 3
         width, height = self._limits().size(width, height)
-        return HELD * width * height * 3 // 2
+        return HELD * width * height * 3 // 2 + waiting
 
-    def _limits(self) -> Limits:
-        return Limits(self.long_side, self.short_side, self.max_frames)
+    def _limits(self) -> SizeLimits:
+        return SizeLimits(
+            self.long_side,
+            self.short_side,
+            self.max_frames,
+            exact=self.size,
+            fit=self.fit,
+            upscale=self.upscale,
+            fps=self.fps,
+            repeat=self.repeat,
+        )
 
     def check(self) -> None:
         """Raises UsageError if the encoder does not open on this machine."""

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from vbuild.digest import SIZE, Recipe, keys_of
+from vbuild.digest import SIZE, Recipe, keys_of, one_piece
 from vbuild.errors import StageError
 from vbuild.stage import outputs
 from vbuild.store import lance_io, texts
-from vbuild.store.keyed import by_half, half, repeated, words
+from vbuild.store.keyed import Index, firsts, words
 from vbuild.values import digest_column, digests_of, value_column
 
 if TYPE_CHECKING:
@@ -100,8 +100,8 @@ def mistaken(results: pa.Table) -> np.ndarray:
     blobs = blob_fields(results.schema)
     for name in (name for name in results.column_names if name.startswith("digest__")):
         value = name.removeprefix("digest__")
-        found = digests_of(results[f"{value}_digest" if value in blobs else value])
-        wrong |= np.array(found.to_pylist(), object) != np.array(results[name].to_pylist(), object)
+        digests = digests_of(results[f"{value}_digest" if value in blobs else value])
+        wrong |= np.array(digests.to_pylist(), object) != np.array(results[name].to_pylist(), object)
     return wrong
 
 
@@ -127,8 +127,8 @@ class Actions:
 
     def recipes(self, stage: str) -> list[Recipe]:
         """Every recipe of a stage that has, or had, results; the newest first."""
-        found = sorted((self.folder / stage).glob("*.json"), key=lambda path: (-path.stat().st_mtime_ns, path.name))
-        return [recipe for path in found if (recipe := noted(path)) is not None]
+        notes = sorted((self.folder / stage).glob("*.json"), key=lambda path: (-path.stat().st_mtime_ns, path.name))
+        return [recipe for path in notes if (recipe := noted(path)) is not None]
 
     def loaded(self, recipe: Recipe, seconds: float) -> None:
         """Notes how long what a recipe needs took to load, beside what its actions take."""
@@ -178,7 +178,7 @@ class Results:
         recipe: Recipe,
         writes: Mapping[str, Kind],
         *,
-        opened: Callable[[Path], Any | None] = lance_io.opened,
+        opened: Callable[[Path], Any | None] = lance_io.open_dataset,
     ) -> None:
         self.path, self.recipe, self.schema = path, recipe, schema(writes)
         self._take_over(opened(self.path))
@@ -187,28 +187,28 @@ class Results:
         """Takes the newest version, with what other builds have added."""
         if self.dataset is not None and lance_io.is_newest(self.dataset):
             return
-        newest = lance_io.opened(self.path)
+        newest = lance_io.open_dataset(self.path)
         if newest is None or self.dataset is None or newest.version != self.dataset.version:
             self._take_over(newest)
 
     def _take_over(self, dataset: Any | None) -> None:
         self.dataset = dataset
-        self.sorted: tuple[np.ndarray, np.ndarray] | None = None
+        self.index: Index | None = None
         self.asked: tuple[np.ndarray, np.ndarray] | None = None
         """The last keys and their places: what is looked up is, as a rule, taken next."""
-        self.cached: dict[str, pa.ChunkedArray] = {}
+        self.cached: dict[str, pa.Array] = {}
 
     def __len__(self) -> int:
         return 0 if self.dataset is None else int(self.dataset.count_rows())
 
-    def _columns(self, names: Sequence[str]) -> list[pa.ChunkedArray]:
+    def _columns(self, names: Sequence[str]) -> list[pa.Array]:
         """Whole columns of fixed width, which are held; of few rows all of them, for a scan costs more than they do."""
         if new := [name for name in dict.fromkeys(names) if name not in self.cached]:
             assert self.dataset is not None
             if not self.cached and len(self) <= FEW:
                 new = [f.name for f in self.schema if _fixed(f) and f.name in self.dataset.schema.names]
-            table = self.dataset.to_table(columns=new)
-            self.cached |= {name: table[name] for name in new}
+            table = self.dataset.to_table(columns=new, batch_size=max(len(self), 1))
+            self.cached |= {name: one_piece(table[name]) for name in new}
         return [self.cached[name] for name in names]
 
     def holds(self, columns: Sequence[str]) -> bool:
@@ -226,36 +226,15 @@ class Results:
             )
 
     def lookup(self, keys: np.ndarray) -> np.ndarray:
-        """The place of each key (n,) V16, int64 (n,); -1 where there is none. Of rows with one key the first wins.
-
-        Sorted by the keys' first 64 bits, verified by all 128: a clash of halves reads as a miss, never as a lie.
-        """
+        """The place of each key (n,) V16, int64 (n,); -1 where there is none. Of rows with one key the first wins."""
         if self.dataset is None or not len(keys):
             return np.full(len(keys), -1, np.int64)
         if self.asked is None or not np.array_equal(words(self.asked[0]), words(keys)):
-            self.asked = keys.copy(), self._search(keys)
+            if self.index is None:
+                key, _ = self._columns(["key", "seconds"])  # which is asked for next, and to scan twice costs more
+                self.index = Index(keys_of(key))
+            self.asked = keys, self.index.find(keys)
         return self.asked[1]
-
-    def _search(self, keys: np.ndarray) -> np.ndarray:
-        ordered, way = by_half(keys)
-        spot, held = self._spots(ordered)
-        places = np.full(len(keys), -1, np.int64)
-        if held.any():
-            assert self.sorted is not None
-            places[way[held]] = self.sorted[1][spot[held]]
-        return places
-
-    def _spots(self, ordered: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Where keys that `by_half` sorted stand, or would stand, among those held; and (n,) bool which are held."""
-        if self.dataset is None:
-            return np.zeros(len(ordered), np.int64), np.zeros(len(ordered), bool)
-        if self.sorted is None:
-            self.sorted = by_half(keys_of(*self._columns(["key"])))
-        known = self.sorted[0]
-        spot = np.searchsorted(half(known), half(ordered))
-        held = spot < len(known)
-        held[held] = known[spot[held]] == ordered[held]
-        return spot, held
 
     def take(self, places: np.ndarray, columns: Sequence[str]) -> pa.Table:
         """Columns of the rows at some places, in that order; all null at place -1."""
@@ -265,31 +244,34 @@ class Results:
         if all(map(_fixed, shape)):
             index = pa.array(places, mask=places < 0)
             return pa.table([column.take(index) for column in self._columns(shape.names)], names=shape.names)
+        if len(places) > len(self) // 2:  # a scan costs less than so many rows one by one
+            index = pa.array(places, mask=places < 0)
+            return self.dataset.to_table(columns=shape.names).take(index)
         wanted, back = np.unique(places[places >= 0], return_inverse=True)
-        found = self.dataset.take(wanted.tolist(), columns=list(columns)) if len(wanted) else shape.empty_table()
+        table = self.dataset.take(wanted.tolist(), columns=list(columns)) if len(wanted) else shape.empty_table()
         index = np.full(len(places), -1, np.int64)
         index[places >= 0] = back
-        return found.select(list(columns)).combine_chunks().take(pa.array(index, mask=index < 0))
+        return table.select(list(columns)).combine_chunks().take(pa.array(index, mask=index < 0))
 
     def append(self, table: pa.Table) -> None:
         """Adds results whose keys are not there yet, and takes the newest version."""
         self.refresh()
+        table = table.combine_chunks()  # many chunks are read and written slowly
         keys = keys_of(table["key"])
-        fresh, way = by_half(keys)
-        spot, held = self._spots(fresh)
-        new = np.ones(len(keys), bool)
-        new[way] = ~held & ~repeated(fresh)
+        new = np.zeros(len(keys), bool)
+        new[firsts(keys)] = True
+        new &= self.lookup(keys) < 0
         if not new.any():
             return
         note = self.path.with_suffix(".json")
         if noted(note) is None:
             texts.replace(note, self.recipe.to_json())
-        rows = table.combine_chunks() if new.all() else table.filter(pa.array(new))  # many chunks are written slowly
-        before, known, count = self.dataset, self.sorted, len(self)
+        rows = table if new.all() else table.filter(pa.array(new))
+        before, known = self.dataset, self.index
         newest = lance_io.append(self.path, rows.cast(self.schema), before)
         self._take_over(newest)
-        if known is not None and new.all() and before is not None and newest.version == before.version + 1:
-            self.sorted = np.insert(known[0], spot, fresh), np.insert(known[1], spot, count + way)
+        if known is not None and before is not None and newest.version == before.version + 1:
+            self.index = Index(np.concatenate([known.keys, keys[new]]))
 
     def evicted(self, keys: np.ndarray) -> np.ndarray:
         """(n,) bool: the keys whose results were taken out."""
@@ -306,12 +288,12 @@ class Results:
         places = self.lookup(keys)
         if self.dataset is not None and (places >= 0).any():
             lance_io.delete_keys(self.dataset, keys[places >= 0])
-            self._take_over(lance_io.opened(self.path))
+            self._take_over(lance_io.open_dataset(self.path))
 
     def compact(self) -> None:
         """Joins fragments where there are many; the order of rows stays."""
         if self.dataset is not None and lance_io.compact(self.dataset):
-            self._take_over(lance_io.opened(self.path))
+            self._take_over(lance_io.open_dataset(self.path))
 
 
 def _fixed(f: pa.Field) -> bool:

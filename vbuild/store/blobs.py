@@ -8,7 +8,7 @@ import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vbuild import digest
 from vbuild.values import Stored
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def named(path: str) -> str:
+def blob_of_path(path: str) -> str:
     """The blob that a dataset names."""
     return "/".join(path.rsplit("/", 2)[1:])
 
@@ -35,15 +35,15 @@ def cited(cell: str | Sequence[str] | None) -> list[str]:
     return [cell] if isinstance(cell, str) else list(cell or ())
 
 
-def flat(column: pa.ChunkedArray) -> tuple[np.ndarray, list[Any]]:
+def flat(column: pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
     """A column of blobs, one a row or a list, as the row of each blob and its value; null cells have none."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     cells = column.combine_chunks()
     if pa.types.is_list(cells.type):
-        return pc.list_parent_indices(cells).to_numpy(), pc.list_flatten(cells).to_pylist()
-    return pc.indices_nonzero(cells.is_valid()).to_numpy(), cells.drop_null().to_pylist()
+        return pc.list_parent_indices(cells).to_numpy(), pc.list_flatten(cells)
+    return pc.indices_nonzero(cells.is_valid()).to_numpy(), cells.drop_null()
 
 
 @dataclass(frozen=True)
@@ -64,14 +64,14 @@ class Blobs:
         A file is moved. The same bytes put twice are stored once, and are as young as the last time: gc goes by that.
         """
         if isinstance(data, Path):
-            found, size = digest.of_file(data), data.stat().st_size
+            content, size = digest.of_file(data), data.stat().st_size
         else:
-            found, size = digest.of_bytes(data), len(data)
-        uri = f"{found.hex()[:2]}/{found.hex()[2:]}{suffix}"
+            content, size = digest.of_bytes(data), len(data)
+        uri = f"{content.hex()[:2]}/{content.hex()[2:]}{suffix}"
         target = self.path(uri)
         if not _again(target, size):
             self._place(data, target)
-        return Stored(uri, size, found)
+        return Stored(uri, size, content)
 
     def _place(self, data: Path | bytes, target: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -105,9 +105,11 @@ class Blobs:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def missing(self, uris: Sequence[str | None]) -> np.ndarray:
+    def missing(self, uris: Sequence[str]) -> np.ndarray:
         """(n,) bool: which of these blobs are not there."""
-        return Present(self.folder).missing(uris)
+        import pyarrow as pa
+
+        return Present(self.folder).missing(pa.array(uris, pa.string()))
 
 
 @dataclass(frozen=True)
@@ -115,21 +117,33 @@ class Present:
     """Which blobs are there: each folder is listed once, and only what is not listed is looked for by itself."""
 
     folder: Path
-    listed: set[str] = field(default_factory=set)
-    """Folders."""
-    there: set[str] = field(default_factory=set)
+    listed: dict[str, set[str]] = field(default_factory=dict)
+    """Folder, as `ab/` → the names in it."""
+    added: set[str] = field(default_factory=set)
+    """Blobs that are as good as there."""
 
-    def missing(self, uris: Sequence[str | None]) -> np.ndarray:
-        """(n,) bool: which of these blobs are not there."""
+    def missing(self, uris: pa.Array) -> np.ndarray:
+        """(n,) bool: which of these blobs are not there. Folder by folder, for one set of millions is slow to ask."""
         import numpy as np
+        import pyarrow as pa
+        import pyarrow.compute as pc
 
-        for shard in {uri[:3] for uri in uris if uri is not None} - self.listed:
-            self.listed.add(shard)
-            self.there.update(map(shard.__add__, _names(self.folder / shard)))
-        gone = ~np.fromiter(map(self.there.__contains__, uris), bool, len(uris))
+        uris = uris.fill_null("")
+        shards = pc.utf8_slice_codeunits(uris, 0, 3).dictionary_encode()
+        codes = shards.indices.to_numpy().astype(np.min_scalar_type(len(shards.dictionary)))
+        order = np.argsort(codes, kind="stable")
+        names = pc.utf8_slice_codeunits(uris, 3).take(pa.array(order))
+        gone = np.zeros(len(uris), bool)
+        ends = np.cumsum(np.bincount(codes, minlength=len(shards.dictionary))).tolist()
+        for shard, start, end in zip(shards.dictionary.to_pylist(), [0, *ends], ends, strict=False):
+            if shard not in self.listed:
+                self.listed[shard] = set(_names(self.folder / shard))
+            there, wanted = self.listed[shard], names[start:end].to_pylist()
+            if not there.issuperset(wanted):
+                gone[order[start:end]] = [name not in there for name in wanted]
         for row in np.flatnonzero(gone).tolist():
-            uri = uris[row]
-            gone[row] = uri is None or not (self.folder / uri).is_file()
+            uri = uris[row].as_py()
+            gone[row] = uri not in self.added and not (self.folder / uri).is_file()
         return gone
 
 

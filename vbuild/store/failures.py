@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from vbuild import digest
 from vbuild.digest import SIZE, keys_of
-from vbuild.errors import Kind  # noqa: TC001  `kind` below is a field
+from vbuild.errors import FaultKind  # noqa: TC001  `kind` below is a field
 from vbuild.store import lance_io
 from vbuild.store.keyed import by_half, half
 
@@ -58,7 +58,7 @@ class Failed:
     message: str
     item: bytes
     """The id of the clip or video that it was for."""
-    kind: Kind = "item"
+    kind: FaultKind = "item"
     trace: str = ""
     """Where it was raised, as Python prints it."""
     passing: bool = False
@@ -85,7 +85,7 @@ class Failures:
 
     def refresh(self) -> None:
         """Takes what other builds have recorded."""
-        self._take_over(lance_io.opened(self.path))
+        self._take_over(lance_io.open_dataset(self.path))
 
     def _take_over(self, dataset: Any | None) -> None:
         self.dataset = dataset
@@ -98,10 +98,10 @@ class Failures:
         if self.table is None:
             shape = pa.schema([SCHEMA.field(name) for name in HELD])
             names = [] if self.dataset is None else [name for name in HELD if name in self.dataset.schema.names]
-            found = shape.empty_table() if self.dataset is None else self.dataset.to_table(columns=names)
-            for name in set(HELD) - set(found.column_names):
-                found = found.append_column(name, pa.nulls(len(found), shape.field(name).type))
-            self.table = found.select(HELD)
+            table = shape.empty_table() if self.dataset is None else self.dataset.to_table(columns=names)
+            for name in set(HELD) - set(table.column_names):
+                table = table.append_column(name, pa.nulls(len(table), shape.field(name).type))
+            self.table = table.select(HELD)
         return self.table
 
     def all(self) -> pa.Table:
@@ -125,9 +125,9 @@ class Failures:
             return np.full(len(keys), -1, np.int64)
         known, rows = self._ordered(recipe)
         spot = np.searchsorted(half(known), half(keys), side="right") - 1
-        found = spot >= 0
-        found[found] = known[spot[found]] == keys[found]
-        return np.where(found, rows[spot] if len(rows) else -1, -1)
+        hit = spot >= 0
+        hit[hit] = known[spot[hit]] == keys[hit]
+        return np.where(hit, rows[spot] if len(rows) else -1, -1)
 
     def known(self, recipe: str, keys: np.ndarray, retry: str = "never", versions: str = "") -> np.ndarray:
         """(n,) bool: which of the keys (n,) V16 have failed under a recipe, less those that `retry` tries again.
@@ -151,15 +151,15 @@ class Failures:
         if self.dataset is None or not len(wanted):
             return rows >= 0, pa.schema([SCHEMA.field(name) for name in columns]).empty_table()
         there = [name for name in columns if name in self.dataset.schema.names]
-        found = self.dataset.take(wanted.tolist(), columns=there)
+        table = self.dataset.take(wanted.tolist(), columns=there)
         for name in set(columns) - set(there):
-            found = found.append_column(name, pa.nulls(len(found), SCHEMA.field(name).type))
-        return rows >= 0, found.select(list(columns)).combine_chunks().take(pa.array(back))
+            table = table.append_column(name, pa.nulls(len(table), SCHEMA.field(name).type))
+        return rows >= 0, table.select(list(columns)).combine_chunks().take(pa.array(back))
 
     def lookup(self, recipe: str, keys: np.ndarray) -> dict[bytes, Failed]:
         """The failures of those of the keys (n,) V16 that have failed under a recipe."""
-        _, found = self.details(recipe, keys, STORED)
-        given = ({name: value for name, value in row.items() if value is not None} for row in found.to_pylist())
+        _, table = self.details(recipe, keys, STORED)
+        given = ({name: value for name, value in row.items() if value is not None} for row in table.to_pylist())
         return {row["key"]: Failed(**row) for row in given}
 
     def append(self, failed: Sequence[Failed]) -> None:

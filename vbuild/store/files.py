@@ -30,7 +30,7 @@ class Files:
         `looks` are sizes, mtimes, ctimes and inodes, int64 (n,) each.
         """
         ids = np.zeros(len(uris), "V16")
-        dataset = lance_io.opened(self.path)
+        dataset = lance_io.open_dataset(self.path)
         if dataset is None or not len(uris):
             return ids, np.zeros(len(uris), bool)
         held = dataset.to_table()
@@ -52,5 +52,5 @@ class Files:
 def _names(uris: Sequence[str], looks: Sequence[np.ndarray]) -> np.ndarray:
     numbers = np.stack(looks, axis=1).astype("<i8")
     parts = zip(uris, numbers, strict=True)
-    found = (digest.of_bytes(row.tobytes() + uri.encode(errors="surrogateescape")) for uri, row in parts)
-    return np.frombuffer(b"".join(found), "V16")
+    digests = (digest.of_bytes(row.tobytes() + uri.encode(errors="surrogateescape")) for uri, row in parts)
+    return np.frombuffer(b"".join(digests), "V16")

@@ -24,7 +24,7 @@ FRAGMENTS = 64
 """A dataset with more of them is compacted at the end of a build."""
 
 
-def opened(path: Path) -> Any | None:
+def open_dataset(path: Path) -> Any | None:
     """The newest version of a dataset that can be read; None if there is none.
 
     What was torn by a power cut is put aside and said (`repair`). Raises StoreError for a dataset that may not be read,
@@ -43,7 +43,7 @@ def opened(path: Path) -> Any | None:
 
 
 def damaged(path: Path) -> bool:
-    """Whether `opened` would lose rows."""
+    """Whether `open_dataset` would lose rows."""
     if not (path / "_versions").is_dir():
         return False
     return repair.torn(path) or bool(repair.lost(path, lance.dataset(str(path))))
@@ -66,7 +66,7 @@ def append(path: Path, rows: pa.Table | pa.RecordBatchReader, dataset: Any | Non
     under a private name and renamed: of two processes one loses, sees the other's, and appends to it.
     """
     try:
-        dataset = dataset or opened(path)
+        dataset = dataset or open_dataset(path)
         if dataset is None:
             return _created(path, rows)
         return whole(path, lance.write_dataset(rows, dataset, mode="append"))

@@ -49,7 +49,7 @@ class Pairs:
         compared = self.folder / "compared.lance"
         if lance_io.damaged(self.folder / "edges.lance") and compared.is_dir():
             repair.set_aside(compared)
-        return lance_io.opened(self.folder / f"{name}.lance")
+        return lance_io.open_dataset(self.folder / f"{name}.lance")
 
     def compared(self, reach: float) -> np.ndarray:
         """The vectors (n,) V16, unique, among which every pair within `reach` is known."""

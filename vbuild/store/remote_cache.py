@@ -72,8 +72,8 @@ class RemoteCache:
 
     def have(self, uris: Sequence[str]) -> np.ndarray:
         """(n,) bool: which blobs it has."""
-        found = self.files.get_file_info([f"{self.root}/blobs/{uri}" for uri in uris]) if uris else []
-        return np.array([info.type == fs.FileType.File for info in found], bool)
+        infos = self.files.get_file_info([f"{self.root}/blobs/{uri}" for uri in uris]) if uris else []
+        return np.array([info.type == fs.FileType.File for info in infos], bool)
 
     def fetch(self, uris: Sequence[str], digests: Sequence[bytes], blobs: Blobs) -> np.ndarray:
         """Copies blobs into a store; (n,) bool which came, and came with the bytes that their digests tell."""

@@ -6,6 +6,7 @@ Lance syncs nothing to the disk, so manifests and data files may be cut short or
 from __future__ import annotations
 
 import logging
+import os
 import secrets
 from typing import TYPE_CHECKING, Any
 
@@ -33,16 +34,16 @@ def roll_back(path: Path) -> bool:
     Without any, the folder itself is put aside, under a name that says so.
     """
     with locked(path / ".lock"):
-        found = _manifests(path)
+        manifests = _manifests(path)
         bad = 0
-        while bad < len(found) and _torn(found[bad : bad + 1]):
+        while bad < len(manifests) and _torn(manifests[bad : bad + 1]):
             bad += 1
-        if bad == len(found):
+        if bad == len(manifests):
             aside = set_aside(path)
             LOG.warning("vbuild: %s: no version of it can be read; it is %s now, and is made again", path, aside.name)
             return False
         (path / "_damaged").mkdir(exist_ok=True)
-        for manifest in found[:bad]:
+        for manifest in manifests[:bad]:
             manifest.rename(path / "_damaged" / f"{manifest.name}.{secrets.token_hex(4)}")
     if bad:
         LOG.warning("vbuild: %s: its %d newest versions cannot be read; the one before goes on", path, bad)
@@ -51,10 +52,11 @@ def roll_back(path: Path) -> bool:
 
 def lost(path: Path, dataset: Any) -> list[int]:
     """The fragments of a dataset of which a data file is missing or not of its size."""
+    data = f"{path}/data"
     return [
         fragment.fragment_id
         for fragment in dataset.get_fragments()
-        if any(not _whole(path / "data" / file.path, file.file_size_bytes) for file in fragment.data_files())
+        if any(not _whole(f"{data}/{file.path}", file.file_size_bytes) for file in fragment.data_files())
     ]
 
 
@@ -76,16 +78,17 @@ def set_aside(path: Path) -> Path:
 
 def _manifests(path: Path) -> list[Path]:
     """The manifests, the newest first: their names are numbers that fall."""
-    return sorted((path / "_versions").glob("*.manifest"))
+    folder = path / "_versions"
+    return [folder / name for name in sorted(os.listdir(folder)) if name.endswith(".manifest")]  # noqa: PTH208
 
 
 def _torn(manifests: list[Path]) -> bool:
     return not manifests or not manifests[0].read_bytes().endswith(MAGIC)
 
 
-def _whole(path: Path, size: int | None) -> bool:
+def _whole(path: str, size: int | None) -> bool:
     try:
-        there = path.stat().st_size
+        there = os.stat(path).st_size  # noqa: PTH116  it is called for each of thousands of files
     except FileNotFoundError:
         return False
     return there > 0 if size is None else there == size

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownDataset:
     """A dataset that was built from a store."""
 
     folder: Path
@@ -51,7 +51,7 @@ def enter(store: Path, run: Path, dataset: Path, recipes: Mapping[str, str], now
 
     `run` is the folder of the build, `recipes` instance → recipe id. Waits for a gc that is at work.
     """
-    said = {"dataset": places.told(dataset, store), "recipes": dict(recipes), "began": now}
+    said = {"dataset": places.named_from(dataset, store), "recipes": dict(recipes), "began": now}
     with gate(store, alone=False):
         file = _opened(run / "live.json")
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -63,38 +63,38 @@ def enter(store: Path, run: Path, dataset: Path, recipes: Mapping[str, str], now
 
 def live(store: Path) -> list[Live]:
     """The builds that run."""
-    found = []
+    running = []
     for path in sorted((store / "runs").glob("*/live.json")):
         with path.open(encoding="utf-8") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 said = json.loads(file.read())
-                dataset = places.found(said["dataset"], store)
-                found.append(Live(dataset, frozenset(said["recipes"].values()), said["began"]))
-    return found
+                dataset = places.resolved(said["dataset"], store)
+                running.append(Live(dataset, frozenset(said["recipes"].values()), said["began"]))
+    return running
 
 
-def datasets(store: Path) -> list[Known]:
+def known_datasets(store: Path) -> list[KnownDataset]:
     """Every dataset that was built from a store, wherever it lies; those whose folder is gone are left out.
 
     Raises StoreError for one that may be there but cannot be seen: its disk is not mounted, or its folder is closed.
     """
-    found: dict[Path, Known] = {}
+    known: dict[Path, KnownDataset] = {}
     for path in sorted((store / "roots").glob("*.json")):
         said = _read(path)
-        folder = places.found(said["dataset"], store)
+        folder = places.resolved(said["dataset"], store)
         if _there(folder):
-            before = found[folder].recipes if folder in found else frozenset[str]()
-            found[folder] = Known(folder, before | frozenset(said["recipes"].values()))
+            before = known[folder].recipes if folder in known else frozenset[str]()
+            known[folder] = KnownDataset(folder, before | frozenset(said["recipes"].values()))
     for path in sorted((store / "datasets").glob("*/builds.lance")):
-        found.setdefault(path.parent.absolute(), Known(path.parent.absolute(), frozenset()))
-    return list(found.values())
+        known.setdefault(path.parent.absolute(), KnownDataset(path.parent.absolute(), frozenset()))
+    return list(known.values())
 
 
 def forget(store: Path, dataset: Path) -> None:
     """Gives up a dataset that will not come back. Raises StoreError if none of that path is known."""
-    known = [p for p in (store / "roots").glob("*.json") if places.found(_read(p)["dataset"], store) == dataset]
+    known = [p for p in (store / "roots").glob("*.json") if places.resolved(_read(p)["dataset"], store) == dataset]
     if not known:
         raise StoreError(f"{dataset}: no dataset of that path was built from {store}")
     for path in known:
@@ -116,7 +116,7 @@ def _there(folder: Path) -> bool:
 
 
 def _name(store: Path, dataset: Path) -> str:
-    return digest.of("root", places.told(dataset, store)).hex()
+    return digest.of("root", places.named_from(dataset, store)).hex()
 
 
 def _read(path: Path) -> dict[str, Any]:

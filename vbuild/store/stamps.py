@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def read(store: Path, dataset: str) -> dict[str, Any] | None:
+def read_stamp(store: Path, dataset: str) -> dict[str, Any] | None:
     """The stamp of a dataset; None if there is none that can be read."""
     try:
         stamp = json.loads(_path(store, dataset).read_text(encoding="utf-8"))
@@ -20,7 +20,7 @@ def read(store: Path, dataset: str) -> dict[str, Any] | None:
     return stamp if isinstance(stamp, dict) and "state" in stamp else None
 
 
-def write(store: Path, dataset: str, stamp: dict[str, Any]) -> None:
+def write_stamp(store: Path, dataset: str, stamp: dict[str, Any]) -> None:
     """Leaves a stamp, whole or not at all."""
     texts.replace(_path(store, dataset), json.dumps(stamp))
 

@@ -41,7 +41,7 @@ CAPTIONS = pa.schema(
 
 
 @dataclass(frozen=True)
-class Windows:
+class WindowRows:
     """The captions that one instance gave a shard's clips, a row a window."""
 
     session: Session
@@ -72,8 +72,8 @@ class Windows:
 
     def digests(self, field: str) -> np.ndarray:
         """(n,) V16: that of all captions of its clip."""
-        (found,) = self.session.shelf.digests(self.clips, self.instance, [field])
-        return np.asarray(digest.inputs(("windows",), [found])[self.rows])
+        (stored,) = self.session.shelf.digests(self.clips, self.instance, [field])
+        return np.asarray(digest.inputs(("windows",), [stored])[self.rows])
 
     def table(self, wanted: np.ndarray) -> pa.Table:
         """The rows of `captions` for some of them."""
@@ -96,14 +96,14 @@ class Windows:
 
 def captions_of(clips: Everything) -> Target:
     """The table `captions`."""
-    parts: list[Windows] = []
+    parts: list[WindowRows] = []
     digests = []
     for instance in clips.session.order.clip_stages:
         for name, (f, kind) in instance.columns.items():
             for c in clips.shards if isinstance(kind, Caption) else ():
                 lists = clips.session.shelf.take(c, instance.name, [value_column(f)])[value_column(f)]
                 counts = pc.list_value_length(lists).fill_null(0).to_numpy().astype(np.int64)
-                parts.append(Windows(clips.session, c, instance.name, name, value_column(f), counts))
+                parts.append(WindowRows(clips.session, c, instance.name, name, value_column(f), counts))
                 digests.append(parts[-1].digests(f))
     starts = np.concatenate([[0], np.cumsum([len(part.rows) for part in parts])]).astype(np.int64)
     group = Group(

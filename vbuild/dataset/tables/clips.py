@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from vbuild import digest
-from vbuild.dataset.tables.columns import columns_of, written
+from vbuild.dataset.tables.columns import columns_of, shown_results
 from vbuild.dataset.tables.failures import failed_rows
 from vbuild.dataset.target import Group, Index, Target
 from vbuild.decisions.predicate import Predicate
@@ -72,12 +72,12 @@ def _instance(clips: Everything, instance: Instance) -> Group:
     schema = pa.schema(columns_of(instance))
 
     def digests(c: Items) -> np.ndarray:
-        found = digest.inputs(tuple(writes), shelf.digests(c, instance.name, writes)).copy()
-        found[c.states(instance.name) != State.DONE] = NOBODY[0]
-        return found
+        keys = digest.inputs(tuple(writes), shelf.digests(c, instance.name, writes)).copy()
+        keys[c.states(instance.name) != State.DONE] = NOBODY[0]
+        return keys
 
     def values(c: Items, rows: np.ndarray) -> pa.Table:
-        return written(clips.session, c, instance, rows)
+        return shown_results(clips.session, c, instance, rows)
 
     return Group(instance.name, schema, clips.column(digests, "V16"), lambda rows: clips.gather(rows, schema, values))
 
@@ -132,11 +132,11 @@ def _remarks(clips: Everything) -> tuple[dict[int, str], dict[int, str]]:
     warnings: dict[int, str] = {}
     for start, c in zip(clips.starts.tolist(), clips.shards, strict=False):
         for instance in session.order.clip_stages:
-            found = c.found[instance.name]
-            failed = failed_rows(session, instance, found)
-            known = session.failures.lookup(instance.recipe.id, found.keys[failed]) if len(failed) else {}
+            actions = c.actions[instance.name]
+            failed = failed_rows(session, instance, actions)
+            known = session.failures.lookup(instance.recipe.id, actions.keys[failed]) if len(failed) else {}
             for row in failed.tolist():
-                if (failure := known.get(bytes(found.keys[row].item()))) is not None:
+                if (failure := known.get(bytes(actions.keys[row].item()))) is not None:
                     errors.setdefault(start + row, []).append(f"{instance.name}: {failure.message}")
             if instance.stage.asks() is not None:
                 said = session.shelf.take(c, instance.name, ["warning"])["warning"]

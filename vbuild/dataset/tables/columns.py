@@ -64,7 +64,7 @@ def columns_of(instance: Instance) -> list[pa.Field]:
     ]
 
 
-def written(session: Session, items: Items, instance: Instance, rows: np.ndarray | None = None) -> pa.Table:
+def shown_results(session: Session, items: Items, instance: Instance, rows: np.ndarray | None = None) -> pa.Table:
     """What a stage wrote for items, as the dataset shows it."""
     stored = {value_column(f) + part: (part, kind) for f, kind in instance.writes.items() for part in kind.stored()}
     table = session.shelf.take(items, instance.name, list(stored), rows)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from vbuild.engine.session import Session
-    from vbuild.plan.items import Found, Items
+    from vbuild.plan.items import ItemActions, Items
     from vbuild.plan.order import Instance
 
 FAILURES = pa.schema(
@@ -61,23 +61,23 @@ def _unread(session: Session) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=FAILURES)
 
 
-def failed_rows(session: Session, instance: Instance, found: Found) -> np.ndarray:
+def failed_rows(session: Session, instance: Instance, actions: ItemActions) -> np.ndarray:
     """The rows whose action failed, or a part of it."""
-    failed = (found.state == State.FAILED) & (found.keys != NOBODY[0])
-    done = np.flatnonzero(found.state == State.DONE) if instance.stage.partial else np.empty(0, np.int64)
-    failed[done] = session.lookup.beside(instance, found.keys[done])
+    failed = (actions.state == State.FAILED) & (actions.keys != NOBODY[0])
+    done = np.flatnonzero(actions.state == State.DONE) if instance.stage.partial else np.empty(0, np.int64)
+    failed[done] = session.lookup.beside(instance, actions.keys[done])
     return np.flatnonzero(failed)
 
 
 def _of(session: Session, items: Items, instances: list[Instance]) -> Iterator[pa.Table]:
     for instance in instances:
-        found = items.found.get(instance.name)
-        if found is None:
+        actions = items.actions.get(instance.name)
+        if actions is None:
             continue
-        rows = failed_rows(session, instance, found)
+        rows = failed_rows(session, instance, actions)
         if not len(rows):
             continue
-        known, record = session.failures.details(instance.recipe.id, found.keys[rows], RECORDED)
+        known, record = session.failures.details(instance.recipe.id, actions.keys[rows], RECORDED)
         where = _where(session, items, rows[known])
         columns = {"stage": pa.array([instance.name] * len(record), pa.string())}
         columns |= {name: table[name] for table in (where, record) for name in table.column_names}
@@ -91,21 +91,21 @@ def _where(session: Session, items: Items, rows: np.ndarray) -> pa.Table:
     return pa.table({"uri": uris, "video_id": hexed(items.ids[rows])})
 
 
-def failures_of(found: pa.Table) -> Target:
+def failures_of(failed: pa.Table) -> Target:
     """The table `failures`."""
     blank = pa.scalar("", pa.string())
-    who = pc.coalesce(found["clip_id"], found["video_id"], found["uri"]).fill_null(blank)
-    keys = pc.binary_join_element_wise(found["stage"], who, "/").combine_chunks()
-    told = found.select(["uri", "error", "message", "attempts"]).to_pylist()
+    who = pc.coalesce(failed["clip_id"], failed["video_id"], failed["uri"]).fill_null(blank)
+    keys = pc.binary_join_element_wise(failed["stage"], who, "/").combine_chunks()
+    told = failed.select(["uri", "error", "message", "attempts"]).to_pylist()
     digests = np.array([np.void(digest.of("failure", *row.values())) for row in told], "V16")
-    group = Group("failures", FAILURES, digests, lambda rows: found.take(pa.array(rows)))
+    group = Group("failures", FAILURES, digests, lambda rows: failed.take(pa.array(rows)))
     return Target("failures", "failure_id", keys, (group,), {})
 
 
-def firsts(found: pa.Table) -> list[First]:
+def firsts(failed: pa.Table) -> list[First]:
     """The first failure of each stage and class of error, those of the program before the others."""
     names = ["kind", "message", "uri", "start_s", "end_s"]
-    grouped = found.combine_chunks().group_by(["stage", "error"], use_threads=False)
+    grouped = failed.combine_chunks().group_by(["stage", "error"], use_threads=False)
     table = grouped.aggregate([("stage", "count"), *((name, "first") for name in names)])
     rows = sorted(table.to_pylist(), key=lambda row: row["kind_first"] != "program")
     return [

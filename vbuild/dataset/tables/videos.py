@@ -9,13 +9,13 @@ import numpy as np
 import pyarrow as pa
 
 from vbuild import digest
-from vbuild.dataset.tables.columns import columns_of, written
+from vbuild.dataset.tables.columns import columns_of, shown_results
 from vbuild.dataset.tables.unclipped import LOST, why_empty
 from vbuild.dataset.target import Group, Target
 from vbuild.fields import Kind, Scalar
 from vbuild.plan.items import State
 from vbuild.plan.order import SPLIT, Instance
-from vbuild.source.lists import plain
+from vbuild.source.lists import column_name
 from vbuild.values import value_column
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def listed(files: Listing, stages: Mapping[str, Stage]) -> pa.Table | None:
     videos = [Instance(name, stage) for name, stage in stages.items() if stage.scope == "video"]
     kept = [i for i in videos if any(kind.blob for kind in i.writes.values())]
     taken = {"uri", "row_digest", *VIDEOS.names, *(f.name for i in kept for f in columns_of(i))}
-    names = map(plain, table.column_names)
+    names = map(column_name, table.column_names)
     table = table.rename_columns([f"list_{name}" if name in taken else name for name in names])
     for place, f in enumerate(table.schema):
         if pa.types.is_null(f.type):
@@ -100,7 +100,7 @@ def _kept(session: Session) -> list[Instance]:
 def videos_of(session: Session) -> Target:
     """The table `videos`."""
     schema = pa.schema([*VIDEOS, *(f for i in _kept(session) for f in columns_of(i))])
-    rows = [_video(session, n, found) for n, found in enumerate(_probed(session))]
+    rows = [_video(session, n, probed) for n, probed in enumerate(_probed(session))]
     digests = [np.void(digest.of("video", row)) for row in rows]
 
     def values(wanted: np.ndarray) -> pa.Table:
@@ -134,12 +134,12 @@ def _probed(session: Session) -> list[dict[str, Any] | str]:
             lost = session.shelf.take(videos, SPLIT, [value_column(n) for n in LOST])
             table = pa.table([*table.columns, *lost.columns], names=[*table.column_names, *lost.column_names])
         for instance in _kept(session):
-            kept = written(session, videos, instance)
+            kept = shown_results(session, videos, instance)
             table = pa.table([*table.columns, *kept.columns], names=[*table.column_names, *kept.column_names])
         for n, row in enumerate(table.to_pylist()):
             why = _failure(session, videos, n)
-            found = {**row, "error": why, "clips": int(clips[n])}
-            known[bytes(videos.ids[n].item())] = found if split[n] else why or f"{SPLIT} was not reached"
+            record = {**row, "error": why, "clips": int(clips[n])}
+            known[bytes(videos.ids[n].item())] = record if split[n] else why or f"{SPLIT} was not reached"
     errors = session.identified.errors
     ids = session.identified.ids.tolist()
     return [errors[n] if n in errors else known[bytes(ids[n])] for n in range(len(ids))]
@@ -148,29 +148,29 @@ def _probed(session: Session) -> list[dict[str, Any] | str]:
 def _failure(session: Session, videos: Items, row: int) -> str | None:
     """Why a video came to nothing: what its probe, a stage of whole videos, or its split said."""
     for instance in session.order.video_stages:
-        found = videos.found[instance.name]
-        why = session.lookup.undone.actions.get((instance.recipe.id, bytes(found.keys[row].item())))
+        actions = videos.actions[instance.name]
+        why = session.lookup.undone.actions.get((instance.recipe.id, bytes(actions.keys[row].item())))
         if why is not None:
             return f"{instance.name} waits for the next build: {why.message}"
-        if found.state[row] == State.FAILED:
-            known = session.failures.lookup(instance.recipe.id, found.keys[row : row + 1])
+        if actions.state[row] == State.FAILED:
+            known = session.failures.lookup(instance.recipe.id, actions.keys[row : row + 1])
             for failure in known.values():
                 return failure.message if instance.name == "probe" else f"{instance.name}: {failure.message}"
     return None
 
 
-def _video(session: Session, n: int, found: dict[str, Any] | str) -> dict[str, Any]:
+def _video(session: Session, n: int, probed: dict[str, Any] | str) -> dict[str, Any]:
     """One row of `videos`."""
     row: dict[str, Any] = dict.fromkeys(VIDEOS.names)
     row["size"] = max(session.files.sizes[n], 0)
     if n not in session.identified.errors:
         row["video_id"] = bytes(session.identified.ids[n].item()).hex()
-    if isinstance(found, str):
-        return {**row, "clips": 0, "status": "failed", "error": found}
-    row |= {name: found[name] for name in (*SAME, *(f.name for i in _kept(session) for f in columns_of(i)))}
-    row |= {"w": found["width"], "h": found["height"], "clips": found["clips"], "error": found["error"]}
-    row["status"] = "warning" if found["error"] or found["remark"] else "ok"
-    if not found["clips"]:
+    if isinstance(probed, str):
+        return {**row, "clips": 0, "status": "failed", "error": probed}
+    row |= {name: probed[name] for name in (*SAME, *(f.name for i in _kept(session) for f in columns_of(i)))}
+    row |= {"w": probed["width"], "h": probed["height"], "clips": probed["clips"], "error": probed["error"]}
+    row["status"] = "warning" if probed["error"] or probed["remark"] else "ok"
+    if not probed["clips"]:
         row["status"] = "empty"
-        row["error"] = row["error"] or why_empty(session.order.split.stage, found)
+        row["error"] = row["error"] or why_empty(session.order.split.stage, probed)
     return row
