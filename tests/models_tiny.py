@@ -100,7 +100,9 @@ def _classifier():
     from transformers import ViTConfig, ViTForImageClassification
 
     names = {0: "indoor", 1: "Out door", 2: "studio"}
-    config = ViTConfig(**TOWER, image_size=SIDE, patch_size=8, id2label=names, label2id={v: k for k, v in names.items()})
+    config = ViTConfig(
+        **TOWER, image_size=SIDE, patch_size=8, id2label=names, label2id={v: k for k, v in names.items()}
+    )
     return ViTForImageClassification(config), _squeezed("ViTImageProcessor", SIDE, 2, HALF)
 
 
@@ -149,9 +151,7 @@ def _tokenizer():
 
     inner = Tokenizer(models.WordLevel({word: n for n, word in enumerate(WORDS)}, unk_token="<unk>"))
     inner.pre_tokenizer = pre_tokenizers.Whitespace()
-    inner.post_processor = processors.TemplateProcessing(
-        single="<s> $A </s>", special_tokens=[("<s>", 1), ("</s>", 2)]
-    )
+    inner.post_processor = processors.TemplateProcessing(single="<s> $A </s>", special_tokens=[("<s>", 1), ("</s>", 2)])
     return PreTrainedTokenizerFast(
         tokenizer_object=inner, pad_token="<pad>", bos_token="<s>", eos_token="</s>", unk_token="<unk>"
     )

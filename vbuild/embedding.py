@@ -58,7 +58,7 @@ class Network(Stage):
         found = checkpoints.checkpoint(self.model, self.revision)
         if found.type not in self.types:
             other = f"; use stage {STAGES[found.type]}" if found.type in STAGES else ""
-            takes = f"{self.title()} takes {', '.join(self.types)}"
+            takes = f"stage {self.title()} takes {', '.join(self.types)}"
             raise UsageError(f"model={self.model}: it is of the type {found.type}, and {takes}{other}")
         return found
 
@@ -185,3 +185,33 @@ def of_frames(clips: Sequence[Clip], model: Any) -> list[np.ndarray]:
     vectors = model.images(np.concatenate(some)) if some else np.empty((0, model.checkpoint.width), np.float32)
     ends = np.cumsum([len(pixels_of(clip)) for clip in clips])
     return np.split(vectors, ends[:-1])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reader(Stage):
+    """Reads vectors that a network made, and asks nothing of the footage."""
+
+    uses: ClassVar[Mapping[str, int]] = {"checkpoints": checkpoints.VERSION, "encoders": encoders.VERSION}
+
+    model: str | None = weights(None)
+    """The model that made the vectors; null: that of the stage it reads."""
+    revision: str | None = weights(None)
+    """A commit or a branch of it."""
+    batch: int = knob(256)
+
+    def models(self) -> Mapping[str, str]:
+        """The weights. Raises UsageError if they are not here."""
+        return {"model": identity.of(self._named(), self.revision)}
+
+    def _named(self) -> str:
+        if self.model is None:
+            raise UsageError(f"model: {self.title()} needs the model of the vectors that it reads; say which")
+        return self.model
+
+    def checkpoint(self) -> checkpoints.Checkpoint:
+        """What the model's files say."""
+        return checkpoints.checkpoint(self._named(), self.revision)
+
+    def encoder(self) -> encoders.Encoder:
+        """The model, on the processor."""
+        return encoders.Encoder(self._named(), self.revision, dtype="float32", device="cpu", attention="auto")

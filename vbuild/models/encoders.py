@@ -96,6 +96,12 @@ class Encoder:
         self.features: Any = torch.compile(features) if compiled else features
         self.tokenizer: Any = None
 
+    @property
+    def scale(self) -> tuple[float, float]:
+        """What a cosine of a text and a picture is multiplied by, and what is added then, as the model was trained."""
+        scale, shift = (getattr(self.model, f"logit_{name}", None) for name in ("scale", "bias"))
+        return 1.0 if scale is None else float(scale.exp()), 0.0 if shift is None else float(shift)
+
     def images(self, pixels: np.ndarray) -> np.ndarray:
         """Unit vectors, float32 (n, width), of pictures, uint8 (n, h, w, 3)."""
         return self._vectors(pixels, AT_ONCE)
