@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
@@ -169,6 +170,11 @@ class VideoEncoder(Network):
         filled = [pixels[np.arange(wanted) * len(pixels) // wanted] for pixels in found if len(pixels)]
         vectors = iter(model.videos(np.stack(filled)) if filled else ())
         return [{"": next(vectors) if len(pixels) else None} for pixels in found]
+
+
+def named(label: str) -> str:
+    """The field of a label: its letters and digits."""
+    return re.sub(r"\W+", "_", label.lower()).strip("_")
 
 
 def pixels_of(clip: Clip) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from vbuild.errors import UsageError
 from vbuild.models import identity
@@ -83,6 +83,8 @@ def network(auto: str, model: str, revision: str | None, *, dtype: str, device: 
 class Encoder:
     """A network on its device, ready to answer."""
 
+    auto: ClassVar[str] = "AutoModel"
+
     def __init__(
         self, model: str, revision: str | None, *, dtype: str, device: str, attention: str, compiled: bool = False
     ) -> None:
@@ -91,10 +93,17 @@ class Encoder:
         self.named = model, revision
         self.checkpoint = checkpoint(model, revision)
         self.device, self.dtype = chosen(device), getattr(torch, dtype)
-        self.model = network("AutoModel", model, revision, dtype=dtype, device=self.device, attention=attention)
-        features = {**IMAGES, **VIDEOS}[self.checkpoint.type]
-        self.features: Any = torch.compile(features) if compiled else features
+        self.model = network(self.auto, model, revision, dtype=dtype, device=self.device, attention=attention)
+        answer = self._answer()
+        self.answer: Any = torch.compile(answer) if compiled else answer
         self.tokenizer: Any = None
+
+    def _answer(self) -> Callable[[Any, Any], Any]:
+        """What the network is asked: unit vectors."""
+        import torch
+
+        features = {**IMAGES, **VIDEOS}[self.checkpoint.type]
+        return lambda model, pixels: torch.nn.functional.normalize(features(model, pixels).float(), dim=-1)
 
     @property
     def scale(self) -> tuple[float, float]:
@@ -103,22 +112,22 @@ class Encoder:
         return 1.0 if scale is None else float(scale.exp()), 0.0 if shift is None else float(shift)
 
     def images(self, pixels: np.ndarray) -> np.ndarray:
-        """Unit vectors, float32 (n, width), of pictures, uint8 (n, h, w, 3)."""
+        """Unit vectors, float32 (n, width), of one or more pictures, uint8 (n, h, w, 3)."""
         return self._vectors(pixels, AT_ONCE)
 
     def videos(self, pixels: np.ndarray) -> np.ndarray:
-        """Unit vectors, float32 (n, width), of videos, uint8 (n, frames, h, w, 3)."""
+        """Unit vectors, float32 (n, width), of one or more videos, uint8 (n, frames, h, w, 3)."""
         return self._vectors(pixels, max(1, AT_ONCE // pixels.shape[1]))
 
     def _vectors(self, pixels: np.ndarray, at_once: int) -> np.ndarray:
         import numpy as np
         import torch
 
-        found = [np.empty((0, self.checkpoint.width), np.float32)]
+        found = []
         with torch.inference_mode():
             for start in range(0, len(pixels), at_once):
                 part = put(pixels[start : start + at_once], self.checkpoint.pictures, self.device).to(self.dtype)
-                found.append(units(self.features(self.model, part)))
+                found.append(self.answer(self.model, part).cpu().numpy())
         return np.concatenate(found)
 
     def texts(self, words: Sequence[str]) -> np.ndarray:
@@ -143,6 +152,22 @@ class Encoder:
                 states = self.model.text_model(**given, output_hidden_states=True).hidden_states[-1]
                 return units(self.model.text_video_head(states[:, 0]))
             return units(_pooled(self.model.get_text_features(**given)))
+
+
+class Classifying(Encoder):
+    """A classifier of pictures, whose answers are probabilities of its labels."""
+
+    auto: ClassVar[str] = "AutoModelForImageClassification"
+
+    def _answer(self) -> Callable[[Any, Any], Any]:
+        """Those of one label each where it was trained so, else of all together, where they come to 1."""
+        single = self.checkpoint.config.get("problem_type") == "multi_label_classification"
+
+        def probabilities(model: Any, pixels: Any) -> Any:
+            logits = model(pixel_values=pixels).logits.float()
+            return logits.sigmoid() if single else logits.softmax(-1)
+
+        return probabilities
 
 
 def put(pixels: np.ndarray, pictures: Pictures, device: str) -> Any:
@@ -171,4 +196,5 @@ def mean(vectors: np.ndarray) -> np.ndarray | None:
     if not len(vectors):
         return None
     middle = vectors.astype(np.float64).mean(0)
-    return (middle / max(float(np.linalg.norm(middle)), 1e-12)).astype(np.float32)
+    found: np.ndarray = (middle / max(float(np.linalg.norm(middle)), 1e-12)).astype(np.float32)
+    return found

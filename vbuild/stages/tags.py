@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from vbuild.embedding import Reader
+from vbuild.embedding import Reader, named
 from vbuild.errors import UsageError
 from vbuild.fields import Kind, Scalar
 from vbuild.stage import Clip, Phase, Row
@@ -31,7 +30,7 @@ class Tags(Reader):
     hosted: ClassVar[bool] = True
     reads: ClassVar[Mapping[str, Sequence[str]]] = {"vector": ("",)}
 
-    labels: tuple[str, ...]
+    labels: tuple[str, ...] = ()
     """Texts; the column of one is called by its letters and digits."""
     prompt: str = "a photo of {}"
     """What the model is given, with the label in place of {}."""
@@ -43,7 +42,7 @@ class Tags(Reader):
         """Refuses labels that have no column of their own, and a prompt without a place for them."""
         columns = [named(label) for label in self.labels]
         twice = [label for label, name in zip(self.labels, columns, strict=True) if columns.count(name) > 1]
-        if not self.labels or twice or "" in columns:
+        if twice or "" in columns:
             raise UsageError(f"labels={twice or list(self.labels)}: each needs letters of its own, for its column")
         if "{}" not in self.prompt:
             raise UsageError(f"prompt={self.prompt!r}: say with {{}} where the label goes")
@@ -52,6 +51,12 @@ class Tags(Reader):
     def writes(self) -> Mapping[str, Kind]:
         """A number of each label."""
         return {"": Scalar("string"), **dict.fromkeys(map(named, self.labels), Scalar("float32"))}
+
+    def models(self) -> Mapping[str, str]:
+        """The weights. Raises UsageError if they are not here, and without labels."""
+        if not self.labels:
+            raise UsageError("labels: say which, as in labels=[indoors,outdoors]")
+        return super().models()
 
     def load(self) -> tuple[np.ndarray, str, tuple[float, float]]:
         """The vectors of the labels, and the type and the scale of the model."""
@@ -81,8 +86,3 @@ class Tags(Reader):
                 spread = np.exp(strong - strong.max())
                 found = 1 / (1 + np.exp(-strong)) if kind == "siglip" else spread / spread.sum()
             yield {"": best, **dict(zip(map(named, self.labels), found.tolist(), strict=True))}
-
-
-def named(label: str) -> str:
-    """The field of a label."""
-    return re.sub(r"\W+", "_", label.lower()).strip("_")
