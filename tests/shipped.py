@@ -57,9 +57,7 @@ def standing(cls: type[Stage]) -> dict[str, object]:
     return {"model": str(folder)} | ({"labels": ("one", "two")} if cls.title() == "tags" else {})
 
 
-PICTURES = json.dumps(
-    {"size": {"height": 8, "width": 8}, "do_center_crop": False, "crop_size": {"height": 8, "width": 8}}
-)
+PICTURES = json.dumps({"size": {"height": 8, "width": 8}})
 
 
 def candidates(kind, value):
@@ -92,8 +90,8 @@ def candidates(kind, value):
 
 def values_of(cls, name, kind, value):
     """Values of a parameter other than one; of a file two that there are."""
-    if name == "labels":
-        yield ("b",)
+    if name in ("labels", "prompt"):
+        yield ("b",) if name == "labels" else "an image of {}"
         return
     if (cls.title(), name) != ("scenes", "file"):
         yield from candidates(kind, value)

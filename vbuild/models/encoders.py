@@ -109,7 +109,7 @@ class Encoder:
     def scale(self) -> tuple[float, float]:
         """What a cosine of a text and a picture is multiplied by, and what is added then, as the model was trained."""
         scale, shift = (getattr(self.model, f"logit_{name}", None) for name in ("scale", "bias"))
-        return 1.0 if scale is None else float(scale.exp()), 0.0 if shift is None else float(shift)
+        return 1.0 if scale is None else float(scale.detach().exp()), 0.0 if shift is None else float(shift.detach())
 
     def images(self, pixels: np.ndarray) -> np.ndarray:
         """Unit vectors, float32 (n, width), of one or more pictures, uint8 (n, h, w, 3)."""

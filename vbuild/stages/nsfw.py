@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from vbuild.embedding import pixels_of
 from vbuild.errors import UsageError
 from vbuild.fields import Kind, Scalar
 from vbuild.media.versions import PASSES
@@ -58,5 +57,6 @@ class NSFW(Stage):
     def run(self, clips: Sequence[Clip], model: nsfw.Detector) -> Iterable[Row]:
         """The probabilities of each clip."""
         for clip in clips:
-            found = model.probabilities(pixels_of(clip))
+            assert clip.frames is not None
+            found = model.probabilities(clip.frames.pixels)
             yield {"": found.max(), "mean": found.mean()} if len(found) else dict.fromkeys(self.writes)
