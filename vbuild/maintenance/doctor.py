@@ -115,9 +115,8 @@ def _vision() -> Iterator[Finding]:
     code = [sys.executable, "-c", "import torchvision.transforms.v2"]
     if subprocess.run(code, capture_output=True, check=False).returncode:  # noqa: S603
         remedy = "pip uninstall torchvision, which nothing here needs, or install both from one index"
-        yield Finding(
-            "devices", "torchvision", "wrong", f"{found} does not load, so transformers loads nothing", remedy
-        )
+        found += " does not load, so that transformers loads no model"
+        yield Finding("devices", "torchvision", "wrong", found, remedy)
     else:
         yield Finding("devices", "torchvision", "ok", found)
 

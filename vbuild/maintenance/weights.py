@@ -66,11 +66,11 @@ def needed(config: Config) -> Iterator[Needed]:
 
 def fetch(one: Needed) -> None:
     """Fetches a repository of the hub into the hub's own cache. Raises UsageError or PlaceError if it cannot be had."""
-    from huggingface_hub import errors, snapshot_download
+    from huggingface_hub import constants, errors, snapshot_download
 
     if not identity.REPO.fullmatch(one.model):
         raise UsageError(f"{one.instance}.{one.why}")
-    page = f"https://huggingface.co/{one.model}"
+    page = f"{constants.ENDPOINT}/{one.model}"
     try:
         snapshot_download(one.model, revision=one.revision, ignore_patterns=[*UNUSED, *_doubled(one)])
     except errors.GatedRepoError as error:
