@@ -23,4 +23,4 @@ class SigLIP(FrameEncoder):
     version: ClassVar[int] = 1
     types: ClassVar[Sequence[str]] = ("siglip",)
 
-    model: str = weights("google/siglip-base-patch16-224")
+    model: str = weights("google/siglip2-base-patch16-224")
