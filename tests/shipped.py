@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import inspect
+import json
+import os
 import tempfile
 import typing
 from pathlib import Path
@@ -34,12 +36,34 @@ def classes() -> list[type[Stage]]:
 def made(cls: type[Stage], **values) -> Stage:
     """A stage with some values, and with whatever it cannot be without."""
     hints = typing.get_type_hints(cls)
-    needed = {
+    given = standing(cls) if any(f.metadata.get("weights") for f in dataclasses.fields(cls)) else {}
+    needed = given | {
         f.name: next(values_of(cls, f.name, hints[f.name], None))
         for f in dataclasses.fields(cls)
         if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
     }
     return cls(**{**needed, **values})
+
+
+def standing(cls: type[Stage]) -> dict[str, object]:
+    """For a model of the hub a folder with what is known of one when a build is planned; its weights are none."""
+    kind = (*getattr(cls, "types", ()), "clip")[0]
+    folder = Path(tempfile.gettempdir()) / f"vbuild-model-{cls.title()}-{os.getuid()}"
+    said = {"model_type": kind, "id2label": {"0": "a", "1": "b"}, "architectures": ["XForImageClassification"]}
+    for name, text in (("config.json", json.dumps(said)), ("preprocessor_config.json", PICTURES), ("model.bin", "")):
+        folder.mkdir(exist_ok=True)
+        if not (folder / name).exists() or (folder / name).read_text() != text:
+            (folder / name).write_text(text)
+    return {"model": str(folder)} | ({"labels": ("one", "two")} if cls.title() == "tags" else {})
+
+
+PICTURES = json.dumps({"size": {"height": 8, "width": 8}})
+
+
+CAPTIONERS = ("caption_server", "internvl", "qwen2_5_vl", "qwen3_vl", "smolvlm2")
+
+PRESETS = {"siglip2": "siglip", **dict.fromkeys(CAPTIONERS, "caption")}
+"""Names in `conf/stage` that are of another one's stage."""
 
 
 def candidates(kind, value):
@@ -74,6 +98,9 @@ def values_of(cls, name, kind, value):
     """Values of a parameter other than one; of a file two that there are."""
     if (cls.title(), name) == ("transcode", "size"):
         yield from (size for size in ((64, 48), (1280, 720)) if size != value)
+        return
+    if name in ("labels", "prompt"):
+        yield ("b",) if name == "labels" else "an image of {}"
         return
     if (cls.title(), name) != ("scenes", "file"):
         yield from candidates(kind, value)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from shipped import PRESETS
 
 from vbuild.compose import load
 from vbuild.config import Config
@@ -60,7 +61,7 @@ def test_every_packaged_dataset_composes():
 def test_every_stage_is_added_from_the_shell(kind):
     """Each file in conf/stage becomes a stage of a dataset that has none of that name."""
     config = load(["+dataset=folder", "source.path=.", f"stage@stages.extra={kind}"])
-    assert type(config.stages["extra"]).__module__.endswith(f".{kind}")
+    assert type(config.stages["extra"]).__module__.endswith(f".{PRESETS.get(kind, kind)}")
 
 
 @pytest.mark.parametrize("kind", [p.stem for p in sorted((CONF / "split").glob("*.yaml"))])

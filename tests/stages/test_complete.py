@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
+from shipped import PRESETS
 
 from vbuild.config import _member
 from vbuild.decisions.decision import Decision
@@ -12,20 +13,11 @@ from vbuild.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 
-UNNAMED = frozenset(("__init__", "probe", "talking"))
-"""Modules of `stages/` that no dataset names: every build begins with the probe, and several stages talk."""
+UNNAMED = frozenset(("__init__", "probe"))
+"""Modules of `stages/` that no dataset names: every build begins with the probe."""
 
 DECISIONS = frozenset(("dedup",))
 """Modules of `decisions/` that a dataset names among its stages."""
-
-
-def target(path: Path) -> str:
-    """The module that a configuration names."""
-    return str(OmegaConf.load(path)["_target_"]).rpartition(".")[0].rpartition(".")[2]
-
-
-PRESETS = frozenset(path.stem for path in (CONF / "stage").glob("*.yaml") if target(path) != path.stem)
-"""Configurations of another's stage with values of their own."""
 
 
 def names(folder: Path, suffix: str, start: str = "") -> set[str]:
@@ -35,7 +27,7 @@ def names(folder: Path, suffix: str, start: str = "") -> set[str]:
 def test_every_stage_has_a_configuration_and_a_test():
     """The names in `vbuild/stages`, `conf/stage` and `tests/stages` are the same, decisions apart."""
     stages = names(ROOT / "vbuild" / "stages", ".py") - UNNAMED
-    assert names(CONF / "stage", ".yaml") - PRESETS == stages | DECISIONS
+    assert names(CONF / "stage", ".yaml") == stages | DECISIONS | set(PRESETS)
     assert names(ROOT / "vbuild" / "decisions", ".py") >= DECISIONS
     assert names(ROOT / "tests" / "decisions", ".py", "test_") >= DECISIONS
     assert names(ROOT / "tests" / "stages", ".py", "test_") - {"complete", "probe"} == stages
@@ -48,14 +40,13 @@ def test_a_configuration_tells_all_there_is_to_set(name):
     data = OmegaConf.to_container(OmegaConf.load(path))
     module = data["_target_"].rpartition(".")[0]
     base, folder = (Decision, "decisions") if name in DECISIONS else (Stage, "stages")
-    assert name in PRESETS or module == f"vbuild.{folder}.{name}"
+    assert module == f"vbuild.{folder}.{PRESETS.get(name, name)}"
     stage = _member(data, f"stages.{name}")
     assert isinstance(stage, base)
     assert type(stage).__doc__
-    if name in PRESETS:
-        assert f"Keys: see {target(path)}." in path.read_text(encoding="utf-8")
+    assert isinstance(stage, Decision) or type(stage).title() == PRESETS.get(name, name)
+    if f"Keys: see {PRESETS.get(name)}." in path.read_text(encoding="utf-8"):
         return
-    assert isinstance(stage, Decision) or type(stage).title() == name
     comments = "".join(line for line in path.read_text(encoding="utf-8").splitlines(True) if line.startswith("#"))
     own = set(type(stage).__annotations__) | (set(type(stage).__mro__[1].__annotations__) - set(base.__annotations__))
     for parameter in own & set(vars(stage)):

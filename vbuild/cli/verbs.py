@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from vbuild.cli.arguments import Verb
 
 GROUPS = {
-    "Make": ("init", "build", "plan", "explain", "lock"),
+    "Make": ("init", "build", "plan", "explain", "models", "lock"),
     "Look up": ("stages", "show-config", "try", "doctor"),
     "Read": ("ls", "show", "query", "failures"),
     "Look after": ("log", "diff", "restore", "rm", "gc", "verify", "completion"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import subprocess
+import sys
 import tempfile
 from dataclasses import dataclass
 from importlib import metadata, util
@@ -100,8 +102,23 @@ def _devices() -> Iterator[Finding]:
         return
     import torch
 
+    yield from _vision()
     names = [torch.cuda.get_device_name(n) for n in range(torch.cuda.device_count())]
     yield Finding("devices", "models", "ok", ", ".join(names) or f"torch {torch.__version__}, on the processor")
+
+
+def _vision() -> Iterator[Finding]:
+    """Whether torchvision, where it is installed, fits torch: with one that does not transformers loads no model."""
+    if util.find_spec("torchvision") is None:
+        return
+    found = f"torchvision {_version('torchvision')} beside torch {_version('torch')}"
+    code = [sys.executable, "-c", "import torchvision.transforms.v2"]
+    if subprocess.run(code, capture_output=True, check=False).returncode:  # noqa: S603
+        remedy = "pip uninstall torchvision, which nothing here needs, or install both from one index"
+        found += " does not load, so that transformers loads no model"
+        yield Finding("devices", "torchvision", "wrong", found, remedy)
+    else:
+        yield Finding("devices", "torchvision", "ok", found)
 
 
 def _encoders() -> Iterator[Finding]:

@@ -156,7 +156,7 @@ def asked(repo: str, revision: str | None) -> tuple[str | None, str | None]:
     """The commit that the hub names for a revision, or None; and why a person cannot have it yet, if that is known."""
     from huggingface_hub import HfApi, constants, errors
 
-    page = f"https://huggingface.co/{repo}"
+    page = f"{constants.ENDPOINT}/{repo}"
     gated = f"it is gated; accept its terms at {page}, `hf auth login`, and {command(repo, revision)}"
     try:
         info = HfApi().model_info(repo, revision=revision, timeout=PATIENCE)

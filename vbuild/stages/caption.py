@@ -12,7 +12,7 @@ from vbuild.media.versions import PASSES, STILLS
 from vbuild.models import chat, generation, messages, prompts, server, vlm
 from vbuild.models.messages import Answer, Files, Prompt, Video
 from vbuild.stage import Clip, Frames, Phase, Row, Stage, Window, Windows, knob, weights
-from vbuild.stages.talking import Talking
+from vbuild.talking import Talking
 
 WHOLE = "caption"
 """The key of a structured answer that holds the caption."""

@@ -10,7 +10,7 @@ from vbuild import fields
 from vbuild.models import chat, generation, llm, messages, prompts, server
 from vbuild.models.messages import Answer, Prompt
 from vbuild.stage import Clip, Phase, Row, Stage, Window, knob, weights
-from vbuild.stages.talking import Talking
+from vbuild.talking import Talking
 
 
 @dataclass(frozen=True, kw_only=True)

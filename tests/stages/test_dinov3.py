@@ -1,0 +1,53 @@
+"""Embeddings by DINOv3: true to the checkpoint, and the same in any batch."""
+
+import pytest
+import torch
+from embedded import IMAGENET, by_hand, check_batches, clip_of, unit, whole
+
+from vbuild.errors import UsageError
+from vbuild.stages.dinov3 import DINOv3
+
+
+@pytest.fixture(scope="module")
+def stage(tiny):
+    """With a tiny model, on the processor."""
+    return DINOv3(model=str(tiny("dinov3")), device="cpu")
+
+
+@pytest.fixture(scope="module")
+def network(stage):
+    """Its model."""
+    return stage.load()
+
+
+@pytest.fixture(scope="module")
+def clips(stage, films):
+    """As a pass gives them to it."""
+    return [clip_of(path, stage.asks()) for path in films]
+
+
+def test_it_is_what_the_published_preprocessing_and_the_model_say(stage, network, clips, films):
+    """Cosine of 0.9999 and more, of the same frames."""
+    for clip, path in zip(clips, films, strict=True):
+        pixels = torch.from_numpy(by_hand(whole(path, stage.asks()), size=32, bicubic=False, **IMAGENET))
+        with torch.inference_mode():
+            vectors = unit(network.model(pixel_values=pixels).pooler_output)
+        (row,) = stage.run([clip], network)
+        assert float(row[""] @ unit(vectors.mean(0))) >= 0.9999
+
+
+def test_neither_the_batch_nor_a_clips_length_matters(stage, network, clips):
+    """One, three or eight at once; of one frame, two or three; of none there is no vector."""
+    check_batches(stage, clips, network)
+
+
+def test_it_knows_no_words(stage, network):
+    """And says so."""
+    with pytest.raises(UsageError, match="knows no words"):
+        stage.embed_text(["a dog"], network)
+
+
+def test_another_type_is_refused_with_the_stage_that_takes_it(tiny):
+    """When it is planned."""
+    with pytest.raises(UsageError, match=r"of the type dinov2, .* use stage dinov2"):
+        DINOv3(model=str(tiny("dinov2"))).models()

@@ -1,0 +1,223 @@
+"""What stages that embed clips with a network of transformers have in common."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+from vbuild.errors import UsageError
+from vbuild.fields import Kind, Vector
+from vbuild.media.versions import PASSES
+from vbuild.models import checkpoints, encoders, identity
+from vbuild.stage import Clip, Frames, Phase, Row, Stage, knob, weights
+
+if TYPE_CHECKING:
+    import numpy as np
+
+STAGES: Mapping[str, str] = {
+    "clip": "clip", "siglip": "siglip", "dinov2": "dinov2", "dinov3_vit": "dinov3", "dinov3_convnext": "dinov3",
+    "xclip": "xclip", "vjepa2": "vjepa2", "videoprism": "videoprism",
+}  # fmt: skip
+"""Type of a checkpoint → the stage that takes it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network(Stage):
+    """A stage with an encoder of transformers."""
+
+    phase: ClassVar[Phase] = "embed"
+    hosted: ClassVar[bool] = True
+    dear: ClassVar[bool] = True
+    uses: ClassVar[Mapping[str, int]] = {
+        "passes": PASSES, "checkpoints": checkpoints.VERSION, "encoders": encoders.VERSION,
+    }  # fmt: skip
+    types: ClassVar[Sequence[str]] = ()
+    """`model_type` of the checkpoints that it takes."""
+
+    model: str = weights()
+    """A repository of the hub, or a folder."""
+    revision: str | None = weights(None)
+    """A commit or a branch of the repository; null: what was fetched of it last."""
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    """The numbers that it computes with."""
+    device: str = knob("auto")
+    """`cuda`, `mps` or `cpu`; `auto`: the first of them that there is."""
+    attention: str = knob("auto")
+    """How attention is computed, by transformers' name: sdpa, eager, flash_attention_2; `auto`: as it thinks best."""
+    compile: bool = knob(False)
+    """Whether torch compiles the network; worth it for many clips."""
+
+    def models(self) -> Mapping[str, str]:
+        """The weights. Raises UsageError if they are not here, or of another type."""
+        self.checkpoint()
+        return {"model": identity.of(self.model, self.revision)}
+
+    def checkpoint(self) -> checkpoints.Checkpoint:
+        """What its files say. Raises UsageError for a type that the stage does not take."""
+        found = checkpoints.checkpoint(self.model, self.revision)
+        if found.type not in self.types:
+            other = f"; use stage {STAGES[found.type]}" if found.type in STAGES else ""
+            takes = f"stage {self.title()} takes {', '.join(self.types)}"
+            raise UsageError(f"model={self.model}: it is of the type {found.type}, and {takes}{other}")
+        return found
+
+    def sampled(self, *, count: int | None = None, fps: float | None = None) -> Frames:
+        """Frames exactly as the network takes them."""
+        wanted = self.checkpoint().pictures
+        return Frames(
+            count=count if fps is None else None,
+            fps=fps,
+            size=wanted.size,
+            fit="squash" if wanted.short_side is None else "crop",
+            short_side=wanted.short_side,
+            kernel=wanted.kernel,
+            rounding="floor",
+        )
+
+    def load(self) -> encoders.Encoder:
+        """The network."""
+        return encoders.Encoder(
+            self.model,
+            self.revision,
+            dtype=self.dtype,
+            device=self.device,
+            attention=self.attention,
+            compiled=self.compile,
+        )
+
+    def embed_text(self, words: Sequence[str], model: encoders.Encoder) -> np.ndarray:
+        """Unit vectors, float32 (n, width), of texts, to be compared with those of clips.
+
+        Raises UsageError for a model that knows no words.
+        """
+        return model.texts(words)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameEncoder(Network):
+    """Embeds frames, and takes the middle of their unit vectors."""
+
+    count: int = 8
+    """Frames of a clip, evenly over it."""
+    fps: float | None = None
+    """Frames a second, instead of `count`."""
+
+    def __post_init__(self) -> None:
+        """Refuses none."""
+        if self.count < 1 or (self.fps is not None and not self.fps > 0):
+            raise UsageError(f"count={self.count}, fps={self.fps}: must be more than 0")
+
+    def effective(self) -> Self:
+        """With `fps` there is no count."""
+        return self if self.fps is None else replace(self, count=type(self).count)
+
+    @property
+    def writes(self) -> Mapping[str, Kind]:
+        """A unit vector."""
+        return {"": Vector(self.checkpoint().width)}
+
+    def asks(self) -> Frames:
+        """Frames as the checkpoint's own processor makes them."""
+        return self.sampled(count=self.count, fps=self.fps)
+
+    def shape(self, clip: Clip) -> tuple[object, ...]:  # noqa: ARG002
+        """Clips of any number of frames go together."""
+        return ()
+
+    def run(self, clips: Sequence[Clip], model: encoders.Encoder) -> Iterable[Row]:
+        """A vector of each clip; None for a clip without a frame."""
+        return [{"": encoders.mean(part)} for part in of_frames(clips, model)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoEncoder(Network):
+    """Embeds frames together, as a video; of a clip with fewer frames some are seen twice."""
+
+    count: int | None = None
+    """Frames of a clip, evenly over it; null: as many as the checkpoint was trained with."""
+
+    def __post_init__(self) -> None:
+        """Refuses none."""
+        if self.count is not None and self.count < 1:
+            raise UsageError(f"count={self.count}: must be more than 0")
+
+    @property
+    def writes(self) -> Mapping[str, Kind]:
+        """A unit vector."""
+        return {"": Vector(self.checkpoint().width)}
+
+    @property
+    def frames(self) -> int:
+        """How many the network is given."""
+        return self.count or self.checkpoint().frames
+
+    def asks(self) -> Frames:
+        """Frames as the checkpoint's own processor makes them."""
+        return self.sampled(count=self.frames)
+
+    def shape(self, clip: Clip) -> tuple[object, ...]:  # noqa: ARG002
+        """All are filled up to one length."""
+        return ()
+
+    def run(self, clips: Sequence[Clip], model: encoders.Encoder) -> Iterable[Row]:
+        """A vector of each clip; None for a clip without a frame."""
+        import numpy as np
+
+        wanted = self.frames
+        found = [pixels_of(clip) for clip in clips]
+        filled = [pixels[np.arange(wanted) * len(pixels) // wanted] for pixels in found if len(pixels)]
+        vectors = iter(model.videos(np.stack(filled)) if filled else ())
+        return [{"": next(vectors) if len(pixels) else None} for pixels in found]
+
+
+def named(label: str) -> str:
+    """The field of a label: its letters and digits."""
+    return re.sub(r"\W+", "_", label.lower()).strip("_")
+
+
+def pixels_of(clip: Clip) -> np.ndarray:
+    """The frames of a clip, uint8 (n, h, w, 3)."""
+    assert clip.frames is not None
+    return clip.frames.pixels
+
+
+def of_frames(clips: Sequence[Clip], model: Any) -> list[np.ndarray]:
+    """Of each clip the unit vectors of its frames, float32 (n, width), all of them through the network together."""
+    import numpy as np
+
+    some = [pixels for clip in clips if len(pixels := pixels_of(clip))]
+    vectors = model.images(np.concatenate(some)) if some else np.empty((0, model.checkpoint.width), np.float32)
+    ends = np.cumsum([len(pixels_of(clip)) for clip in clips])
+    return np.split(vectors, ends[:-1])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reader(Stage):
+    """Reads vectors that a network made, and asks nothing of the footage."""
+
+    uses: ClassVar[Mapping[str, int]] = {"checkpoints": checkpoints.VERSION, "encoders": encoders.VERSION}
+
+    model: str | None = weights(None)
+    """The model that made the vectors; null: that of the stage it reads."""
+    revision: str | None = weights(None)
+    """A commit or a branch of it."""
+    batch: int = knob(256)
+
+    def models(self) -> Mapping[str, str]:
+        """The weights. Raises UsageError if they are not here."""
+        return {"model": identity.of(self._named(), self.revision)}
+
+    def _named(self) -> str:
+        if self.model is None:
+            raise UsageError(f"model: {self.title()} needs the model of the vectors that it reads; say which")
+        return self.model
+
+    def checkpoint(self) -> checkpoints.Checkpoint:
+        """What the model's files say."""
+        return checkpoints.checkpoint(self._named(), self.revision)
+
+    def encoder(self) -> encoders.Encoder:
+        """The model, on the processor."""
+        return encoders.Encoder(self._named(), self.revision, dtype="float32", device="cpu", attention="auto")
