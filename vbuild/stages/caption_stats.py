@@ -16,7 +16,7 @@ REFUSALS = re.compile(
     r"i(?:'m| am) (?:sorry|afraid)\b|i apologi[sz]e|"
     r"i(?:'m| am) (?:unable|not able|not allowed) to|i (?:can't|cannot|can not|won't|will not|could not|couldn't)\b|"
     r"(?:no|without) (?:video|image|frames?|visual (?:content|input)) (?:was |were |is |are |has been )?(?:provided|"
-    r"attached|shared)|(?:cannot|can't|unable to) (?:see|view|access|describe|assist|help|watch)\b)",
+    r"attached|shared)|(?<![^.!?] )unable to (?:see|view|access|describe|assist|help|watch)\b)",
     re.IGNORECASE,
 )
 """What models say where they do not say what was asked."""
