@@ -13,8 +13,9 @@ from pathlib import Path
 
 import vbuild
 from vbuild.errors import UsageError
+from vbuild.models.server import Server
 from vbuild.recipes import is_param, recipe
-from vbuild.stage import Stage
+from vbuild.stage import Stage, Windows
 
 FOLDERS = ("stages", "split")
 
@@ -54,7 +55,8 @@ def standing(cls: type[Stage]) -> dict[str, object]:
         folder.mkdir(exist_ok=True)
         if not (folder / name).exists() or (folder / name).read_text() != text:
             (folder / name).write_text(text)
-    return {"model": str(folder)} | ({"labels": ("one", "two")} if cls.title() == "tags" else {})
+    named = [f.name for f in dataclasses.fields(cls) if f.metadata.get("weights") and "revision" not in f.name]
+    return dict.fromkeys(named, str(folder)) | ({"labels": ("one", "two")} if cls.title() == "tags" else {})
 
 
 PICTURES = json.dumps({"size": {"height": 8, "width": 8}})
@@ -99,8 +101,9 @@ def values_of(cls, name, kind, value):
     if (cls.title(), name) == ("transcode", "size"):
         yield from (size for size in ((64, 48), (1280, 720)) if size != value)
         return
-    if name in ("labels", "prompt"):
-        yield ("b",) if name == "labels" else "an image of {}"
+    texts = {"labels": ("b",), "prompt": "an image of {}", "refine": "once more: {caption}"}
+    if name in texts:
+        yield texts[name]
         return
     if (cls.title(), name) != ("scenes", "file"):
         yield from candidates(kind, value)
@@ -112,6 +115,8 @@ def values_of(cls, name, kind, value):
             yield str(path)
 
 
+SERVED = {"model": None, "served": "a", "server": Server(base_url="http://127.0.0.1:1/v1")}
+
 WITH = {
     ("transcode", "like"): {"codec": "libopenh264"},
     ("motion", "parity"): {"by": "vectors"},
@@ -119,6 +124,10 @@ WITH = {
     ("transcode", "fit"): {"size": (64, 48)},
     ("transcode", "upscale"): {"short_side": 720},
     ("transcode", "repeat"): {"fps": 24.0},
+    **dict.fromkeys(((name, key) for name in ("caption", "enhance") for key in ("served", "server")), SERVED),
+    ("caption", "payload"): SERVED | {"windows": Windows(frames=None), "of": "media"},
+    ("caption", "quality"): SERVED,
+    ("caption", "size"): {"short_side": None, "size": (32, 32)},
 }
 """Stage and parameter → what else must be said for another value to be taken."""
 

@@ -299,6 +299,8 @@ def test_every_key_of_a_stage_is_told_of_in_its_yaml():
     """The comment over a stage or a splitter names each of its parameters."""
     for path in [*(CONF / "stage").glob("*.yaml"), *(CONF / "split").glob("*.yaml")]:
         text = path.read_text(encoding="utf-8")
+        if f"Keys: see {PRESETS.get(path.stem)}." in text:
+            continue
         keys = set(yaml.safe_load(text)) - {"_target_", "defaults"}
         assert all(re.search(rf"\b{key}\b", text.split("_target_")[0]) for key in keys), path
 

@@ -192,9 +192,9 @@ def test_parameters_that_cannot_both_hold_are_refused(cls, values, said):
 @EACH
 def test_no_knob_and_no_wiring_changes_the_recipe(cls, tmp_path):
     """Whatever a knob, `of`, `clips` and `at` are, and wherever a file of one content lies, the recipe is the same."""
-    now = shipped.made(cls)
     for f in dataclasses.fields(cls):
         if not is_param(f) and not f.metadata.get("weights"):  # tests/engine/test_identity.py has those
+            now = shipped.made(cls, **shipped.WITH.get((cls.title(), f.name), {}))
             moved = dataclasses.replace(now)
             value = shutil.copy(now.file, tmp_path) if f.name == "file" else object()
             object.__setattr__(moved, f.name, value)

@@ -20,7 +20,7 @@ from vbuild.stage import Stage, outputs
 ROOT = Path(vbuild.__file__).parent
 LOCK = Path(__file__).resolve().parents[1] / "tests" / "stages.lock.json"
 
-PLUMBING = {"vbuild", "vbuild.stage", "vbuild.digest", "vbuild.errors", "vbuild.check", "vbuild.uris",
+PLUMBING = {"vbuild", "vbuild.request", "vbuild.stage", "vbuild.digest", "vbuild.errors", "vbuild.check", "vbuild.uris",
             "vbuild.fields", "vbuild.values", "vbuild.windows", "vbuild.models.devices",
             "vbuild.models.elsewhere", "vbuild.models.guest", "vbuild.models.identity"}  # fmt: skip
 """Modules that shape no value; also every `versions`."""

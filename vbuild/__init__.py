@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from vbuild import fields
     from vbuild.compose import load
     from vbuild.dataset.query import Dataset, open  # noqa: A004
-    from vbuild.errors import MediaError, PlaceError, StageError, UsageError, VbuildError, WeightsError
+    from vbuild.errors import AnswerError, MediaError, PlaceError, StageError, UsageError, VbuildError, WeightsError
     from vbuild.stage import (
         Clip,
         Frames,
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AnswerError",
     "Blob",
     "Clip",
     "Dataset",
@@ -72,7 +73,15 @@ __all__ = [
 _HOMES = {
     "vbuild.compose": ("load",),
     "vbuild.dataset.query": ("Dataset", "open"),
-    "vbuild.errors": ("MediaError", "PlaceError", "StageError", "UsageError", "VbuildError", "WeightsError"),
+    "vbuild.errors": (
+        "AnswerError",
+        "MediaError",
+        "PlaceError",
+        "StageError",
+        "UsageError",
+        "VbuildError",
+        "WeightsError",
+    ),
     "vbuild.values": ("Blob", "StoredBlob"),
     "vbuild.windows": ("Stretch", "Window", "Windows"),
 }

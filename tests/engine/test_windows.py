@@ -7,7 +7,7 @@ from films import DARK
 from made import Telling, Tone
 from project import Project, ran
 
-from vbuild.config import Failures
+from vbuild.config import FailurePolicy
 from vbuild.executor.config import Local
 from vbuild.split.fixed_stride import FixedStride
 from vbuild.windows import Windows
@@ -81,11 +81,11 @@ def test_a_window_that_failed_is_tried_again_under_the_policy(tmp_path, films):
     one = project(tmp_path, films, Telling(how="raises"), workers=1)
     one.build()
     one.stages["told"] = Telling(how="place")
-    report = one.build(failures=Failures(retry="always"))
+    report = one.build(failures=FailurePolicy(retry="always"))
     assert any("the server is gone" in line for line in report.wrong)
     assert statuses(one)["0"] == DARKENED
     one.stages["told"] = Telling()
-    report = one.build(failures=Failures(retry="always"))
+    report = one.build(failures=FailurePolicy(retry="always"))
     assert ran(report) == {"told": 1}
     assert statuses(one)["0"] == ["success"] * 7
     assert report.failures == 0
@@ -96,7 +96,7 @@ def test_what_may_pass_is_tried_at_once(tmp_path, films):
     """A window that fails so is asked for as often as any action, and then left."""
     log = tmp_path / "log"
     one = project(tmp_path, films, Telling(how="passing", log=str(log), batch=1), workers=1)
-    one.build(failures=Failures(attempts=2, backoff=0.01))
+    one.build(failures=FailurePolicy(attempts=2, backoff=0.01))
     assert sum(len(eval(line)) for line in log.read_text().splitlines()) == 28
     assert statuses(one)["0"] == DARKENED
     (failed,) = one.rows("failures").values()

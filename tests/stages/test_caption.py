@@ -10,7 +10,7 @@ from films import filmed
 from project import Project, ran
 from serving import served
 
-from vbuild.config import Failures
+from vbuild.config import FailurePolicy
 from vbuild.errors import AnswerError, UsageError
 from vbuild.executor.config import Local
 from vbuild.models.messages import Answer, Sampling
@@ -111,7 +111,7 @@ def test_windows_that_fail_are_kept_recorded_and_tried_again(tmp_path, films, se
     (failed,) = one.rows("failures").values()
     assert failed["error"] == "RefusedError"
     assert one.again().failures == 1
-    again = one.build(failures=Failures(retry="always"))
+    again = one.build(failures=FailurePolicy(retry="always"))
     assert ran(again) == {"said": 1}
     assert not again.failures
     assert {row[1] for row in captions(one)} == {"success"}
