@@ -38,7 +38,7 @@ import resource, signal, sys
 from pathlib import Path
 from project import Project
 from test_crash import STAGES
-from vbuild.cli.main import told
+from vbuild.cli.main import exit_code
 from vbuild.engine import ledger
 from vbuild.executor.config import Local
 ledger.SECONDS = 0.05
@@ -48,7 +48,7 @@ if size := int(sys.argv[4]):
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 print("ready", flush=True)
 sys.stdin.read(1)
-code = told(lambda: project.build() and 0)
+code = exit_code(lambda: project.build() and 0)
 if code == 0:
     print("built", flush=True)
 sys.exit(code)

@@ -189,13 +189,13 @@ from pathlib import Path
 sys.path[:0] = sys.argv[3:]
 from made import Gaze
 from vbuild import stops
-from vbuild.cli.main import told
+from vbuild.cli.main import exit_code
 from vbuild.executor.config import Local
 from project import Project
 signal.signal(signal.SIGTERM, stops.stop)
 one = Project(Path(sys.argv[1]), {"gaze": Gaze(how="endless", log=sys.argv[2])})
 one.local = Local(workers=1)
-sys.exit(told(lambda: one.build() and 0))
+sys.exit(exit_code(lambda: one.build() and 0))
 """
 
 
