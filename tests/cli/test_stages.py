@@ -5,6 +5,7 @@ import json
 import re
 
 import pytest
+import yaml
 
 from vbuild.cli.main import run
 from vbuild.contract import member_class
@@ -14,7 +15,7 @@ from vbuild.errors import UsageError
 from vbuild.stages.motion import Motion
 from vbuild.stages.transcode import Transcode
 
-FILES = {path.stem for group in ("stage", "split") for path in (CONF / group).glob("*.yaml")}
+FILES = {path.stem: path for group in ("stage", "split") for path in (CONF / group).glob("*.yaml")}
 
 
 def told(capsys, *arguments):
@@ -36,16 +37,19 @@ def test_every_stage_and_splitter_is_listed(capsys):
 
 @pytest.mark.parametrize("name", sorted(FILES))
 def test_parameters_are_those_of_the_class(name):
-    """All fields, each with its own default, what is in no key said to be so, and its docstring word for word."""
+    """All fields, each with its own default or what its file says, what is in no key said so, and its docstring."""
     one = shipped()[name]
     cls = member_class(one.target, name)
     fields = {f.name: f for f in dataclasses.fields(cls)}
+    said = yaml.safe_load(FILES[name].read_text(encoding="utf-8"))
     assert {p.name for p in one.parameters} == fields.keys()
     for p in one.parameters:
         f = fields[p.name]
-        if p.name not in ("of", "file"):  # which the files of stages set
+        if p.name not in said:
             default = f.default if f.default_factory is dataclasses.MISSING else f.default_factory()
             assert p.default == as_yaml(default)
+        elif p.name not in ("of", "file"):
+            assert p.default == as_yaml(said[p.name])
         wired = bool(f.metadata) or (one.kind == "decision" and p.name in ("of", "at"))
         assert (p.role == "parameter") == (not wired)
         assert p.about == docs(cls).get(p.name, "")
