@@ -10,16 +10,16 @@ from vbuild import fields
 from vbuild.errors import AnswerError, UsageError
 from vbuild.media.versions import PASSES, STILLS
 from vbuild.models import chat, generation, messages, prompts, server, vlm
-from vbuild.models.messages import Answer, Files, Prompt, Video
-from vbuild.stage import Clip, Frames, Phase, Row, Stage, Window, Windows, knob, weights
-from vbuild.talking import Talking
+from vbuild.models.messages import Answer, Prompt
+from vbuild.stage import Clip, Frames, Phase, Row, Stage, Window, knob, weights
+from vbuild.talking import Watching, seen
 
 WHOLE = "caption"
 """The key of a structured answer that holds the caption."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Caption(Talking, Stage):
+class Caption(Watching, Stage):
     """A caption of each window of a clip, by a model that is loaded here or by a server.
 
     `status` of a window: success; truncated, where `sampling.max_tokens` were not enough; blocked, where the server
@@ -45,28 +45,13 @@ class Caption(Talking, Stage):
     """Where the model shall look twice: `default`, or a text in which `{caption}` is what it said first."""
     structure: Mapping[str, str] = field(default_factory=dict)
     """Columns to be answered beside the caption, with what each shall hold."""
-    fps: float = 2.0
-    """Frames a second that the model sees."""
-    short_side: int | None = 448
-    """Pixels to which the shorter side of the picture is shrunk."""
-    size: tuple[int, int] | None = None
-    """Width and height in pixels, in place of `short_side`, for a model that sees pictures of one size alone."""
     payload: Literal["frames", "clip"] = "frames"
     """What a server is sent: the sampled frames as jpegs, or the clip's own file, of the stage that `of` names."""
-    quality: int = 90
-    """Of the jpegs, 0 to 100."""
-    windows: Windows = Windows()
     batch: int = knob(8)
 
     def __post_init__(self) -> None:
         """Refuses what the model could not be asked."""
-        Talking.__post_init__(self)
-        if not self.fps > 0:
-            raise UsageError(f"fps={self.fps}: must be more than 0")
-        if (self.size is None) == (self.short_side is None):
-            raise UsageError("size: give either size or short_side, and null for the other")
-        if not 0 <= self.quality <= 100:
-            raise UsageError(f"quality={self.quality}: must be from 0 to 100")
+        Watching.__post_init__(self)
         if self.payload == "clip" and (self.served is None or self.windows.effective().frames is not None):
             raise UsageError("payload=clip: it is for a server, and for whole clips; give windows.frames=null")
         for name in self.structure:
@@ -77,13 +62,10 @@ class Caption(Talking, Stage):
 
     def effective(self) -> Caption:
         """The stage with what has an effect where its model is."""
-        told = replace(self, windows=self.windows.effective())
+        told = Watching.effective(self)
         if self.prompt in prompts.PROMPTS.values():
             told = replace(told, prompt=next(n for n, text in prompts.PROMPTS.items() if text == self.prompt))
-        if self.served is not None:
-            told = replace(told, dtype=Caption.dtype)
-        frames = self.payload == "frames"
-        return told if self.served is not None and frames else replace(told, quality=Caption.quality)
+        return replace(told, quality=Caption.quality) if self.payload == "clip" else told
 
     @property
     def writes(self) -> Mapping[str, fields.Kind]:
@@ -102,32 +84,11 @@ class Caption(Talking, Stage):
 
     def asks(self) -> Frames | None:
         """Frames of each window; nothing where the clip's file is sent."""
-        if self.payload == "clip":
-            return None
-        return Frames(
-            fps=self.fps, short_side=self.short_side, size=self.size, kernel="bicubic", windows=self.windows
-        )  # fmt: skip
-
-    def prepare(self, clip: Clip) -> Clip:
-        """Jpegs of the frames, where a server is to see them."""
-        if self.served is None or clip.frames is None:
-            return clip
-        from vbuild.media.images import image
-
-        made = tuple(image(pixels[..., ::-1], "jpeg", self.quality) for pixels in clip.frames.pixels)
-        return replace(clip, frames=None, made=Files(made, "image/jpeg", tuple(_times(clip))))
-
-    def shape(self, clip: Clip) -> tuple[object, ...]:
-        """A server takes all shapes."""
-        return () if self.served is not None else super().shape(clip)
-
-    def load(self) -> Any:
-        """The model, or the way to its server."""
-        return self.chat() if self.served is not None else vlm.Network(**self.arguments())
+        return None if self.payload == "clip" else Watching.asks(self)
 
     def run(self, clips: Sequence[Clip], model: Any) -> Iterable[Row | Exception]:
         """What is said of each window, or why nothing is."""
-        asked = [Prompt(self._text(clip), _seen(clip), schema=self._schema()) for clip in clips]
+        asked = [Prompt(self._text(clip), seen(clip), schema=self._schema()) for clip in clips]
         said: list[Answer | Exception] = model.answers(asked, self.sampling)
         if self.refine is not None:
             said = self._again(asked, said, model)
@@ -206,21 +167,3 @@ def _both(first: Answer | Exception, second: Answer | Exception) -> Answer | Exc
     if isinstance(first, Exception) or isinstance(second, Exception):
         return second
     return replace(second, tokens=(first.tokens or 0) + (second.tokens or 0))
-
-
-def _times(clip: Clip) -> list[float]:
-    """Seconds of a window's frames from its start."""
-    assert clip.frames is not None
-    assert clip.window is not None
-    return [max(float(time) - clip.window.start, 0.0) for time in clip.frames.times]
-
-
-def _seen(clip: Clip) -> Video | Files:
-    """What the model is shown of a window."""
-    if isinstance(clip.made, Files):
-        return clip.made
-    if clip.window is None or clip.frames is None:
-        return Files((clip.columns[""][""].bytes(),), "video/mp4")
-    import numpy as np
-
-    return Video(clip.frames.pixels, np.array(_times(clip)), clip.window.end - clip.window.start)
