@@ -24,7 +24,7 @@ def film(folder, seed=0, seconds=1.0):
 def clip_of(path, request):
     """One clip, as a stage that asks so is given it."""
     (taken,) = footage(str(path), 0, cuts_of(path, [0, 1.0], a=request))
-    return Clip(duration=1.0, frames=taken.found["a"])
+    return Clip(duration=1.0, frames=taken.samples["a"])
 
 
 def whole(path, request):

@@ -50,7 +50,13 @@ def standing(cls: type[Stage]) -> dict[str, object]:
     """For a model of the hub a folder with what is known of one when a build is planned; its weights are none."""
     kind = (*getattr(cls, "types", ()), "clip")[0]
     folder = Path(tempfile.gettempdir()) / f"vbuild-model-{cls.title()}-{os.getuid()}"
-    said = {"model_type": kind, "id2label": {"0": "a", "1": "b"}, "architectures": ["XForImageClassification"]}
+    said = {
+        "model_type": kind,
+        "embed_dim": 8,
+        "resolution": 8,
+        "id2label": {"0": "a", "1": "b"},
+        "architectures": ["XForImageClassification"],
+    }
     for name, text in (("config.json", json.dumps(said)), ("preprocessor_config.json", PICTURES), ("model.bin", "")):
         folder.mkdir(exist_ok=True)
         if not (folder / name).exists() or (folder / name).read_text() != text:

@@ -5,7 +5,7 @@ from footage import video
 from made import Tone
 from project import Project
 
-from vbuild.engine import walk
+from vbuild.engine import tasks
 
 
 @pytest.fixture
@@ -19,8 +19,8 @@ def passes(monkeypatch):
                 seen.append([span.start for span in task.spans])
             yield task
 
-    made = walk.tasks
-    monkeypatch.setattr(walk, "tasks", noted)
+    made = tasks.tasks
+    monkeypatch.setattr(tasks, "tasks", noted)
     return seen
 
 

@@ -97,7 +97,7 @@ def test_with_ends_the_first_and_the_last_frame_are_seen(tmp_path):
     path = video(tmp_path / "a.mp4", seconds=3, fps=10, numbered=True)
     asked = {f"{n}": Frames(count=n, ends=True, size=(64, 48)) for n in (2, 4)}
     whole, short = (
-        {name: [number_of(p) for p in found.pixels] for name, found in taken.found.items()}
+        {name: [number_of(p) for p in found.pixels] for name, found in taken.samples.items()}
         for taken in footage(str(path), 0, [*cuts_of(path, [0, 2.0], **asked), *cuts_of(path, [2.0, 2.2], **asked)])
     )
     assert whole == {"2": [0, 19], "4": [0, 7, 13, 19]}

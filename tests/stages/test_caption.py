@@ -273,3 +273,12 @@ def test_the_table_reads_as_json(tmp_path, films, server):
     one = project(tmp_path, films[:1], {"said": remote(server, batch=1)})
     one.build()
     assert json.loads(json.dumps(captions(one)[0][0])) == '"Ünï" \u2014 a \U0001f697'
+
+
+def test_another_server_is_asked_where_the_last_one_is_gone(tmp_path, films, server):
+    """In one process too: where a server is is in no key, and all the same it is not the old one that is asked."""
+    with served() as gone:
+        gone.tell()
+        assert not project(tmp_path / "a", films[:1], {"said": remote(gone)}).build().wrong
+    server.tell()
+    assert not project(tmp_path / "b", films[:1], {"said": remote(server)}).build().wrong

@@ -7,7 +7,7 @@ from footage import video
 from project import Project
 from skimage import data
 
-from vbuild.engine import walk
+from vbuild.engine import tasks
 from vbuild.errors import UsageError
 from vbuild.executor.config import Local
 from vbuild.recipes import recipe
@@ -234,8 +234,8 @@ def test_both_ways_in_one_decode(project, monkeypatch):
             jobs.append([job.stage.by for job in task.jobs if isinstance(job.stage, Motion)])
             yield task
 
-    made = walk.tasks
-    monkeypatch.setattr(walk, "tasks", noted)
+    made = tasks.tasks
+    monkeypatch.setattr(tasks, "tasks", noted)
     report = project.build()
     assert [by for by in jobs if by] == [["flow", "vectors"]] * 2
     assert not sum(stage.failed for stage in report.stages)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from dataclasses import fields
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vbuild.errors import StageError
 from vbuild.executor.faults import Failure, attempt
-from vbuild.stage import Frames
+from vbuild.stage import Frames, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -16,20 +17,24 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from vbuild.executor.work import Job
-    from vbuild.stage import Clip, Row, Sampled, Sink, Stage
+    from vbuild.stage import Clip, Row, Sampled, Sink
     from vbuild.windows import Stretch
 
 T = TypeVar("T")
 
-MODELS: dict[str, Any] = {}
-"""What `load` made in this process, by recipe."""
+MODELS: dict[str, tuple[list[Any], Any]] = {}
+"""What `load` made in this process, by recipe, and the knobs of the stage that it was made for."""
+
+BATCHING = {f.name for f in fields(Stage)}
+"""Knobs that all stages have: they are nothing to a model."""
 
 
 def loaded(recipe: str, stage: Stage) -> Any:
-    """What a stage loads, once a process."""
-    if recipe not in MODELS:
-        MODELS[recipe] = stage.load()
-    return MODELS[recipe]
+    """What a stage loads, once a process, and anew where a knob of its own is another, such as a server's address."""
+    knobs = [getattr(stage, f.name) for f in fields(stage) if f.metadata.get("knob") and f.name not in BATCHING]
+    if recipe not in MODELS or MODELS[recipe][0] != knobs:
+        MODELS[recipe] = knobs, stage.load()
+    return MODELS[recipe][1]
 
 
 def rows_of(stage: Stage, clips: Sequence[Clip], model: Any) -> list[Row | Failure]:
