@@ -70,7 +70,9 @@ PICTURES = json.dumps({"size": {"height": 8, "width": 8}})
 
 CAPTIONERS = ("caption_server", "internvl", "qwen2_5_vl", "qwen3_vl", "smolvlm2")
 
-PRESETS = {"siglip2": "siglip", **dict.fromkeys(CAPTIONERS, "caption")}
+ASKED = ("camera_motion", "semantic_filter", "type_classifier")
+
+PRESETS = {"siglip2": "siglip", **dict.fromkeys(CAPTIONERS, "caption"), **dict.fromkeys(ASKED, "ask")}
 """Names in `conf/stage` that are of another one's stage."""
 
 
@@ -107,7 +109,8 @@ def values_of(cls, name, kind, value):
     if (cls.title(), name) == ("transcode", "size"):
         yield from (size for size in ((64, 48), (1280, 720)) if size != value)
         return
-    texts = {"labels": ("b",), "prompt": "an image of {}", "refine": "once more: {caption}"}
+    texts = {"labels": ("b",), "prompt": "an image of {}", "refine": "once more: {caption}",
+             "choices": {"people": ("none", "some")}}  # fmt: skip
     if name in texts:
         yield texts[name]
         return
@@ -130,10 +133,10 @@ WITH = {
     ("transcode", "fit"): {"size": (64, 48)},
     ("transcode", "upscale"): {"short_side": 720},
     ("transcode", "repeat"): {"fps": 24.0},
-    **dict.fromkeys(((name, key) for name in ("caption", "enhance") for key in ("served", "server")), SERVED),
+    **dict.fromkeys(((name, key) for name in ("ask", "caption", "enhance") for key in ("served", "server")), SERVED),
     ("caption", "payload"): SERVED | {"windows": Windows(frames=None), "of": "media"},
-    ("caption", "quality"): SERVED,
-    ("caption", "size"): {"short_side": None, "size": (32, 32)},
+    **dict.fromkeys(((name, "quality") for name in ("ask", "caption")), SERVED),
+    **{key: {"short_side": None, "size": (32, 32)} for key in ((name, "size") for name in ("ask", "caption"))},
 }
 """Stage and parameter → what else must be said for another value to be taken."""
 

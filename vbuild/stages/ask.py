@@ -93,7 +93,7 @@ class Ask(Watching, Stage):
             answers = YES if options is None else [(letter,) for letter in ascii_uppercase[: len(options)]]
             odds = model.odds([Prompt(self.asked(name), video) for video in videos], answers)
             for row, shares in zip(rows, odds.tolist(), strict=True):
-                row |= zip(columns, shares, strict=False)  # of yes and no the first
+                row.update(zip(columns, shares, strict=False))  # of yes and no the first
         return list(rows)
 
     def asked(self, name: str) -> str:
