@@ -7,10 +7,13 @@ import sys
 import types
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 import vbuild
 from vbuild.fields import Scalar
+from vbuild.recipes import recipe
 from vbuild.stage import Stage, outputs
 
 ROOT = Path(vbuild.__file__).parent
@@ -56,7 +59,7 @@ def test_to_import_it_costs_nothing():
 
 def test_the_stage_of_the_readme_imports_only_from_vbuild():
     """It is made, and says what it asks for and writes."""
-    (block,) = (code for code in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "(Stage)" in code)
+    (block,) = (code for code in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "Redness(Stage)" in code)
     assert {module for module in imported(block) if module.startswith("vbuild")} == {"vbuild"}
     assert imported(block)["vbuild"] <= set(vbuild.__all__)
     module = types.ModuleType("redness")
@@ -68,6 +71,21 @@ def test_the_stage_of_the_readme_imports_only_from_vbuild():
     stage = module.Redness(frames=3)
     assert isinstance(stage, Stage)
     assert (stage.asks().count, outputs(stage)) == (3, {"": Scalar("float32")})
+
+
+def test_the_model_of_ones_own_in_the_readme_runs(tmp_path, monkeypatch):
+    """It imports what is public alone, and says a probability."""
+    (block,) = (code for code in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "Indoors(Stage)" in code)
+    assert imported(block)["vbuild"] <= set(vbuild.__all__)
+    module = types.ModuleType("indoors")
+    monkeypatch.setitem(sys.modules, "indoors", module)
+    exec(block, vars(module))
+    monkeypatch.chdir(tmp_path)
+    torch.save({"2.weight": torch.zeros(1, 192), "2.bias": torch.zeros(1)}, "indoors.pt")
+    stage = module.Indoors(count=2)
+    clip = vbuild.Clip(duration=1.0, frames=vbuild.Sampled(np.zeros((2, 224, 224, 3), np.uint8), np.arange(2.0)))
+    assert list(stage.run([clip], stage.load())) == [{"": 0.5}]
+    assert recipe(stage).models == {"network": "indoors-2026-11"}
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("stages/[!_]*.py")), ids=lambda path: path.stem)

@@ -83,7 +83,7 @@ def test_the_tour(place):
 
 def test_the_stage_of_ones_own(tmp_path):
     """The stage that README shows works where README says to put it."""
-    (block,) = (b for b in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "(Stage)" in b)
+    (block,) = (b for b in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "Redness(Stage)" in b)
     video(tmp_path / "film.mp4", seconds=10, picture=lambda _: np.full((96, 128, 3), (200, 50, 50), np.uint8))
     (tmp_path / "redness.py").write_text(block)
     (tmp_path / "conf" / "dataset").mkdir(parents=True)
