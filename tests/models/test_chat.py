@@ -105,6 +105,20 @@ def test_a_dead_server_is_found_out(server):
     assert {type(one) for one in many} == {PlaceError}
 
 
+def test_a_dead_server_is_found_out_by_few_at_a_time_too(server):
+    """Failures in a row are counted over all calls, until there is an answer."""
+    chat = Chat(Server(base_url=server.url, backoff=0.01, attempts=2, breaker=6), "tiny")
+
+    def asked(*told):
+        server.tell(*told)
+        (found,) = chat.answers([Prompt("?")], Sampling())
+        return type(found).__name__
+
+    assert [asked("*500") for _ in range(3)] == ["NoAnswerError", "NoAnswerError", "PlaceError"]
+    assert [asked("ok"), asked("*500"), asked("*500")] == ["Answer", "NoAnswerError", "NoAnswerError"]
+    assert asked("ok") == "Answer"
+
+
 def test_a_server_that_takes_nothing_at_all_is_of_the_place(server):
     """A parameter that it does not know is no clip's fault; once it has answered, what it refuses is."""
     found = ask(server, "*400", prompts=40, breaker=10, concurrency=1)

@@ -56,8 +56,8 @@ def local(model, **changes):
     return Caption(model=model, **plain | {"short_side": 48} | changes)
 
 
-def remote(server, **changes):
-    at = Server(base_url=server.url, backoff=0.01, attempts=2, concurrency=4, breaker=8)
+def remote(server, breaker=8, **changes):
+    at = Server(base_url=server.url, backoff=0.01, attempts=2, concurrency=4, breaker=breaker)
     return Caption(model=None, served="tiny", server=at, **{"windows": WINDOWS} | changes)
 
 
@@ -120,7 +120,7 @@ def test_windows_that_fail_are_kept_recorded_and_tried_again(tmp_path, films, se
 def test_a_dead_server_stops_the_stage_and_blames_no_clip(tmp_path, films, server):
     """The other stages go on, and the next build asks again."""
     server.tell("*503")
-    one = project(tmp_path, films, {"said": remote(server), "quality": Quality()}, 1)
+    one = project(tmp_path, films, {"said": remote(server, breaker=2), "quality": Quality()}, 1)
     report = one.build()
     assert not one.rows("failures")
     assert any("said stopped" in line and "503" in line for line in report.wrong)

@@ -147,7 +147,7 @@ class Client:
         self.limited = 0.0
         """When the server last said that it was too much."""
         self.failed = 0
-        """Failures since the last answer."""
+        """Failures since the last answer, whichever call that was in: a few requests at a time find it out too."""
         self.answered = False
         self.down: PlaceError | None = None
 
@@ -162,7 +162,7 @@ class Client:
     async def _all(self, path: str, bodies: Sequence[Mapping[str, Any]], wanted: str) -> list[Found]:
         import aiohttp
 
-        self.failed, self.down, self.broken = 0, None, asyncio.Event()
+        self.down, self.broken = None, asyncio.Event()
         self.path, self.wanted = path, wanted
         gate = asyncio.Semaphore(self.server.concurrency)
         async with aiohttp.ClientSession(

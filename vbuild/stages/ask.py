@@ -14,7 +14,7 @@ from vbuild.media.versions import PASSES, STILLS
 from vbuild.models import chat, generation, messages, server, vlm
 from vbuild.models.messages import Answer, Prompt
 from vbuild.stage import Clip, Phase, Row, Stage, knob, weights
-from vbuild.talking import Watching, seen
+from vbuild.watching import Watching, seen
 
 YES: tuple[Sequence[str], ...] = (("Yes", "yes", "YES"), ("No", "no", "NO"))
 """How the two answers may be written."""

@@ -12,7 +12,7 @@ from vbuild.media.versions import PASSES, STILLS
 from vbuild.models import chat, generation, messages, prompts, server, vlm
 from vbuild.models.messages import Answer, Prompt
 from vbuild.stage import Clip, Frames, Phase, Row, Stage, Window, knob, weights
-from vbuild.talking import Watching, seen
+from vbuild.watching import Watching, seen
 
 WHOLE = "caption"
 """The key of a structured answer that holds the caption."""
