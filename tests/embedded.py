@@ -77,3 +77,12 @@ def check_batches(stage, clips, network):
         assert np.abs(found[0] - other).max() < 2e-6
     (row,) = stage.run([with_frames(clips[0], 0)], network)
     assert row[""] is None
+
+
+def check_words(stage, network):
+    """Texts have unit vectors of the same width, a text's own whatever else is asked; those of two texts."""
+    found = stage.embed_text(["a red car", "a dog"], network)
+    assert found.shape == (2, stage.writes[""].size)
+    assert np.allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
+    assert np.abs(stage.embed_text(["a dog"], network)[0] - found[1]).max() < 2e-6
+    return found

@@ -2,7 +2,7 @@
 
 import models_tiny
 import pytest
-from embedded import film
+from embedded import clip_of, film
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +23,15 @@ def films(tmp_path_factory):
     """Three videos of a second."""
     folder = tmp_path_factory.mktemp("embedded")
     return [film(folder, seed) for seed in range(3)]
+
+
+@pytest.fixture(scope="module")
+def network(stage):
+    """The model of the stage that a module tests."""
+    return stage.load()
+
+
+@pytest.fixture(scope="module")
+def clips(stage, films):
+    """What a pass gives that stage."""
+    return [clip_of(path, stage.asks()) for path in films]

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from embedded import IMAGENET, by_hand, check_batches, clip_of, unit, whole
+from embedded import IMAGENET, by_hand, check_batches, unit, whole
 
 from vbuild.errors import UsageError
 from vbuild.stages.dinov3 import DINOv3
@@ -12,18 +12,6 @@ from vbuild.stages.dinov3 import DINOv3
 def stage(tiny):
     """With a tiny model, on the processor."""
     return DINOv3(model=str(tiny("dinov3")), device="cpu")
-
-
-@pytest.fixture(scope="module")
-def network(stage):
-    """Its model."""
-    return stage.load()
-
-
-@pytest.fixture(scope="module")
-def clips(stage, films):
-    """As a pass gives them to it."""
-    return [clip_of(path, stage.asks()) for path in films]
 
 
 def test_it_is_what_the_published_preprocessing_and_the_model_say(stage, network, clips, films):

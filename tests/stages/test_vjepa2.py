@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from embedded import IMAGENET, by_hand, check_batches, clip_of, unit, whole
+from embedded import IMAGENET, by_hand, check_batches, unit, whole
 
 from vbuild.errors import UsageError
 from vbuild.stages.vjepa2 import VJEPA2
@@ -12,18 +12,6 @@ from vbuild.stages.vjepa2 import VJEPA2
 def stage(tiny):
     """With a tiny model, on the processor."""
     return VJEPA2(model=str(tiny("vjepa2")), device="cpu")
-
-
-@pytest.fixture(scope="module")
-def network(stage):
-    """Its model."""
-    return stage.load()
-
-
-@pytest.fixture(scope="module")
-def clips(stage, films):
-    """As a pass gives them to it."""
-    return [clip_of(path, stage.asks()) for path in films]
 
 
 def test_it_is_what_the_published_preprocessing_and_the_model_say(stage, network, clips, films):

@@ -1,9 +1,8 @@
 """Embeddings by XCLIP: true to the checkpoint, and the same in any batch."""
 
-import numpy as np
 import pytest
 import torch
-from embedded import IMAGENET, by_hand, check_batches, clip_of, unit, whole
+from embedded import IMAGENET, by_hand, check_batches, check_words, unit, whole
 
 from vbuild.errors import UsageError
 from vbuild.stages.xclip import XCLIP
@@ -13,18 +12,6 @@ from vbuild.stages.xclip import XCLIP
 def stage(tiny):
     """With a tiny model, on the processor."""
     return XCLIP(model=str(tiny("xclip")), device="cpu")
-
-
-@pytest.fixture(scope="module")
-def network(stage):
-    """Its model."""
-    return stage.load()
-
-
-@pytest.fixture(scope="module")
-def clips(stage, films):
-    """As a pass gives them to it."""
-    return [clip_of(path, stage.asks()) for path in films]
 
 
 def test_it_is_what_the_published_preprocessing_and_the_model_say(stage, network, clips, films):
@@ -44,10 +31,7 @@ def test_neither_the_batch_nor_a_clips_length_matters(stage, network, clips):
 
 def test_words_have_vectors_too(stage, network):
     """Unit vectors of the same width, a text's own whatever else is asked."""
-    found = stage.embed_text(["a red car", "a dog"], network)
-    assert found.shape == (2, stage.writes[""].size)
-    assert np.allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
-    assert np.abs(stage.embed_text(["a dog"], network)[0] - found[1]).max() < 2e-6
+    found = check_words(stage, network)
     assert found[0] @ found[1] < 0.9999
 
 
