@@ -61,7 +61,7 @@ class InlineExecutor:
 
     def fits(self, stages: Sequence[Stage]) -> bool:
         """In half of the memory that there is."""
-        return fits(stages, budget(None) // 2)
+        return fits(stages, lambda: budget(None) // 2)
 
     def release(self) -> None:
         """Lets them go."""
@@ -270,7 +270,7 @@ class Processes:
 
     def fits(self, stages: Sequence[Stage]) -> bool:
         """On each of the devices."""
-        return fits(stages, device_memory(self.local, self.memory))
+        return fits(stages, lambda: device_memory(self.local, self.memory))
 
     def release(self) -> None:
         """Ends the processes that hold them; new ones start with the next model."""

@@ -11,7 +11,7 @@ from vbuild.models.identity import locate
 from vbuild.stage import Frames, Sound, named_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from vbuild.executor.work import Job, Span
     from vbuild.stage import Stage
@@ -42,9 +42,10 @@ def parcels(memory: int) -> int:
     return min(1 << 30, memory // 8)
 
 
-def fits(stages: Sequence[Stage], room: int) -> bool:
-    """Whether models are held together in so many bytes."""
-    return sum(map(_weights, stages)) * WORKING <= room
+def fits(stages: Sequence[Stage], room: Callable[[], int]) -> bool:
+    """Whether models are held together in so many bytes, which are asked for only where models have any."""
+    held = sum(map(_weights, stages)) * WORKING
+    return not held or held <= room()
 
 
 def _weights(stage: Stage) -> int:
