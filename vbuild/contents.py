@@ -10,7 +10,10 @@ from functools import cache
 from pathlib import Path
 
 from vbuild import digest
-from vbuild.errors import UsageError
+from vbuild.errors import StoreError, UsageError
+from vbuild.store.place import Folder, change
+
+MEMO = "contents.json"
 
 LARGE = 1 << 20
 """Bytes from which on a file's digest is remembered from run to run."""
@@ -48,28 +51,32 @@ def _content(path: Path, *look: int) -> str:
     """A digest of a file that looks so, taken once a process."""
     if look[2] < LARGE:
         return digest.of_file(path).hex()
-    memo = _memo()
-    said = _remembered(memo).get(str(path))
+    said = _remembered().get(str(path))
     if isinstance(said, list) and said[:-1] == list(look):
         return str(said[-1])
     fresh = digest.of_file(path).hex()
     if _look(path) == look and abs(time.time_ns() - look[3]) > YOUNG_NS:
-        private = memo.with_name(f".{memo.name}.{os.getpid()}")
-        with suppress(OSError):  # to know it again is a convenience
-            memo.parent.mkdir(parents=True, exist_ok=True)
-            private.write_text(json.dumps({**_remembered(memo), str(path): [*look, fresh]}), encoding="utf-8")
-            private.replace(memo)
+        with suppress(StoreError):  # to know it again is a convenience
+            change(_cache(), MEMO, lambda was: json.dumps({**_said(was), str(path): [*look, fresh]}).encode())
     return fresh
 
 
-def _memo() -> Path:
-    """A file of the user's own cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vbuild" / "contents.json"
+def _cache() -> Folder:
+    """The user's own."""
+    return Folder(Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vbuild")
 
 
-def _remembered(memo: Path) -> dict[str, list[int | str]]:
+def _remembered() -> dict[str, list[int | str]]:
     try:
-        said = json.loads(memo.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        held = _cache().get(MEMO)
+    except StoreError:
+        return {}
+    return _said(None if held is None else held.data)
+
+
+def _said(data: bytes | None) -> dict[str, list[int | str]]:
+    try:
+        said = json.loads(data or b"")
+    except ValueError:
         return {}
     return said if isinstance(said, dict) else {}

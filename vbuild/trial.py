@@ -19,6 +19,7 @@ from vbuild.contract import member_class
 from vbuild.described import Described, described, shipped, shown_columns
 from vbuild.errors import UsageError
 from vbuild.stage import Stage
+from vbuild.store.blobs import Blobs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -82,7 +83,7 @@ def try_stage(wanted: Wanted, watch: Callable[[Progress], None], files: Path | N
         trial.report = build(config, watch=watch)
         count = next((count for count in trial.report.stages if count.name == name), None)
         trial.seconds = count.seconds if count else 0.0
-        trial.bytes = sum(path.stat().st_size for path in (config.store / "blobs").rglob("*") if path.is_file())
+        trial.bytes = sum(look.size for _, look in Blobs(config.store).looks())
         table = _table(config, name, trial.report)
         if table is not None:
             trial.rows, trial.value_bytes = table.to_pylist(), table.nbytes

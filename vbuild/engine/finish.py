@@ -23,6 +23,7 @@ from vbuild.errors import RAISED, Stopped, StoreError
 from vbuild.plan.items import State
 from vbuild.report import Report
 from vbuild.store import roots
+from vbuild.store.place import place_at
 from vbuild.versions import machine
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Run:
             raise StoreError(f"store={config.store}: it cannot be written ({why}); fix it, or give another") from error
         recipes = {name: i.recipe.id for name, i in session.shelf.instances.items()}
         run = cls(session, folder, roots.enter(config.store, folder, config.output / config.name, recipes, time.time()))
-        (run.folder / "config.json").write_text(json.dumps(secrets.masked_data(without_knobs(config)), indent=1))
+        run.leave("config", without_knobs(config))
         return run
 
     def __enter__(self) -> Run:
@@ -92,8 +93,13 @@ class Run:
         report.seconds = time.perf_counter() - began
         report.up_to_date = not (report.build or self.undone or any(stage.ran for stage in report.stages))
         said = {**dataclasses.asdict(report), "folder": places.named_from(Path(report.folder), session.config.store)}
-        (self.folder / "report.json").write_text(json.dumps(secrets.masked_data(said), indent=1))
+        self.leave("report", said)
         return report
+
+    def leave(self, what: str, said: Any) -> None:
+        """Records something beside the events, whole or not at all."""
+        data = json.dumps(secrets.masked_data(said), indent=1).encode()
+        place_at(self.session.config.store).put(f"runs/{self.session.build}/{what}.json", data)
 
     @property
     def undone(self) -> bool:

@@ -166,7 +166,7 @@ class _Way:
             ledger.commit()
             for instance in self.session.shelf.instances.values():
                 if instance.recipe.id in scheduler.loads:
-                    self.session.shelf.actions.loaded(instance.recipe, scheduler.loads[instance.recipe.id])
+                    self.session.shelf.actions.notes(instance.recipe).loaded(scheduler.loads[instance.recipe.id])
 
     def _note(self, done: Done, oldest: str) -> None:
         """Counts what a task left, and says how far its stages are."""

@@ -18,7 +18,7 @@ from vbuild.errors import StoreError
 from vbuild.plan.order import column
 from vbuild.store import lance_io, roots, stamps
 from vbuild.store.actions import blob_fields, evict
-from vbuild.store.blobs import blob_columns, blob_of_path, cited
+from vbuild.store.blobs import Blobs, blob_columns, blob_of_path, cited
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -206,16 +206,17 @@ def _sweep_rows(path: Path, needed: Needed, cutoff: float, swept: Swept) -> list
 
 def _sweep_blobs(store: Path, named: Mapping[str, str], young: float, swept: Swept) -> None:
     """Takes out blobs that no row names."""
-    for shard in _folders(store / "blobs"):
-        if shard.name == "tmp":
-            continue
-        for entry in os.scandir(shard.path):
-            stage = named.get(f"{shard.name}/{entry.name}")
-            stat = entry.stat()
-            keep = stage is not None or stat.st_mtime >= young
-            swept.part(f"{stage or LOOSE} blobs").add(stat.st_size, keep=keep)
+    blobs = Blobs(store)
+
+    def loose() -> Iterator[str]:
+        for uri, look in blobs.looks():
+            stage = named.get(uri)
+            keep = stage is not None or look.seconds >= young
+            swept.part(f"{stage or LOOSE} blobs").add(look.size, keep=keep)
             if not keep and not swept.dry:
-                os.unlink(entry.path)  # noqa: PTH108  a million of them
+                yield uri
+
+    blobs.delete(loose())
 
 
 def _sweep_folders(store: Path, needed: Needed, young: float, swept: Swept) -> None:

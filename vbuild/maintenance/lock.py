@@ -13,7 +13,7 @@ from vbuild import digest, source
 from vbuild.check import into
 from vbuild.contract import called
 from vbuild.errors import StoreError, UsageError
-from vbuild.store import texts
+from vbuild.store.place import replace as written
 
 if TYPE_CHECKING:
     from vbuild.config import Config
@@ -95,7 +95,7 @@ def make(config: Config) -> tuple[Path, Lock, list[str]]:
         before = None
     text = HEAD.format(name=config.declared) + yaml.safe_dump(asdict(now), sort_keys=False, width=200)
     try:
-        texts.replace(path, text, remedy="fix its rights")
+        written(path, text.encode(), remedy="fix its rights")
     except StoreError as error:
         raise UsageError(str(error)) from error
     return path, now, lock_differences(before, now) if before else []

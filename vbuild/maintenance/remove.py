@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from vbuild.errors import DatasetError, StoreError
-from vbuild.store import roots
+from vbuild.store import roots, stamps
 from vbuild.store.locks import lock_of, locked
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def remove(store: Path, folder: Path) -> None:
             shutil.rmtree(doomed, ignore_errors=True)  # of a removal that was cut short
             folder.rename(doomed)
             shutil.rmtree(doomed)
-            (store / "stamps" / f"{folder.name}.json").unlink(missing_ok=True)
+            stamps.forget_stamp(store, folder.name)
         except FileNotFoundError as error:
             raise DatasetError(f"{folder}: it is gone already") from error
         except OSError as error:

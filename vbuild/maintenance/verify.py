@@ -19,6 +19,8 @@ from vbuild.media.whole import SUFFIXES, flaw
 from vbuild.store import lance_io, roots, stamps
 from vbuild.store.actions import blob_fields, evict, mistaken
 from vbuild.store.blobs import Blobs
+from vbuild.store.notes import notes_beside
+from vbuild.store.place import legal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,18 +100,16 @@ def _verify_recipe(store: Path, path: Path, sample: float, repair: bool, done: V
 
 def _verify_note(path: Path, name: str, repair: bool, done: Verified) -> None:
     """The recipe in words must be that of the folder."""
-    note = path.with_suffix(".json")
+    notes = notes_beside(path)
     try:
-        text = note.read_text(encoding="utf-8")
-        same = json.loads(text).get("id", Recipe.from_json(text).id) == path.stem
-    except FileNotFoundError:
-        return
-    except (OSError, ValueError, KeyError, TypeError):
+        text = notes.text()
+        same = text is None or json.loads(text).get("id", Recipe.from_json(text).id) == path.stem
+    except (StoreError, ValueError, KeyError, TypeError):
         same = False
     if not same:
-        done.add(f"recipe {name}", f"{note.name} does not say what it is", "deleted" if repair else "delete it")
+        done.add(f"recipe {name}", f"{path.stem}.json does not say what it is", "deleted" if repair else "delete it")
         if repair:
-            note.unlink()
+            notes.delete()
 
 
 def _verify_blobs(blobs: Blobs, table: pa.Table, f: str, name: str, repair: bool, done: Verified) -> np.ndarray:
@@ -119,13 +119,12 @@ def _verify_blobs(blobs: Blobs, table: pa.Table, f: str, name: str, repair: bool
     cells = enumerate(zip(*(map(_several, column) for column in columns), strict=True))
     for row, (uri, size, said) in ((row, one) for row, cell in cells for one in zip(*cell, strict=True)):
         done.blobs += 1
-        path = blobs.path(uri)
-        why = _wrong(path, size, said)
+        why = _wrong(blobs.path(uri), size, said) if legal(uri) else "no blob is called so"
         if why is not None:
             doomed[row] = True
             done.add(f"blob {uri} of {name}", why, _remedy(repair))
-            if repair:
-                path.unlink(missing_ok=True)
+            if repair and legal(uri):
+                blobs.delete([uri])
     return doomed
 
 

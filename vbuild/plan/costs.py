@@ -73,7 +73,7 @@ class Costs:
         count.seconds, count.bytes = _scaled(recorded, wanted)
         if wanted.actions:
             known = [instance.recipe, *(recipe for recipe, _ in reasons.before(instance).former)]
-            loads = (self.shelf.actions.load_seconds(recipe) for recipe in known)
+            loads = (self.shelf.actions.notes(recipe).load_seconds for recipe in known)
             count.seconds += next((seconds for seconds in loads if seconds), 0.0)
         count.seconds_more, count.bytes_more = _scaled(recorded, possible)
 

@@ -50,7 +50,7 @@ class Lookup:
     """Where results are looked for that the store does not have."""
 
     def __post_init__(self) -> None:
-        self.present = Present(self.blobs.folder)
+        self.present = Present(self.blobs.place)
         self.reasons, self.costs = Reasons(self.shelf, self.failures), Costs(self.shelf)
 
     def count(self, instance: str) -> StageCount:

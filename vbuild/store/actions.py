@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +11,10 @@ import pyarrow as pa
 from vbuild.digest import SIZE, Recipe, keys_of, one_piece
 from vbuild.errors import StageError
 from vbuild.stage import outputs
-from vbuild.store import lance_io, texts
+from vbuild.store import lance_io
 from vbuild.store.keyed import Index, firsts, words
+from vbuild.store.notes import Notes, noted, notes_beside
+from vbuild.store.place import place_at
 from vbuild.values import digest_column, digests_of, value_column
 
 if TYPE_CHECKING:
@@ -33,10 +33,6 @@ RECORD = [
     pa.field("build", pa.string()),
 ]
 """What every result says of itself: what was lost of the footage, worker seconds, when, and in which build."""
-
-
-EVICTED = ".evicted"
-"""Ending of the file, beside a recipe's folder, of the keys whose results were taken out."""
 
 FEW = 10_000
 """Rows of which it costs nothing to read a column more."""
@@ -108,15 +104,14 @@ def mistaken(results: pa.Table) -> np.ndarray:
 def evict(path: Path, dataset: Any, keys: np.ndarray) -> None:
     """Takes results (n,) V16 out of a recipe's folder; a plan can tell them from what never was."""
     lance_io.delete_keys(dataset, keys)
-    with path.with_suffix(EVICTED).open("ab") as gone:
-        gone.write(keys.tobytes())
+    notes_beside(path).evict(keys)
 
 
 class Actions:
     """The results of a store, by stage and recipe."""
 
     def __init__(self, root: Path) -> None:
-        self.folder = root / "actions"
+        self.root, self.folder = root, root / "actions"
         self.open: dict[str, Results] = {}
 
     def results(self, recipe: Recipe, writes: Mapping[str, Kind]) -> Results:
@@ -127,27 +122,15 @@ class Actions:
 
     def recipes(self, stage: str) -> list[Recipe]:
         """Every recipe of a stage that has, or had, results; the newest first."""
-        notes = sorted((self.folder / stage).glob("*.json"), key=lambda path: (-path.stat().st_mtime_ns, path.name))
-        return [recipe for path in notes if (recipe := noted(path)) is not None]
+        return noted(place_at(self.root), f"{self.folder.name}/{stage}")
 
-    def loaded(self, recipe: Recipe, seconds: float) -> None:
-        """Notes how long what a recipe needs took to load, beside what its actions take."""
-        path = self.folder / recipe.stage / f"{recipe.id}.json"
-        with suppress(OSError, ValueError):
-            said = {**json.loads(path.read_text(encoding="utf-8")), "load_seconds": round(seconds, 3)}
-            texts.replace(path, json.dumps(said, indent=1, sort_keys=True, ensure_ascii=False))
-
-    def load_seconds(self, recipe: Recipe) -> float:
-        """What was noted last; 0 if nothing was."""
-        try:
-            said = json.loads((self.folder / recipe.stage / f"{recipe.id}.json").read_text(encoding="utf-8"))
-            return float(said.get("load_seconds", 0.0))
-        except (OSError, ValueError):
-            return 0.0
+    def notes(self, recipe: Recipe) -> Notes:
+        """What stands beside the results of a recipe."""
+        return notes_beside(self.folder / recipe.stage / f"{recipe.id}.lance")
 
     def changed(self, name: str, recipe: Recipe) -> str | None:
         """What of a stage is other than when the first results of its recipe were stored, and what to do; or None."""
-        note = noted(self.folder / recipe.stage / f"{recipe.id}.json")
+        note = self.notes(recipe).recipe
         if note is None:
             return None
         since = f"since version {recipe.version}: raise version"
@@ -156,14 +139,6 @@ class Actions:
                 return f"{name}: the default of {f} changed from {note.defaults[f]} to {recipe.defaults[f]} {since}"
         other = None not in (note.source, recipe.source) and note.source != recipe.source
         return f"{name}: its code changed {since}" if other else None
-
-
-def noted(path: Path) -> Recipe | None:
-    """The recipe that a note tells of; None where there is no note, or a torn one."""
-    try:
-        return Recipe.from_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
 
 
 class Results:
@@ -263,9 +238,9 @@ class Results:
         new &= self.lookup(keys) < 0
         if not new.any():
             return
-        note = self.path.with_suffix(".json")
-        if noted(note) is None:
-            texts.replace(note, self.recipe.to_json())
+        notes = notes_beside(self.path)
+        if notes.recipe is None:
+            notes.write(self.recipe)
         rows = table if new.all() else table.filter(pa.array(new))
         before, known = self.dataset, self.index
         newest = lance_io.append(self.path, rows.cast(self.schema), before)
@@ -275,11 +250,7 @@ class Results:
 
     def evicted(self, keys: np.ndarray) -> np.ndarray:
         """(n,) bool: the keys whose results were taken out."""
-        try:
-            gone = np.fromfile(self.path.with_suffix(EVICTED), "V16")
-        except FileNotFoundError:
-            return np.zeros(len(keys), bool)
-        known = set(gone.tolist())
+        known = set(notes_beside(self.path).evicted().tolist())
         return np.array([key in known for key in keys.tolist()], bool)
 
     def delete(self, keys: np.ndarray) -> None:

@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from vbuild import digest
+from vbuild.store.place import legal, place_at
 from vbuild.values import Stored
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
 
     import numpy as np
     import pyarrow as pa
+
+    from vbuild.store.place import Look, Place
+
+FOLDER = "blobs"
+TMP = "tmp"
+"""What of that folder holds no blobs."""
+
+SHARD = re.compile(r"[0-9a-f]{2}/")
+"""The folder of a blob."""
+
+BATCH = 100
+"""Blobs that go at once: few, for one that is made young since it was looked at shall stay."""
 
 
 def blob_of_path(path: str) -> str:
@@ -54,51 +69,50 @@ class Blobs:
     """The store."""
 
     @property
+    def place(self) -> Place:
+        """That of the store."""
+        return place_at(self.root)
+
+    @property
     def folder(self) -> Path:
         """Where they lie."""
-        return self.root / "blobs"
+        return self.root / FOLDER
 
     def put(self, data: Path | bytes, suffix: str) -> Stored:
         """Puts bytes, or a file of `scratch`, into the store, durably: it is there whole or not at all.
 
         A file is moved. The same bytes put twice are stored once, and are as young as the last time: gc goes by that.
         """
-        if isinstance(data, Path):
-            content, size = digest.of_file(data), data.stat().st_size
-        else:
-            content, size = digest.of_bytes(data), len(data)
-        uri = f"{content.hex()[:2]}/{content.hex()[2:]}{suffix}"
-        target = self.path(uri)
-        if not _again(target, size):
-            self._place(data, target)
-        return Stored(uri, size, content)
-
-    def _place(self, data: Path | bytes, target: Path) -> None:
-        target.parent.mkdir(parents=True, exist_ok=True)
         if isinstance(data, bytes):
-            source = self.folder / "tmp" / secrets.token_hex(8)
-            source.parent.mkdir(parents=True, exist_ok=True)
-            source.write_bytes(data)
-        else:
-            source = data
-        for path, flags in ((source, os.O_RDONLY), (None, 0), (target.parent, os.O_RDONLY | os.O_DIRECTORY)):
-            if path is None:
-                source.replace(target)
-                continue
-            handle = os.open(path, flags)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
+            with self.scratch() as scratch:  # where gc finds what a killed worker left
+                file = scratch / "blob"
+                file.write_bytes(data)
+                return self.put(file, suffix)
+        content, size = digest.of_file(data), data.stat().st_size
+        uri = f"{content.hex()[:2]}/{content.hex()[2:]}{suffix}"
+        self.place.put(f"{FOLDER}/{uri}", data, once=True)
+        return Stored(uri, size, content)
 
     def path(self, uri: str) -> Path:
         """Where a blob lies."""
         return self.folder / uri
 
+    def looks(self) -> Iterator[tuple[str, Look]]:
+        """Every blob, and how it looks."""
+        for shard in self.place.names(FOLDER):
+            for name, look in self.place.looks(f"{FOLDER}/{shard}") if shard != TMP else ():
+                yield f"{shard}/{name}", look
+
+    def delete(self, uris: Iterable[str]) -> None:
+        """Takes blobs away, a few at once, as they come."""
+        uris = iter(uris)
+        while some := [f"{FOLDER}/{uri}" for uri in islice(uris, BATCH)]:
+            self.place.delete(*some)
+
     @contextmanager
     def scratch(self) -> Iterator[Path]:
         """A private folder on the store's file system, gone at the end."""
-        folder = self.folder / "tmp" / f"{os.getpid()}-{secrets.token_hex(4)}"
+        folder = self.folder / TMP / f"{os.getpid()}-{secrets.token_hex(4)}"
         folder.mkdir(parents=True)
         try:
             yield folder
@@ -109,14 +123,14 @@ class Blobs:
         """(n,) bool: which of these blobs are not there."""
         import pyarrow as pa
 
-        return Present(self.folder).missing(pa.array(uris, pa.string()))
+        return Present(self.place).missing(pa.array(uris, pa.string()))
 
 
 @dataclass(frozen=True)
 class Present:
     """Which blobs are there: each folder is listed once, and only what is not listed is looked for by itself."""
 
-    folder: Path
+    place: Place
     listed: dict[str, set[str]] = field(default_factory=dict)
     """Folder, as `ab/` → the names in it."""
     added: set[str] = field(default_factory=set)
@@ -137,29 +151,14 @@ class Present:
         ends = np.cumsum(np.bincount(codes, minlength=len(shards.dictionary))).tolist()
         for shard, start, end in zip(shards.dictionary.to_pylist(), [0, *ends], ends, strict=False):
             if shard not in self.listed:
-                self.listed[shard] = set(_names(self.folder / shard))
+                self.listed[shard] = set(self.place.names(FOLDER + "/" + shard[:2]) if SHARD.fullmatch(shard) else ())
             there, wanted = self.listed[shard], names[start:end].to_pylist()
             if not there.issuperset(wanted):
                 gone[order[start:end]] = [name not in there for name in wanted]
         for row in np.flatnonzero(gone).tolist():
             uri = uris[row].as_py()
-            gone[row] = uri not in self.added and not (self.folder / uri).is_file()
+            gone[row] = uri not in self.added and not self._is_there(uri)
         return gone
 
-
-def _again(path: Path, size: int) -> bool:
-    """Makes a file of that size young; False if there is none, or none that is ours to touch."""
-    try:
-        if path.stat().st_size != size:
-            return False
-        os.utime(path)
-    except OSError:
-        return False
-    return True
-
-
-def _names(folder: Path) -> list[str]:
-    try:
-        return os.listdir(folder)  # noqa: PTH208  names are wanted, not paths
-    except FileNotFoundError:
-        return []
+    def _is_there(self, uri: str) -> bool:
+        return legal(uri) and self.place.look(f"{FOLDER}/{uri}") is not None

@@ -11,11 +11,15 @@ from typing import IO, TYPE_CHECKING, Any
 
 from vbuild import digest, places
 from vbuild.errors import StoreError
-from vbuild.store import texts
+from vbuild.store.place import place_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+
+ROOTS = "roots"
+"""Where a store says which datasets were built from it."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ def enter(store: Path, run: Path, dataset: Path, recipes: Mapping[str, str], now
         fcntl.flock(file, fcntl.LOCK_EX)
         file.write(json.dumps(said))
         file.flush()
-        texts.replace(store / "roots" / f"{_name(store, dataset)}.json", json.dumps(said, indent=1))
+        place_at(store).put(_name(store, dataset), json.dumps(said, indent=1).encode())
     return file
 
 
@@ -81,8 +85,8 @@ def known_datasets(store: Path) -> list[KnownDataset]:
     Raises StoreError for one that may be there but cannot be seen: its disk is not mounted, or its folder is closed.
     """
     known: dict[Path, KnownDataset] = {}
-    for path in sorted((store / "roots").glob("*.json")):
-        said = _read(path)
+    for name in _names(store):
+        said = _read(store, name)
         folder = places.resolved(said["dataset"], store)
         if _there(folder):
             before = known[folder].recipes if folder in known else frozenset[str]()
@@ -94,11 +98,10 @@ def known_datasets(store: Path) -> list[KnownDataset]:
 
 def forget(store: Path, dataset: Path) -> None:
     """Gives up a dataset that will not come back. Raises StoreError if none of that path is known."""
-    known = [p for p in (store / "roots").glob("*.json") if places.resolved(_read(p)["dataset"], store) == dataset]
+    known = [n for n in _names(store) if places.resolved(_read(store, n)["dataset"], store) == dataset]
     if not known:
         raise StoreError(f"{dataset}: no dataset of that path was built from {store}")
-    for path in known:
-        path.unlink()
+    place_at(store).delete(*known)
 
 
 def _there(folder: Path) -> bool:
@@ -116,15 +119,21 @@ def _there(folder: Path) -> bool:
 
 
 def _name(store: Path, dataset: Path) -> str:
-    return digest.of("root", places.named_from(dataset, store)).hex()
+    return f"{ROOTS}/{digest.of('root', places.named_from(dataset, store)).hex()}.json"
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _names(store: Path) -> list[str]:
+    """What is said of datasets."""
+    return sorted(f"{ROOTS}/{name}" for name in place_at(store).names(ROOTS) if name.endswith(".json"))
+
+
+def _read(store: Path, name: str) -> dict[str, Any]:
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
+        held = place_at(store).get(name)
+        said = json.loads(held.data if held else b"")
         return {"dataset": said["dataset"], "recipes": dict(said["recipes"])}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StoreError(f"{path}: it cannot be read; build the dataset again, or delete the file") from error
+    except (StoreError, ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"{store / name}: it cannot be read; build the dataset again, or delete the file") from error
 
 
 def _opened(path: Path) -> IO[str]:

@@ -5,38 +5,55 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from vbuild.store import texts
+from vbuild.errors import StoreError
+from vbuild.store.place import change, place_at
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+EPOCH = "stamps/epoch"
 
 
 def read_stamp(store: Path, dataset: str) -> dict[str, Any] | None:
     """The stamp of a dataset; None if there is none that can be read."""
     try:
-        stamp = json.loads(_path(store, dataset).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        held = place_at(store).get(_name(dataset))
+        stamp = None if held is None else json.loads(held.data)
+    except (StoreError, ValueError):
         return None
     return stamp if isinstance(stamp, dict) and "state" in stamp else None
 
 
 def write_stamp(store: Path, dataset: str, stamp: dict[str, Any]) -> None:
     """Leaves a stamp, whole or not at all."""
-    texts.replace(_path(store, dataset), json.dumps(stamp))
+    place_at(store).put(_name(dataset), json.dumps(stamp).encode())
+
+
+def forget_stamp(store: Path, dataset: str) -> None:
+    """Takes the stamp of a dataset away, if there is one."""
+    place_at(store).delete(_name(dataset))
 
 
 def epoch(store: Path) -> int:
     """A number that moves when something is taken out of a store; stamps of another epoch say nothing."""
     try:
-        return int((store / "stamps" / "epoch").read_text())
-    except (OSError, ValueError):
+        held = place_at(store).get(EPOCH)
+    except StoreError:
         return 0
+    return 0 if held is None else _number(held.data)
 
 
 def bump(store: Path) -> None:
-    """Moves the epoch."""
-    texts.replace(store / "stamps" / "epoch", str(epoch(store) + 1))
+    """Moves the epoch: by one for each of those who do at once."""
+    change(place_at(store), EPOCH, lambda was: str((0 if was is None else _number(was)) + 1).encode())
 
 
-def _path(store: Path, dataset: str) -> Path:
-    return store / "stamps" / f"{dataset}.json"
+def _number(data: bytes) -> int:
+    try:
+        return int(data)
+    except ValueError:
+        return 0
+
+
+def _name(dataset: str) -> str:
+    return f"stamps/{dataset}.json"
