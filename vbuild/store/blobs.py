@@ -160,5 +160,5 @@ class Present:
             gone[row] = uri not in self.added and not self._is_there(uri)
         return gone
 
-    def _is_there(self, uri: str) -> bool:
+    def _is_there(self, uri: str) -> bool:  # what a damaged row says may lead anywhere
         return legal(uri) and self.place.look(f"{FOLDER}/{uri}") is not None
