@@ -56,6 +56,22 @@ def test_a_damaged_blob_is_found_and_made_again(shop, harm, why):
     assert said(verify(shop.store, sample=1.0)) == []
 
 
+def test_a_file_that_is_no_blob_is_left_alone(shop):
+    """A damaged result that names it is dropped and made again."""
+    shop.build()
+    precious = shop.store / "precious.mp4"
+    precious.write_bytes(b"precious")
+    (path,) = shop.recipes("transcode")
+    results = lance.dataset(str(path))
+    (name,) = (name for name in results.schema.names if name.endswith("_uri"))
+    key = results.to_table()["key"][0].as_py().hex()
+    results.update({name: "'../precious.mp4'"}, where=f"key = X'{key}'")
+    (line,) = said(verify(shop.store, sample=1.0))
+    assert "no blob is called so" in line
+    assert precious.read_bytes() == b"precious"
+    assert shop.ran() == {"transcode": 1}
+
+
 def test_a_value_that_was_changed_is_found(shop):
     """A result whose digest is not that of its value is dropped and made again."""
     shop.build()

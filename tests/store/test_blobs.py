@@ -80,3 +80,21 @@ def test_what_is_missing_is_told(blobs):
     blobs.path(stored[3]).unlink()
     assert blobs.missing([*stored, None, "zz/nothing.bin"]).tolist() == [False] * 3 + [True, False, True, True]
     assert blobs.missing([]).tolist() == []
+
+
+def test_what_lies_outside_is_no_blob(blobs):
+    """Whatever a damaged row says: it is missing, and its action runs again."""
+    (blobs.root / "other").write_bytes(b"x")
+    stored = blobs.put(b"hello", ".txt").uri
+    wrong = [
+        "../other",
+        "../blobs/" + stored,
+        "/" + stored,
+        str(blobs.path(stored)),
+        "..",
+        ".",
+        "",
+        "tmp",
+        "ab/../" + stored,
+    ]
+    assert blobs.missing([stored, *wrong]).tolist() == [False, *[True] * len(wrong)]

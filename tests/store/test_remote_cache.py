@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import lance
 import pytest
 from footage import video
 from made import Pack, Tone, Word
@@ -80,6 +81,17 @@ def test_a_damaged_blob_of_the_remote_cache_is_not_taken(shared, own):
     victim.write_bytes(data)
     assert ran(own.build(upstream=str(shared.store))) == {"pack": 1}
     assert own.blobs()[str(victim.relative_to(shared.store / "blobs"))] != bytes(data)
+
+
+def test_a_file_that_is_no_blob_of_the_remote_cache_is_not_taken(shared, own):
+    """A row that names one would name a file outside of the own blobs; the action runs."""
+    victim = next(path for path in sorted((shared.store / "blobs").glob("??/*")))
+    (shared.store / "outside.bin").write_bytes(victim.read_bytes())
+    (path,) = (shared.store / "actions").glob("*Pack/*.lance")
+    uri = str(victim.relative_to(shared.store / "blobs"))
+    lance.dataset(str(path)).update({"value_uri": "'../outside.bin'"}, where=f"value_uri = '{uri}'")
+    assert ran(own.build(upstream=str(shared.store))) == {"pack": 1}
+    assert own.blobs() == shared.blobs()
 
 
 def test_places_that_are_no_store_are_refused():

@@ -15,6 +15,7 @@ from pyarrow import fs
 from vbuild import digest
 from vbuild.errors import StoreError, UsageError
 from vbuild.store.actions import Results, mistaken
+from vbuild.store.place import legal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -73,7 +74,8 @@ class RemoteCache:
     def have(self, uris: Sequence[str]) -> np.ndarray:
         """(n,) bool: which blobs it has."""
         infos = self.files.get_file_info([f"{self.root}/blobs/{uri}" for uri in uris]) if uris else []
-        return np.array([info.type == fs.FileType.File for info in infos], bool)
+        files = [info.type == fs.FileType.File for info in infos]
+        return np.array([legal(uri) and there for uri, there in zip(uris, files, strict=True)], bool)
 
     def fetch(self, uris: Sequence[str], digests: Sequence[bytes], blobs: Blobs) -> np.ndarray:
         """Copies blobs into a store; (n,) bool which came, and came with the bytes that their digests tell."""
@@ -81,6 +83,8 @@ class RemoteCache:
             return np.fromiter(pool.map(self._fetch, uris, digests, [blobs] * len(uris)), bool, len(uris))
 
     def _fetch(self, uri: str, wanted: bytes, blobs: Blobs) -> bool:
+        if not legal(uri):  # the row would name a file that is no blob of ours
+            return False
         with blobs.scratch() as scratch:
             copy = scratch / "blob"
             try:
