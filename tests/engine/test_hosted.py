@@ -4,19 +4,18 @@ import os
 import signal
 import subprocess
 import sys
-from collections import Counter
 from pathlib import Path
 
 import lance
 import pytest
 from films import DARK, picture
 from footage import video
-from made import Gaze, Glance, Killing, Slow, Tone
+from made import Gaze, Glance, Killing, Patient, Tone
 from processes import until
 from project import Project, ran
 
 from vbuild.config import Limits
-from vbuild.executor import spool
+from vbuild.executor import folders, spool
 from vbuild.executor.config import Local
 from vbuild.split.fixed_stride import FixedStride
 
@@ -163,12 +162,12 @@ def test_what_lies_between_stays_within_its_budget(tmp_path, films, monkeypatch)
 
 
 def spools():
-    return [path for path in Path("/dev/shm").glob(f"{spool.PREFIX}*") if not alive(path)]
+    return [path for path in Path("/dev/shm").glob(f"{folders.PARCELS}*") if not alive(path)]
 
 
 def alive(path):
     """Whether a build holds it that lives, such as another test's."""
-    spool._sweep(path)
+    folders.sweep()
     return path.exists()
 
 
@@ -236,12 +235,11 @@ def test_rows_are_stored_while_a_long_pass_goes_on(tmp_path, monkeypatch):
     """A model's rows do not wait for the end of the video that they are of."""
     monkeypatch.setattr("vbuild.engine.ledger.SECONDS", 0.0)
     path = video(tmp_path / "long.mp4", seconds=40, fps=8, size=(64, 48), picture=picture(1))
-    one = project(tmp_path, [path], {"gaze": Gaze(batch=1), "slow": Slow()})
+    waits = Patient(results=str(tmp_path / "store" / "actions" / Gaze.title()))
+    one = project(tmp_path, [path], {"gaze": Gaze(batch=1), "patient": waits})
     one.split = FixedStride(length=1.0, min=0.5)
-    seen = []
-    one.build(watch=lambda progress: seen.append((progress.stage, progress.done)))
-    first = next(n for n, (stage, _) in enumerate(seen) if stage == "slow")
-    assert Counter(stage for stage, _ in seen[:first])["gaze"] > 3
+    one.build()
+    assert {row["patient"] for row in one.rows().values()} == {True}
 
 
 @pytest.mark.parametrize(("memory", "processes", "passes"), [(2.0, 1, 1), (1.0, 2, 2)])

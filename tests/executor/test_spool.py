@@ -9,7 +9,8 @@ from tempfile import gettempdir
 import numpy as np
 import pytest
 
-from vbuild.executor.spool import ALIGNED, LAST, MEMORY, PREFIX, Outbox, Spool, read_parcel
+from vbuild.executor.folders import MEMORY, PARCELS, sweep
+from vbuild.executor.spool import ALIGNED, LAST, Outbox, Spool, read_parcel
 from vbuild.stage import Clip, Sampled
 
 
@@ -94,11 +95,11 @@ def test_it_is_known_what_was_handed_over_whole(spool):
 
 def test_a_dead_build_s_spool_is_swept_and_a_living_one_s_is_not(spool):
     """By whoever makes the next."""
-    dead = spool.folder.with_name(f"{PREFIX}dead")
+    dead = spool.folder.with_name(f"{PARCELS}dead")
     dead.mkdir()
     (dead / "alive").touch()
     (dead / "1-1").write_bytes(b"parcel")
-    Spool(10_000).close()
+    sweep()
     assert not dead.exists()
     assert spool.folder.is_dir()
 
