@@ -496,6 +496,8 @@ class Gaze(Stage):
                 os._exit(3)
             if self.how == "endless":
                 time.sleep(100)
+        if self.how == "slow":
+            time.sleep(1.5 * len(clips))
         return [{"": mean * model} for mean in means]
 
 
@@ -628,3 +630,51 @@ class Patient(Stage):
 
         found = list(Path(self.results).glob("*.lance"))
         return bool(found) and lance.dataset(str(found[0])).count_rows() > 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placed(Stage):
+    """Where it runs: the process, its limit of memory, how nice it is, its threads, and the GPUs that it sees."""
+
+    version: ClassVar[int] = 1
+    phase: ClassVar[Phase] = "embed"
+    writes: ClassVar[Mapping[str, str]] = {
+        "pid": "int64", "memory": "int64", "nice": "int64", "threads": "string", "gpus": "string",
+    }  # fmt: skip
+
+    def asks(self) -> Frames | None:
+        """One small picture."""
+        return Frames(count=1, size=(8, 8))
+
+    def run(self, clips: Sequence[Clip], model: None) -> Iterable[Row]:
+        """The same of each clip."""
+        import resource
+
+        row = {
+            "pid": os.getpid(),
+            "memory": resource.getrlimit(resource.RLIMIT_DATA)[0],
+            "nice": os.getpriority(os.PRIO_PROCESS, 0),
+            "threads": os.environ.get("OMP_NUM_THREADS"),
+            "gpus": os.environ.get("CUDA_VISIBLE_DEVICES"),
+        }
+        return [row for _ in clips]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlacedModel(Placed):
+    """The same of a model."""
+
+    hosted: ClassVar[bool] = True
+
+    def load(self) -> None:
+        """Nothing is needed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlacedReader(PlacedModel):
+    """The same of a model that reads columns only."""
+
+    reads: ClassVar[Mapping[str, Sequence[str]]] = {"": ("mean",)}
+
+    def asks(self) -> None:
+        """No footage."""
