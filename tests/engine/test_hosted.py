@@ -242,6 +242,32 @@ def test_rows_are_stored_while_a_long_pass_goes_on(tmp_path, monkeypatch):
     assert {row["patient"] for row in one.rows().values()} == {True}
 
 
+def test_models_are_sent_for_before_the_footage_is_decoded(tmp_path, films):
+    """A pass that hands nothing over until a model is being loaded does not wait for ever."""
+    log = str(tmp_path / "log")
+    one = project(tmp_path, films[:1], {"gaze": Gaze(log=log), "patient": Patient(log=log)})
+    one.build()
+    assert {row["patient"] for row in one.rows().values()} == {True}
+
+
+def test_waiting_for_room_counts_for_nobody(tmp_path, films, monkeypatch):
+    """Neither as seconds of a stage nor against the limit of a pass, which here waits for longer than that is."""
+    monkeypatch.setattr("vbuild.executor.local.parcels", lambda memory: 700)  # one parcel, or two
+    one = project(tmp_path, films[:2], {"tone": Tone(), "gaze": Gaze(how="slow", batch=1)})
+    one.split = FixedStride(length=2.0, min=1.5)
+    report = one.build(limits=Limits(seconds=2.0))
+    assert not report.failures
+    seconds = {stage.name: stage.seconds for stage in report.stages}
+    assert seconds["gaze"] > 6 * 1.5
+    assert seconds["tone"] < 1.5
+
+
+def test_a_batch_may_take_as_long_as_its_clips_together(tmp_path, films):
+    """The limit is of one clip."""
+    one = project(tmp_path, films[:1], {"gaze": Gaze(how="slow", batch=4)})
+    assert not one.build(limits=Limits(seconds=2.5)).failures
+
+
 @pytest.mark.parametrize(("memory", "processes", "passes"), [(2.0, 1, 1), (1.0, 2, 2)])
 def test_models_that_do_not_fit_together_take_turns(tmp_path, films, memory, processes, passes):
     """One is done with all clips and gone before the other is loaded; those that fit share a process and a decode."""
