@@ -682,3 +682,12 @@ class PlacedReader(PlacedModel):
 
     def asks(self) -> None:
         """No footage."""
+
+
+HELD: list[np.ndarray] = []
+
+
+def grow() -> int:
+    """Takes 200 MB for good, and says which process has done it."""
+    HELD.append(np.ones(200 << 20, np.uint8))
+    return os.getpid()

@@ -1,8 +1,10 @@
 """Models run on their devices, by processes with as many cores as fall to each, and GPUs are asked for memory once."""
 
 import os
+import time
 
 import made
+import numpy as np
 import pytest
 from footage import video
 from project import Project
@@ -12,7 +14,11 @@ from vbuild.errors import PlaceError
 from vbuild.executor import hosts
 from vbuild.executor.config import Local
 from vbuild.executor.memory import WORKING, fits, parcels
-from vbuild.executor.pool import YIELDS
+from vbuild.executor.pool import YIELDS, pool
+from vbuild.executor.protocol import Needs
+from vbuild.executor.spool import Parcel, packed, write_parcel
+from vbuild.executor.work import Batch, Opening
+from vbuild.stage import Clip, Sampled
 from vbuild.store.blobs import Blobs
 
 
@@ -132,3 +138,33 @@ def test_each_process_sees_its_gpu_alone(placed):
     """By its number."""
     rows = placed(workers=1, devices=(4, 6))
     assert {row["gpus"] for row in rows["model"] + rows["reader"]} <= {"4", "6"}
+
+
+def test_a_process_has_two_batches_in_hand(tmp_path):
+    """One runs, and one lies ready; a third has no room until one is done."""
+    one = Local(workers=1).start(Blobs(tmp_path), "b", Limits())
+    assert one.room(Needs(hosted=True)) == 0
+    stage = made.Gaze(how="slow")
+    one.submit(0, Opening("r", stage))
+    one.next()
+    assert one.room(Needs(hosted=True)) == 2
+    head, buffers = packed((Clip(duration=1.0, frames=Sampled(np.full((2, 8, 8, 3), 90, np.uint8), np.zeros(2))), None))
+    for n in range(2):
+        write_parcel(one.spool.folder / f"{n}", head, buffers)
+        parcel = Parcel(0, "r", bytes([n]) * 16, b"i" * 16, 0, 1, (1,), len(head), f"{n}")
+        one.submit(n + 1, Batch(stage, (parcel,)))
+        assert one.room(Needs(hosted=True)) == 1 - n
+    assert {one.next()[0], one.next()[0]} == {1, 2}
+    assert one.room(Needs(hosted=True)) == 2
+    one.close()
+
+
+def test_a_worker_that_grows_is_kept(tmp_path):
+    """By more than the 300 MB at which loky would replace it, and with it whatever it has loaded."""
+    workers = pool(1, tmp_path, 1, None, {})
+    pids = set()
+    for _ in range(4):
+        pids.add(workers.submit(made.grow).result())
+        time.sleep(1.2)  # loky looks once a second
+    workers.shutdown(wait=True)
+    assert len(pids) == 1
