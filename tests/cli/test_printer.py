@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vbuild import secrets
-from vbuild.cli.printer import document, table
+from vbuild.cli.printer import document, hanging, table
 
 WORDS = st.lists(st.text("abcdefgh", min_size=1, max_size=12), max_size=20).map(" ".join)
 
@@ -70,6 +70,17 @@ def test_no_secret_is_printed(monkeypatch):
     monkeypatch.setattr(secrets, "_HELD", ["envsecret77"])
     assert "envsecret77" not in table(["a"], [["x envsecret77 y"]])
     assert "envsecret77" not in document([{"a": ["envsecret77"]}])
+
+
+def test_a_long_line_goes_on_further_in(monkeypatch):
+    """Where a terminal ends; where there is none it is as it was."""
+    line = "  by default, so left out: " + ", ".join(f"name{n} {n}" for n in range(20))
+    assert hanging(line) == f"{line}\n"
+    monkeypatch.setattr("vbuild.cli.printer.terminal_width", lambda stream=None: 60)
+    first, *others = hanging(line).splitlines()
+    assert all(len(one) <= 60 for one in [first, *others])
+    assert first.startswith("  by default")
+    assert all(one.startswith("    ") and one[4] != " " for one in others)
 
 
 @pytest.mark.parametrize("width", [60, 80, 200])

@@ -263,9 +263,13 @@ def test_waiting_for_room_counts_for_nobody(tmp_path, films, monkeypatch):
 
 
 def test_a_batch_may_take_as_long_as_its_clips_together(tmp_path, films):
-    """The limit is of one clip."""
-    one = project(tmp_path, films[:1], {"gaze": Gaze(how="slow", batch=4)})
+    """The limit is of one clip: nobody dies of a batch that is within it."""
+    log = tmp_path / "log"
+    one = project(tmp_path, films[:1], {"gaze": Gaze(how="slow", batch=4, log=str(log))})
     assert not one.build(limits=Limits(seconds=2.5)).failures
+    loads, sizes = noted(log)
+    assert loads == 1
+    assert max(sizes) > 1
 
 
 @pytest.mark.parametrize(("memory", "processes", "passes"), [(2.0, 1, 1), (1.0, 2, 2)])

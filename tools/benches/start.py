@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import statistics
 import subprocess
@@ -16,9 +17,9 @@ from benches.measure import Measure, cpu
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ROUNDS = 15
+ROUNDS = int(os.environ.get("ROUNDS", "15"))
 
-BUILDS = 5
+BUILDS = min(5, ROUNDS)
 """Builds from nothing, after each of which the first look that finds nothing to do is compared with the next."""
 
 

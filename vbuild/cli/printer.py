@@ -180,6 +180,17 @@ def wrapped(text: str, indent: str = "") -> str:
     return textwrap.fill(text, seen, initial_indent=indent, subsequent_indent=indent) + "\n"
 
 
+def hanging(line: str) -> str:
+    """A line that goes on further in where the terminal ends; as it is where there is none."""
+    import textwrap
+
+    seen = terminal_width()
+    if seen is None:
+        return f"{line}\n"
+    further = " " * (len(line) - len(line.lstrip()) + 2)
+    return textwrap.fill(line, seen, subsequent_indent=further, break_on_hyphens=False) + "\n"
+
+
 @contextmanager
 def muted() -> Iterator[None]:
     """Within, nobody listening to stdout ends nothing: what else is written to it goes nowhere."""
