@@ -247,13 +247,14 @@ class OddSink(DozeSink):
 
 @dataclass(frozen=True, kw_only=True)
 class Deadly(Stage):
-    """Comes to a bad end on clips that are darker than 60, in a way that can be chosen."""
+    """Comes to a bad end on clips that are darker than `dark`, in a way that can be chosen."""
 
     version: ClassVar[int] = 1
     phase: ClassVar[Phase] = "annotate"
     writes: ClassVar[Mapping[str, str]] = {"": "float32"}
 
     how: str = "none"
+    dark: float = 60.0
     once: str = knob("")
     """A file that grows by a byte at each bad end; at two bytes (a batch, and the clip alone) there are no more."""
 
@@ -264,7 +265,7 @@ class Deadly(Stage):
     def run(self, clips: Sequence[Clip], model: None) -> Iterable[Row]:
         """The mean of the picture."""
         for clip in clips:
-            if clip.frames.pixels.mean() < 60 and self._still_bad():
+            if clip.frames.pixels.mean() < self.dark and self._still_bad():
                 END[self.how]()
             yield {"": float(clip.frames.pixels.mean())}
 
