@@ -247,13 +247,14 @@ class OddSink(DozeSink):
 
 @dataclass(frozen=True, kw_only=True)
 class Deadly(Stage):
-    """Comes to a bad end on clips that are darker than 60, in a way that can be chosen."""
+    """Comes to a bad end on clips that are darker than `dark`, in a way that can be chosen."""
 
     version: ClassVar[int] = 1
     phase: ClassVar[Phase] = "annotate"
     writes: ClassVar[Mapping[str, str]] = {"": "float32"}
 
     how: str = "none"
+    dark: float = 60.0
     once: str = knob("")
     """A file that grows by a byte at each bad end; at two bytes (a batch, and the clip alone) there are no more."""
 
@@ -264,7 +265,7 @@ class Deadly(Stage):
     def run(self, clips: Sequence[Clip], model: None) -> Iterable[Row]:
         """The mean of the picture."""
         for clip in clips:
-            if clip.frames.pixels.mean() < 60 and self._still_bad():
+            if clip.frames.pixels.mean() < self.dark and self._still_bad():
                 END[self.how]()
             yield {"": float(clip.frames.pixels.mean())}
 
@@ -496,6 +497,8 @@ class Gaze(Stage):
                 os._exit(3)
             if self.how == "endless":
                 time.sleep(100)
+        if self.how == "slow":
+            time.sleep(1.5 * len(clips))
         return [{"": mean * model} for mean in means]
 
 
@@ -597,21 +600,95 @@ class Killed:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Slow(Stage):
-    """Takes its time for every clip, and tells of all of them at the end of a pass."""
+class Patient(Stage):
+    """Waits with each clip, but a video's first, until results of another stage are stored; a pass tells of all."""
 
     version: ClassVar[int] = 1
     phase: ClassVar[Phase] = "embed"
     dear: ClassVar[bool] = True
-    writes: ClassVar[Mapping[str, str]] = {"": "int64"}
+    writes: ClassVar[Mapping[str, str]] = {"": "bool"}
 
     batch: int = knob(1)
+    results: str = knob("")
+    """The folder of the other's results."""
+    log: str = knob("")
+    """In place of results: what the other writes first; with a video's first clip too it is waited for."""
 
     def asks(self) -> Frames:
         """One small picture."""
         return Frames(count=1, size=(8, 8))
 
     def run(self, clips: Sequence[Clip], model: None) -> Iterable[Row]:
-        """A quarter of a second."""
-        time.sleep(0.25 * len(clips))
-        return [{"": 1} for _ in clips]
+        """Whether they came, within a minute."""
+        return [{"": (clip.start == 0 and not self.log) or self._come()} for clip in clips]
+
+    def _come(self) -> bool:
+        end = time.monotonic() + 60
+        while not (there := self._there()) and time.monotonic() < end:
+            time.sleep(0.1)
+        return there
+
+    def _there(self) -> bool:
+        import lance
+
+        if self.log:
+            return Path(self.log).exists()
+        found = list(Path(self.results).glob("*.lance"))
+        return bool(found) and lance.dataset(str(found[0])).count_rows() > 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placed(Stage):
+    """Where it runs: the process, its limit of memory, how nice it is, its threads, and the GPUs that it sees."""
+
+    version: ClassVar[int] = 1
+    phase: ClassVar[Phase] = "embed"
+    writes: ClassVar[Mapping[str, str]] = {
+        "pid": "int64", "memory": "int64", "nice": "int64", "threads": "string", "gpus": "string",
+    }  # fmt: skip
+
+    def asks(self) -> Frames | None:
+        """One small picture."""
+        return Frames(count=1, size=(8, 8))
+
+    def run(self, clips: Sequence[Clip], model: None) -> Iterable[Row]:
+        """The same of each clip."""
+        import resource
+
+        row = {
+            "pid": os.getpid(),
+            "memory": resource.getrlimit(resource.RLIMIT_DATA)[0],
+            "nice": os.getpriority(os.PRIO_PROCESS, 0),
+            "threads": os.environ.get("OMP_NUM_THREADS"),
+            "gpus": os.environ.get("CUDA_VISIBLE_DEVICES"),
+        }
+        return [row for _ in clips]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlacedModel(Placed):
+    """The same of a model."""
+
+    hosted: ClassVar[bool] = True
+
+    def load(self) -> None:
+        """Nothing is needed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlacedReader(PlacedModel):
+    """The same of a model that reads columns only."""
+
+    reads: ClassVar[Mapping[str, Sequence[str]]] = {"": ("mean",)}
+
+    def asks(self) -> None:
+        """No footage."""
+
+
+HELD: list[np.ndarray] = []
+
+
+def grow() -> int:
+    """Takes 200 MB for good, and says which process has done it."""
+    HELD.append(np.ones(200 << 20, np.uint8))
+    return os.getpid()

@@ -101,6 +101,8 @@ class Report:
     """What a person should know once."""
     tables: dict[str, int] = field(default_factory=dict)
     """Table → version after the build."""
+    captioned: bool = False
+    """Whether clips have captions, which words are looked for in."""
     changed: dict[str, dict[str, int]] = field(default_factory=dict)
     """Table → rows added, updated, deleted."""
 

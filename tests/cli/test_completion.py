@@ -9,9 +9,9 @@ from footage import video
 from made import Tone
 from project import Project
 
-from vbuild.cli.complete import candidates
+from vbuild.cli.complete import BUILT, DECLARED, candidates
 from vbuild.cli.main import run
-from vbuild.cli.verbs import VERBS
+from vbuild.cli.verbs import VERBS, parser_of
 
 
 @pytest.fixture
@@ -53,6 +53,13 @@ OFFERED = {
 def test_what_may_stand_there_is_offered(here, line):
     """Verbs, flags, datasets, built names, keys, values of keys; nothing where nothing is known."""
     assert candidates(line) == OFFERED[line]
+
+
+def test_every_verb_that_takes_a_dataset_is_offered_some():
+    """One that is declared where it takes keys, one that was built where it reads that."""
+    takes = {name: {action.dest for action in parser_of(name)._actions} for name in VERBS}
+    assert {name for name, words in takes.items() if "keys" in words} - {"try"} == {*DECLARED}
+    assert {name for name, words in takes.items() if {"name", "store"} <= words and "keys" not in words} == {*BUILT}
 
 
 def test_at_the_start_all_verbs_are_offered(here):

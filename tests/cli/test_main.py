@@ -135,6 +135,7 @@ def test_bare_vbuild_lists_the_datasets(place):
 MISTAKES = {
     ("nonsense",): (2, "nonsense: there is no such command; see"),
     ("biuld", "+dataset=films"): (2, "did you mean 'build'?"),
+    ("flims",): (2, "flims: there is no such command; did you mean '+dataset=films'?"),
     ("plan", "--chek", "+dataset=films"): (2, "--chek: there is no such flag; did you mean '--check'?"),
     ("plan",): (2, "no dataset is named"),
     ("+dataset=flims",): (2, "did you mean 'films'?"),

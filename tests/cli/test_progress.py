@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 from footage import video
-from made import Pack, Tone
+from made import Pack, Tone, Word
 from project import Project, hits, ran
 
 from vbuild.cli.main import run
@@ -65,13 +65,16 @@ def test_a_build_that_is_stopped_tells_what_it_did(project, capsys):
 
 
 def test_what_is_next_is_said_where_there_is_something(project, capsys):
-    """A build that keeps no clip names no query; one that keeps some does."""
+    """A build that keeps no clip names no query; one that keeps some does; words only if there are captions."""
     project.where = {"none": "tone_mean > 1000"}
     show(project.build())
     assert "next:" not in capsys.readouterr().out
     project.where = {}
     show(project.build())
-    assert 'next: vbuild query d "words"' in capsys.readouterr().out
+    assert "next: vbuild query d\n" in capsys.readouterr().out
+    project.stages["word"] = Word(of="tone")
+    show(project.build())
+    assert 'next: vbuild query d "words"\n' in capsys.readouterr().out
 
 
 def listed(capsys) -> list[str]:

@@ -39,6 +39,14 @@ def test_help_works_behind_every_verb(name, capsys):
         assert " ".join(about.split())[1:] in " ".join(said.split())
 
 
+@pytest.mark.parametrize("name", [*verbs.VERBS, "--help"])
+def test_help_fits_a_narrow_terminal(name, capsys, monkeypatch):
+    """No line of it is longer than 60 columns."""
+    monkeypatch.setattr("vbuild.cli.printer.terminal_width", lambda stream=None: 60)
+    assert run([name, "--help"] if name in verbs.VERBS else [name]) == 0
+    assert not [line for line in capsys.readouterr().out.splitlines() if len(line) > 60]
+
+
 def test_help_of_the_whole_is_made_of_the_verbs(capsys):
     """It names each with what it says of itself, and no verb that scripts call."""
     assert run(["--help"]) == 0

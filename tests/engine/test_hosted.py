@@ -4,19 +4,18 @@ import os
 import signal
 import subprocess
 import sys
-from collections import Counter
 from pathlib import Path
 
 import lance
 import pytest
 from films import DARK, picture
 from footage import video
-from made import Gaze, Glance, Killing, Slow, Tone
+from made import Gaze, Glance, Killing, Patient, Tone
 from processes import until
 from project import Project, ran
 
 from vbuild.config import Limits
-from vbuild.executor import spool
+from vbuild.executor import folders, spool
 from vbuild.executor.config import Local
 from vbuild.split.fixed_stride import FixedStride
 
@@ -163,12 +162,12 @@ def test_what_lies_between_stays_within_its_budget(tmp_path, films, monkeypatch)
 
 
 def spools():
-    return [path for path in Path("/dev/shm").glob(f"{spool.PREFIX}*") if not alive(path)]
+    return [path for path in Path("/dev/shm").glob(f"{folders.PARCELS}*") if not alive(path)]
 
 
 def alive(path):
     """Whether a build holds it that lives, such as another test's."""
-    spool._sweep(path)
+    folders.sweep()
     return path.exists()
 
 
@@ -236,12 +235,41 @@ def test_rows_are_stored_while_a_long_pass_goes_on(tmp_path, monkeypatch):
     """A model's rows do not wait for the end of the video that they are of."""
     monkeypatch.setattr("vbuild.engine.ledger.SECONDS", 0.0)
     path = video(tmp_path / "long.mp4", seconds=40, fps=8, size=(64, 48), picture=picture(1))
-    one = project(tmp_path, [path], {"gaze": Gaze(batch=1), "slow": Slow()})
+    waits = Patient(results=str(tmp_path / "store" / "actions" / Gaze.title()))
+    one = project(tmp_path, [path], {"gaze": Gaze(batch=1), "patient": waits})
     one.split = FixedStride(length=1.0, min=0.5)
-    seen = []
-    one.build(watch=lambda progress: seen.append((progress.stage, progress.done)))
-    first = next(n for n, (stage, _) in enumerate(seen) if stage == "slow")
-    assert Counter(stage for stage, _ in seen[:first])["gaze"] > 3
+    one.build()
+    assert {row["patient"] for row in one.rows().values()} == {True}
+
+
+def test_models_are_sent_for_before_the_footage_is_decoded(tmp_path, films):
+    """A pass that hands nothing over until a model is being loaded does not wait for ever."""
+    log = str(tmp_path / "log")
+    one = project(tmp_path, films[:1], {"gaze": Gaze(log=log), "patient": Patient(log=log)})
+    one.build()
+    assert {row["patient"] for row in one.rows().values()} == {True}
+
+
+def test_waiting_for_room_counts_for_nobody(tmp_path, films, monkeypatch):
+    """Neither as seconds of a stage nor against the limit of a pass, which here waits for longer than that is."""
+    monkeypatch.setattr("vbuild.executor.local.parcels", lambda memory: 700)  # one parcel, or two
+    one = project(tmp_path, films[:2], {"tone": Tone(), "gaze": Gaze(how="slow", batch=1)})
+    one.split = FixedStride(length=2.0, min=1.5)
+    report = one.build(limits=Limits(seconds=2.0))
+    assert not report.failures
+    seconds = {stage.name: stage.seconds for stage in report.stages}
+    assert seconds["gaze"] > 6 * 1.5
+    assert seconds["tone"] < 1.5
+
+
+def test_a_batch_may_take_as_long_as_its_clips_together(tmp_path, films):
+    """The limit is of one clip: nobody dies of a batch that is within it."""
+    log = tmp_path / "log"
+    one = project(tmp_path, films[:1], {"gaze": Gaze(how="slow", batch=4, log=str(log))})
+    assert not one.build(limits=Limits(seconds=2.5)).failures
+    loads, sizes = noted(log)
+    assert loads == 1
+    assert max(sizes) > 1
 
 
 @pytest.mark.parametrize(("memory", "processes", "passes"), [(2.0, 1, 1), (1.0, 2, 2)])

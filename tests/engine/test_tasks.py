@@ -6,6 +6,7 @@ from made import Tone
 from project import Project
 
 from vbuild.engine import tasks
+from vbuild.executor.config import Local
 
 
 @pytest.fixture
@@ -41,6 +42,20 @@ def test_a_long_video_is_cut_into_passes(tmp_path, passes, name, gop, codec, len
     project.build()
     assert [len(spans) for spans in passes] == lengths
     assert sorted(s for spans in passes for s in spans) == [s for spans in passes for s in spans]
+
+
+@pytest.mark.parametrize(
+    ("videos", "workers", "gop", "lengths"),
+    [(1, 1, 20, [30]), (1, 2, 20, [15, 15]), (1, 3, 20, [10, 10, 10]), (2, 2, 20, [30, 30]), (1, 2, 400, [30])],
+)
+def test_fewer_videos_than_workers_are_parted_among_them(tmp_path, passes, videos, workers, gop, lengths):
+    """So that no core idles; not where that would decode from one keyframe twice."""
+    project = Project(tmp_path, {"tone": Tone()})
+    project.local = Local(workers=workers)
+    for n in range(videos):
+        project.put(f"{n}.mp4", video(tmp_path / f"{n}.mp4", seconds=30, fps=10, size=(32, 32), gop=gop, seed=n))
+    project.build()
+    assert [len(spans) for spans in passes] == lengths
 
 
 def test_how_a_video_is_cut_changes_no_result(tmp_path, monkeypatch):

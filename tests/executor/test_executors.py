@@ -8,13 +8,15 @@ from dataclasses import dataclass
 
 import pytest
 from footage import video
-from made import Gaze, Glance, Pack, Point, Telling, Tone, Word
+from made import Deadly, Gaze, Glance, Needy, Pack, Point, Telling, Tone, Word
 from project import Project, ran
 
+from vbuild.config import FailurePolicy, Limits
 from vbuild.executor.config import ExecutorConfig, Inline, Local
 from vbuild.executor.perform import perform
 from vbuild.executor.protocol import Needs
-from vbuild.executor.work import Done, Opening
+from vbuild.executor.work import Done, Opening, Task
+from vbuild.store.blobs import Blobs
 from vbuild.windows import Windows
 
 
@@ -109,10 +111,10 @@ class Outcome:
     tables: dict
 
 
-def project(root, pool, executor, **stages):
+def project(root, pool, executor, failures=None, **stages):
     one = Project(root, STAGES | stages, videos=pool[0].parent)
     one.local = executor
-    report = one.build()
+    report = one.build(failures=failures or FailurePolicy(backoff=0.01))
     return Outcome(one, report, one.tables())
 
 
@@ -175,14 +177,87 @@ def test_models_that_are_too_large_for_one_another_all_run(executor, tmp_path, p
     assert ran(made.report) == RAN | {"stare": 12}
 
 
-def test_there_is_room_where_nothing_runs(executor, tmp_path):
-    """For a pass."""
-    from vbuild.config import Limits
-    from vbuild.store.blobs import Blobs
+def test_too_little_memory_for_many_is_enough_for_few(executor, tmp_path, pool):
+    """No clip fails of a batch that was too large."""
+    made = project(tmp_path, pool, executor, gaze=Gaze(how="narrow", batch=7))
+    assert not made.report.failures
+    assert ran(made.report) == RAN
 
-    started = executor.start(Blobs(tmp_path), "b", Limits())
+
+def test_what_a_place_lacks_waits_for_the_next_build(executor, tmp_path, pool):
+    """It is put down of no clip; all else is done, and the next build does that alone."""
+    needy = Needy(file=str(tmp_path / "file"))
+    made = project(tmp_path, pool, executor, needy=needy)
+    assert (len(made.report.wrong), made.report.failures, ran(made.report)) == (1, 0, RAN)
+    (tmp_path / "file").touch()
+    report = made.one.build()
+    assert (report.wrong, ran(report)) == ([], {"needy": 12})
+
+
+def test_what_may_pass_is_tried_again(executor, tmp_path, pool):
+    """In the same build, that action alone."""
+    once = tmp_path / "once"
+    fails = Deadly(how="interrupted", once=str(once), dark=300)
+    made = project(tmp_path, pool, executor, deadly=fails, failures=FailurePolicy(attempts=3, backoff=0.01))
+    assert once.stat().st_size > 2
+    assert (made.report.failures, ran(made.report)["deadly"]) == (0, 12)
+
+
+@pytest.fixture
+def started(executor, tmp_path):
+    """Each, by itself."""
+    made = executor.start(Blobs(tmp_path), "b", Limits())
+    yield made
+    made.close()
+
+
+NOTHING = Task("u", 0, (), ())
+"""A task of no actions."""
+
+
+def test_there_is_room_where_nothing_runs(started):
+    """For a pass; however large, for it would never run otherwise."""
     assert started.room(Needs()) >= 1
-    started.close()
+    assert started.room(Needs(memory=1 << 60)) >= 1
+
+
+def test_room_ends_and_comes_back(started):
+    """When as much was taken as is liked, and when it is done; each task is told of once, under its own ticket."""
+    tickets = set()
+    while started.room(Needs()) and len(tickets) < 100:
+        started.submit(len(tickets), NOTHING)
+        tickets.add(len(tickets))
+    assert 1 <= len(tickets) < 100
+    told = [started.next() for _ in tickets]
+    assert sorted(ticket for ticket, _ in told) == sorted(tickets)
+    assert all(done.finished and not done.tables and not done.failures for _, done in told)
+    assert started.room(Needs())
+
+
+def test_a_model_may_be_sent_for_and_let_go(started):
+    """And sent for anew; a task runs before, between and after."""
+    for n in (0, 2):
+        started.submit(n, Opening("r", Gaze()))
+        started.submit(n + 1, NOTHING)
+        assert {started.next()[0], started.next()[0]} == {n, n + 1}
+        started.release()
+    started.submit(4, NOTHING)
+    assert started.next()[0] == 4
+
+
+def test_nothing_is_pressed_and_nothing_too_large_where_nothing_is(started):
+    """Passes wait for no room, and models of no size fit anywhere."""
+    assert not started.pressed()
+    assert started.fits([])
+    assert started.fits([Tone(), Gaze()])
+
+
+def test_it_may_be_closed_while_tasks_wait(executor, tmp_path):
+    """As Ctrl-C does; at once, without a word."""
+    made = executor.start(Blobs(tmp_path), "b", Limits())
+    for n in range(made.room(Needs())):
+        made.submit(n, NOTHING)
+    made.close()
 
 
 def test_a_configuration_names_one(tmp_path, pool, monkeypatch):

@@ -1,6 +1,7 @@
 """What passes hand over lies in files, so many bytes at once, and goes with the build."""
 
 import queue
+import shutil
 import threading
 import time
 from pathlib import Path
@@ -9,7 +10,9 @@ from tempfile import gettempdir
 import numpy as np
 import pytest
 
-from vbuild.executor.spool import ALIGNED, LAST, MEMORY, PREFIX, Outbox, Spool, read_parcel
+from vbuild.executor import spool as spools
+from vbuild.executor.folders import MEMORY, PARCELS, sweep
+from vbuild.executor.spool import ALIGNED, LAST, Outbox, Spool, read_parcel
 from vbuild.stage import Clip, Sampled
 
 
@@ -56,6 +59,8 @@ def test_who_finds_no_room_waits_for_it(spool):
     time.sleep(0.1)
     assert spool.pressed()
     assert waiting.is_alive()
+    lying = [path.name for path in spool.folder.iterdir() if path.stat().st_size > 4_000]
+    assert lying == [first.name]  # nothing is copied before there is room
     spool.drop(first)
     waiting.join(timeout=10)
     assert not waiting.is_alive()
@@ -64,9 +69,13 @@ def test_who_finds_no_room_waits_for_it(spool):
 
 
 def test_what_is_larger_than_all_room_goes_alone(spool):
-    """Where nothing lies, anything may."""
+    """Where nothing lies, anything may; beside anything else it may not, nor anything beside it."""
     parcel = send(spool, np.zeros(50_000, np.uint8))
     assert read_parcel(spool.folder / parcel.name).nbytes == 50_000
+    assert not spool.room.put(100, spool.budget)
+    spool.drop(parcel)
+    assert spool.room.put(100, spool.budget)
+    assert not spool.room.put(50_000, spool.budget)
 
 
 def test_room_that_a_dead_worker_took_is_free_again(spool):
@@ -94,13 +103,29 @@ def test_it_is_known_what_was_handed_over_whole(spool):
 
 def test_a_dead_build_s_spool_is_swept_and_a_living_one_s_is_not(spool):
     """By whoever makes the next."""
-    dead = spool.folder.with_name(f"{PREFIX}dead")
+    dead = spool.folder.with_name(f"{PARCELS}dead")
     dead.mkdir()
     (dead / "alive").touch()
     (dead / "1-1").write_bytes(b"parcel")
-    Spool(10_000).close()
+    sweep()
     assert not dead.exists()
     assert spool.folder.is_dir()
+
+
+def test_a_small_memory_backed_folder_is_left_alone(tmp_path, monkeypatch):
+    """One of 64 MB, as containers have it, holds no budget of more than half of that; the disk does."""
+    small, disk = tmp_path / "shm", tmp_path / "tmp"
+    small.mkdir()
+    disk.mkdir()
+    free = {small: 64 << 20, disk: 1 << 40}
+    usage = shutil.disk_usage(disk)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=free[path]))
+    monkeypatch.setattr(spools, "MEMORY", small)
+    monkeypatch.setattr(spools, "gettempdir", lambda: str(disk))
+    for budget, place in ((33 << 20, disk), (32 << 20, small), (1 << 50, disk)):
+        made = Spool(budget)
+        assert made.folder.parent == place
+        made.close()
 
 
 def test_without_room_in_memory_parcels_lie_on_the_disk():

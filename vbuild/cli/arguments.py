@@ -41,9 +41,7 @@ class Parser(argparse.ArgumentParser):
             prog=f"vbuild {verb}",
             description=about[0].upper() + about[1:] + ".",
             allow_abbrev=False,
-            formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(
-                prog, width=width, max_help_position=NARROW // 2
-            ),
+            formatter_class=lambda prog: argparse.HelpFormatter(prog, width=width, max_help_position=NARROW // 2),
         )
         self.verb = verb
 

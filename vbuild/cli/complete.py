@@ -19,7 +19,7 @@ ABOUT = "what may stand where a person is typing"
 BUILT = ("show", "query", "failures", "log", "diff", "restore", "rm")
 """Verbs that take the name of a dataset that was built."""
 
-DECLARED = ("build", "plan", "explain", "lock", "show-config", "stages")
+DECLARED = ("build", "plan", "explain", "models", "lock", "show-config", "stages")
 """Verbs that take a dataset as it is declared, and keys."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from vbuild.cli import arguments
-from vbuild.cli.printer import document
+from vbuild.cli.printer import document, hanging
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +31,10 @@ def run(args: Namespace) -> int:
     from vbuild.engine import explain
 
     explanation = explain(config, clip=args.clip, video=args.video, stage=args.stage)
-    print(document(explanation) if args.json else f"{explained(explanation)}\n", end="")
+    if args.json:
+        print(document(explanation), end="")
+    else:
+        print("".join(map(hanging, explained(explanation).splitlines())), end="")
     return 0
 
 

@@ -100,15 +100,16 @@ def run(arguments: Sequence[str]) -> int:
 def _unknown(word: str) -> UsageError:
     """What is to be said of a word that is no verb: most often it is a dataset, or nearly a verb."""
     from vbuild import declared
-    from vbuild.check import nearest
+    from vbuild.check import nearest_name
     from vbuild.cli.verbs import VERBS
 
     if word in declared.names():
         return UsageError(
             f"{word}: it is a dataset, and no command; did you mean `vbuild +dataset={word}`, or `vbuild build {word}`?"
         )
-    near = nearest(word, VERBS) or nearest(word, [f"+dataset={name}" for name in declared.names()])
-    return UsageError(f"{word}: there is no such command{near}; see vbuild --help")
+    near = nearest_name(word, [*VERBS, *declared.names()])
+    meant = f"; did you mean {near if near in VERBS else f'+dataset={near}'!r}?" if near else ""
+    return UsageError(f"{word}: there is no such command{meant}; see vbuild --help")
 
 
 def _list_datasets(*, json: bool) -> int:

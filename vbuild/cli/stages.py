@@ -46,7 +46,7 @@ def _all(*, json: bool) -> int:
         rows = [[d.name, d.phase, d.about] for d in every if d.kind == kind]
         print(f"{title}:")
         print(table(["name", "phase", "what it does"], rows), end="\n")
-    print("vbuild stages NAME tells parameters, defaults, units and columns of one")
+    print(wrapped("vbuild stages NAME tells parameters, defaults, units and columns of one"), end="")
     return 0
 
 

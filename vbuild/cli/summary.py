@@ -49,7 +49,7 @@ def show(report: Report, *, planned: bool = False) -> None:
         print(f"changed: {changed}")
         print(f"{report.folder} ({report.seconds:.1f} s)")
         if report.kept:
-            print(f'next: vbuild query {report.dataset} "words"')
+            print(f"next: vbuild query {report.dataset}" + (' "words"' if report.captioned else ""))
 
 
 def _table(report: Report, planned: bool) -> str:

@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from vbuild.cli import arguments
-from vbuild.cli.printer import document
+from vbuild.cli.printer import document, some
 
 if TYPE_CHECKING:
     from vbuild.cli.arguments import Namespace, Parser
@@ -49,7 +49,9 @@ def run(args: Namespace) -> int:
 def _told(done: Verified, again: list[Rerun], left: list[str], *, well: bool) -> str:
     lines = [f"{p.what}: {p.why} ({p.remedy})" for p in done.problems] + left
     lines += [f"{r.dataset}: {r.instance} {r.field} of {r.key}: {r.said}" for r in again if r.said != "equal"]
-    lines.append(f"looked at {done.results} results, {done.blobs} blobs and {done.tables} tables of builds")
+    seen = {"result": done.results, "blob": done.blobs, "table": done.tables}
+    results, blobs, tables = (some(count, what) for what, count in seen.items())
+    lines.append(f"looked at {results}, {blobs} and {tables} of builds")
     if again:
         equal = sum(line.said == "equal" for line in again)
         actions = len({(line.instance, line.key) for line in again})

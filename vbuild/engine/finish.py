@@ -20,6 +20,7 @@ from vbuild.engine.session import Session
 from vbuild.engine.verdict import blocked, decide_as_before, wrong
 from vbuild.engine.walk import walk
 from vbuild.errors import RAISED, Stopped, StoreError
+from vbuild.fields import Caption
 from vbuild.plan.items import State
 from vbuild.report import Report
 from vbuild.store import roots
@@ -156,6 +157,7 @@ def summary(session: Session, seconds: float) -> Report:
         failures=sum(count.failed for count in counts) + len(session.identified.errors),
         seconds=seconds,
         notes=[*session.files.notes(), *unclipped(session), *_emptied(session)],
+        captioned=any(isinstance(kind, Caption) for i in session.order.clip_stages for _, kind in i.columns.values()),
         away={names[row]: why for row, why in sorted(session.identified.away.items())},
     )
 

@@ -51,7 +51,7 @@ def walk(session: Session, watch: Watch) -> None:
             if segment.turn and workers is not None:
                 workers.release()
             steps = [way.steps(shard, segment.waves, first=number == 0) for shard in session.shards]
-            way.drive(steps, ledger)
+            way.schedule(steps, ledger)
             for decision in segment.waves[-1].decisions if segment.waves else ():
                 if isinstance(decision, Deduplication):
                     deduplicate(session, decision)
@@ -147,7 +147,7 @@ class _Way:
             for key in items.actions[instance.name].keys[rows[~items.actions[instance.name].own[rows]]].tolist()
         )
 
-    def drive(self, steps: Sequence[Steps], ledger: Ledger) -> None:
+    def schedule(self, steps: Sequence[Steps], ledger: Ledger) -> None:
         """Moves all shards along; in a plan they never have tasks."""
         if self.workers is None:
             for shard in steps:

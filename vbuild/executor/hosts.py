@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from joblib.externals.loky.process_executor import BrokenProcessPool
 
 from vbuild.errors import PlaceError
 from vbuild.executor import host
-from vbuild.executor.pool import TRIES, Pool, blamed, do, finished, pool, unloadable, wait_settled
+from vbuild.executor.blame import Solo, blame, lost
+from vbuild.executor.pool import TRIES, Pool, do, finished, pool, wait_settled
 from vbuild.executor.work import Batch, Done, Opening, Task, together
 
 if TYPE_CHECKING:
@@ -86,17 +87,13 @@ class Host:
     """One process, made anew when it dies."""
 
     def __init__(self, run: BuildContext, number: int, env: Mapping[str, str], threads: int) -> None:
-        self.run, self.env, self.threads = run, {**YIELDING, **env}, threads
-        self.notes = run.notes / f"host-{number}"
-        self.notes.mkdir(exist_ok=True)
-        self.pool = self._pool()
-        self.lost: dict[str, Failure] = {}
-        """Recipe → why its model cannot be loaded."""
+        self.run, env = run, {**YIELDING, **env}
+        notes = run.notes / f"host-{number}"
+        notes.mkdir(exist_ok=True)
+        # without a limit of memory, which would count what a GPU's library maps
+        self.solo = Solo(lambda: pool(1, notes, threads, None, env), notes, run.limits)
         self.flying: dict[Future[Done], tuple[int, Hosted]] = {}
         """In the order in which it does them."""
-
-    def _pool(self) -> Pool:
-        return pool(1, self.notes, self.threads, None, self.env)  # a limit would count what a GPU's library maps
 
     @property
     def room(self) -> int:
@@ -106,31 +103,32 @@ class Host:
     def submit(self, ticket: int, task: Hosted) -> None:
         """Takes a task under a ticket."""
         future: Future[Done] = Future()
-        why = self.lost.get(_model(task)[0])
+        why = self.solo.lost.get(_model(task)[0])
         if why is not None:
-            future.set_result(_failed(task, why))
+            future.set_result(_lost(task, why))
         else:
             try:
-                future = self._begun(task)
+                future = self._begun(self.solo.pool, task)
             except BrokenProcessPool:
-                self._renew()
-                future = self._begun(task)
+                wait_settled(self.flying)
+                self.solo.renew()
+                future = self._begun(self.solo.pool, task)
         self.flying[future] = ticket, task
         future.add_done_callback(self.run.tell)
 
     def warm(self, task: Opening) -> None:
         """Loads a model of which another process tells."""
-        self.pool.submit(host.load_model, task.recipe, task.stage)
+        self.solo.pool.submit(host.load_model, task.recipe, task.stage)
 
-    def _begun(self, task: Hosted) -> Future[Done]:
+    def _begun(self, workers: Pool, task: Hosted) -> Future[Done]:
         run = self.run
         future: Future[Done]
         if isinstance(task, Batch):
-            future = self.pool.submit(host.run_batch, task, run.folder, run.blobs, run.build, run.limits.seconds)
+            future = workers.submit(host.run_batch, task, run.folder, run.blobs, run.build, run.limits.seconds)
         elif isinstance(task, Opening):
-            future = self.pool.submit(host.load_model, task.recipe, task.stage)
+            future = workers.submit(host.load_model, task.recipe, task.stage)
         else:
-            future = self.pool.submit(do, task, run.blobs, run.build, run.limits.over(len(task.spans)), None)
+            future = workers.submit(do, task, run.blobs, run.build, run.limits.over(len(task.spans)), None)
         return future
 
     def taken(self, future: Future[Done]) -> list[tuple[int, Done]]:
@@ -140,56 +138,28 @@ class Host:
             return [(ticket, future.result())]
         flights, self.flying = self.flying, {}
         done = [(ticket, f.result()) for f, (ticket, _) in flights.items() if finished(f)]
-        lost = [flight for f, flight in flights.items() if not finished(f)]
-        self._renew()
+        suspects = [flight for f, flight in flights.items() if not finished(f)]
+        self.solo.renew()
         # the first of them was at work when it died; the others are tried whole
-        return done + [(ticket, self._again(task, parted=n == 0)) for n, (ticket, task) in enumerate(lost)]
+        return done + [(ticket, self._again(task, parted=n == 0)) for n, (ticket, task) in enumerate(suspects)]
 
     def _again(self, task: Hosted, *, parted: bool) -> Done:
-        """Does a task of a process that died; one by one, if that is to tell who is to blame."""
-        recipe, stage = _model(task)
-        why = self.lost.get(recipe) or self._unloadable(recipe, stage, TRIES - isinstance(task, Opening))
+        """Does a task of a process that died; part by part at once, if that was at work on it."""
+        why = self.solo.unloadable(*_model(task), TRIES - isinstance(task, Opening))
         if why is not None:
-            self.lost[recipe] = why
-            return _failed(task, why)
+            return _lost(task, why)
         if isinstance(task, Opening):
             return Done()
-        if not parted:
-            try:
-                return self._begun(task).result()
-            except BrokenProcessPool:
-                self._renew()
-        return together([self._alone(part) for part in _parts(task)])
+        parts: list[Any] = [*task.split()] if parted else [task]
+        return together([blame(part, self._tried) for part in parts])
 
-    def _alone(self, task: Batch | Task) -> Done:
-        try:
-            return self._begun(task).result()
-        except BrokenProcessPool as error:
-            why = blamed(self.notes, error, self.run.limits)
-            self._renew()
-            return _failed(task, why)
-
-    def _unloadable(self, recipe: str, stage: Stage, tries: int) -> Failure | None:
-        """Why new processes cannot load a model, if so many die of it. No clip is to blame for that."""
-        why = None
-        for _ in range(tries):
-            try:
-                self.pool.submit(host.load_model, recipe, stage).result()
-            except BrokenProcessPool as error:
-                why = unloadable(self.notes, error, self.run.limits)
-                self._renew()
-            else:
-                return None
-        return why
-
-    def _renew(self) -> None:
-        self.close()
-        self.pool = self._pool()
+    def _tried(self, task: Batch | Task) -> Done | Failure:
+        return self.solo.result(lambda workers: self._begun(workers, task))
 
     def close(self) -> None:
         """Ends it."""
         wait_settled(self.flying)
-        self.pool.shutdown(wait=True, kill_workers=True)
+        self.solo.close()
 
 
 def _model(task: Hosted) -> tuple[str, Stage]:
@@ -201,13 +171,5 @@ def _model(task: Hosted) -> tuple[str, Stage]:
     return task.jobs[0].recipe, task.jobs[0].stage
 
 
-def _parts(task: Batch | Task) -> Sequence[Batch | Task]:
-    if isinstance(task, Task):
-        return task.split()
-    return [replace(task, parcels=(parcel,)) for parcel in task.parcels]
-
-
-def _failed(task: Hosted, why: Failure) -> Done:
-    if isinstance(task, Opening):
-        return Done()
-    return task.failed(why) if isinstance(task, Batch) else Done(failures=task.failed(why))
+def _lost(task: Hosted, why: Failure) -> Done:
+    return Done() if isinstance(task, Opening) else lost(task, why)

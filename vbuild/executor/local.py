@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
-import shutil
 import warnings
 from collections import deque
 from dataclasses import dataclass
+from functools import cached_property
 from heapq import nlargest
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from tempfile import mkdtemp
+from tempfile import gettempdir
 from typing import TYPE_CHECKING, Any
 
 from joblib.externals.loky.process_executor import BrokenProcessPool
 
 from vbuild.executor import host, pool
+from vbuild.executor.blame import Solo, blame
+from vbuild.executor.folders import NOTES, Folder, sweep
 from vbuild.executor.hosts import BuildContext, Host, device_memory, devices
 from vbuild.executor.memory import WORKER, budget, fits, parcels
 from vbuild.executor.perform import perform
@@ -29,10 +31,10 @@ if TYPE_CHECKING:
 
     from vbuild.config import Limits
     from vbuild.executor.config import Local
+    from vbuild.executor.faults import Failure
     from vbuild.executor.protocol import Needs
     from vbuild.stage import Stage
     from vbuild.store.blobs import Blobs
-    from vbuild.store.failures import Failed
 
 
 class InlineExecutor:
@@ -103,7 +105,9 @@ class Processes:
         self.workers = local.workers or os.cpu_count() or 1
         self.local, self.blobs, self.build, self.limits = local, blobs, build, limits
         self.memory = budget(local.memory)
-        self.notes = Path(mkdtemp(prefix="vbuild-"))
+        sweep()
+        self.held = Folder(NOTES, Path(gettempdir()))
+        self.notes = self.held.path
         self.events: SimpleQueue[Future[Done] | Parcel | _Ready] = SimpleQueue()
         self.pool = self._pool(self.workers)
         self.flying: dict[Future[Done], tuple[int, Task]] = {}
@@ -207,70 +211,49 @@ class Processes:
                 self._tell(ticket, future.result())
         self.flying.clear()
         self.pool.shutdown(wait=True, kill_workers=True)
+        self._settle()
+        alone = Solo(lambda: self._pool(1), self.notes, self.limits, self._settle)
+        for ticket, task in suspects:
+            self._tell(ticket, self._alone(ticket, self._left(ticket, task), alone))
+        alone.close()
+        self.pool = self._pool(self.workers)
+
+    def _settle(self) -> None:
+        """No worker lives: what one left half handed over goes."""
         if self.spool is not None:
             self.spool.sync()
             self.spool.settle()
-        alone = self._pool(1)
-        for ticket, task in suspects:
-            done, alone = self._alone(ticket, self._left(ticket, task), alone)
-            self._tell(ticket, done)
-        alone.shutdown(wait=True, kill_workers=True)
-        self.pool = self._pool(self.workers)
 
     def _left(self, ticket: int, task: Task) -> Task:
         """What is left of a task besides what it has handed over."""
         return task if self.spool is None else task.only(task.actions() - self.spool.whole.get(ticket, set()))
 
-    def _alone(self, ticket: int, task: Task, alone: pool.Pool) -> tuple[Done, pool.Pool]:
-        """Does a task in a pool of one; if that dies, its parts one by one, and what cannot be parted is to blame.
+    def _alone(self, ticket: int, task: Task, alone: Solo) -> Done:
+        """Does a task by itself, but for the stages of which a process dies while it loads."""
+        failed = [
+            failed
+            for job in task.jobs
+            if not job.stage.hosted and (why := alone.unloadable(job.recipe, job.stage)) is not None
+            for failed in task.failed(why, {(job.recipe, key) for key in job.keys})
+        ]
 
-        Returns the pool too, a new one where it died.
-        """
-        failed, alone = self._loaded(task, alone)
+        def tried(part: Task) -> Done | Failure:
+            for job in part.jobs:  # in a new process, without the limit of the task's time
+                if not job.stage.hosted and (why := alone.unloadable(job.recipe, job.stage)) is not None:
+                    return why
+            return alone.result(lambda workers: self._begun(workers, ticket, part))
+
         rest = task.only(task.actions() - {(f.recipe, f.key) for f in failed})
-        try:
-            return together([Done(failures=failed), self._begun(alone, ticket, rest).result()]), alone
-        except BrokenProcessPool as error:
-            why, alone = pool.blamed(self.notes, error, self.limits), self._renewed(alone)
-        dones = [Done(failures=failed)]
-        rest = self._left(ticket, rest)
-        parts = rest.split()
-        if len(parts) == 1:
-            dones.append(Done(failures=rest.failed(why)))
-        for part in parts if len(parts) > 1 else ():
-            done, alone = self._alone(ticket, part, alone)
-            dones.append(done)
-        return together(dones), alone
-
-    def _loaded(self, task: Task, alone: pool.Pool) -> tuple[list[Failed], pool.Pool]:
-        """Has a worker load what stages need, which has no limit of time; the actions of those of which it dies twice.
-
-        No clip is to blame for that.
-        """
-        failed: list[Failed] = []
-        for job in task.jobs:
-            if job.stage.hosted:
-                continue
-            for last in (False, True):
-                try:
-                    alone.submit(host.load_model, job.recipe, job.stage).result()
-                    break
-                except BrokenProcessPool as error:
-                    why, alone = pool.unloadable(self.notes, error, self.limits), self._renewed(alone)
-                if last:
-                    failed += task.failed(why, {(job.recipe, key) for key in job.keys})
-        return failed, alone
-
-    def _renewed(self, alone: pool.Pool) -> pool.Pool:
-        alone.shutdown(wait=True, kill_workers=True)
-        if self.spool is not None:
-            self.spool.sync()
-            self.spool.settle()
-        return self._pool(1)
+        return together([Done(failures=failed), blame(rest, tried, lambda part: self._left(ticket, part))])
 
     def fits(self, stages: Sequence[Stage]) -> bool:
         """On each of the devices."""
-        return fits(stages, lambda: device_memory(self.local, self.memory))
+        return fits(stages, lambda: self.device_memory)
+
+    @cached_property
+    def device_memory(self) -> int:
+        """Bytes that models may take on each device, which a GPU's driver is asked once."""
+        return device_memory(self.local, self.memory)
 
     def release(self) -> None:
         """Ends the processes that hold them; new ones start with the next model."""
@@ -300,4 +283,4 @@ class Processes:
             each.close()
         if self.spool is not None:
             self.spool.close()
-        shutil.rmtree(self.notes, ignore_errors=True)
+        self.held.close()

@@ -13,19 +13,18 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from tempfile import gettempdir, mkdtemp
+from tempfile import gettempdir
 from threading import Event as ThreadEvent
 from threading import Thread
 from typing import IO, TYPE_CHECKING, Any
+
+from vbuild.executor.folders import MEMORY, PARCELS, Folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
     from vbuild.executor.work import Action
-
-MEMORY = Path("/dev/shm")  # noqa: S108  files in memory, where there is room for them
-PREFIX = "vbuild-parcels-"
 
 WAITS = "waits-"
 """How the names of files begin by which workers say that they wait for room."""
@@ -157,10 +156,8 @@ class Spool:
     def __init__(self, budget: int) -> None:
         """`budget`: bytes that parcels may take at once."""
         self.budget = budget
-        made = _folder(budget)
-        self.alive = (made / "alive").open("w")
-        fcntl.flock(self.alive, fcntl.LOCK_EX)
-        self.folder = made.rename(made.with_name(made.name.removeprefix(".")))
+        self.held = Folder(PARCELS, _place(budget))
+        self.folder = self.held.path
         (self.folder / "room").write_bytes(COUNTS.pack(0, 0))
         self.room = Room(self.folder)
         os.mkfifo(self.folder / "pipe")
@@ -226,8 +223,7 @@ class Spool:
         """Takes everything away."""
         with suppress(OSError):
             os.write(self.pipe, LENGTH.pack(END))
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self.alive.close()
+        self.held.close()
 
 
 def packed(value: Any) -> tuple[bytes, list[memoryview]]:
@@ -262,19 +258,8 @@ def read_parcel(path: Path) -> Any:
     return pickle.loads(parts[0], buffers=parts[1:])  # noqa: S301  of a worker of this build
 
 
-def _folder(budget: int) -> Path:
-    """A new folder for parcels, in memory if it holds enough; those of builds that were killed are taken away."""
+def _place(budget: int) -> Path:
+    """Where parcels are to lie: in memory, if it holds enough."""
     places = [place for place in (MEMORY, Path(gettempdir())) if place.is_dir() and os.access(place, os.W_OK)]
-    for place in places:
-        for path in place.glob(f"{PREFIX}*"):
-            _sweep(path)
     roomy = [place for place in places if shutil.disk_usage(place).free >= SPARE * budget]
-    # under another name until its lock is held, so that nobody takes it for one of a dead build
-    return Path(mkdtemp(prefix=f".{PREFIX}", dir=(roomy or places[-1:])[0]))
-
-
-def _sweep(folder: Path) -> None:
-    """Takes a spool away whose build is gone; one that lives holds its lock."""
-    with suppress(OSError), (folder / "alive").open("r+") as file:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        shutil.rmtree(folder, ignore_errors=True)
+    return (roomy or places[-1:])[0]

@@ -133,6 +133,10 @@ class Batch:
 
     needs: ClassVar[Needs] = Needs(hosted=True)
 
+    def split(self) -> list[Batch]:
+        """The same, a batch for each parcel."""
+        return [replace(self, parcels=(parcel,)) for parcel in self.parcels]
+
     def failed(self, why: Failure, parcels: Sequence[Parcel] | None = None) -> Done:
         """Its parcels, or some, as failures; a part without which there is a row all the same, as an answer."""
         done = Done()

@@ -48,10 +48,10 @@ class Changes(Stage):
 
     def open(self, clip: Clip, model: None) -> Sink:  # noqa: ARG002
         """Compares a video's frames as they come."""
-        return Comparison(self.long_side)
+        return Changing(self.long_side)
 
 
-class Comparison:
+class Changing:
     """Holds one small frame, and what changed up to it."""
 
     def __init__(self, long_side: int) -> None:

@@ -59,10 +59,10 @@ class Likeness(Stage):
 
     def open(self, clip: Clip, model: None) -> Sink:  # noqa: ARG002
         """Compares a video's frames as they come."""
-        return Comparison(self)
+        return Likening(self)
 
 
-class Comparison:
+class Likening:
     """Holds the hash and the histogram of one frame, and what was found up to it."""
 
     def __init__(self, stage: Likeness) -> None:

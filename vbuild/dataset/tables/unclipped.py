@@ -33,11 +33,11 @@ LOST = ("lost_by", "lost")
 def why_empty(split: Stage, row: Mapping[str, Any]) -> str:
     """Why a video has no clip. `row` holds its `duration`, and what its splitter says was lost, if it says so."""
     lost = sorted(zip(row.get("lost_by") or (), row.get("lost") or (), strict=True), key=lambda rule: -rule[1])
-    said = ", ".join(reason(split, rule) + (f" ({seconds:.2f} s)" if len(lost) > 1 else "") for rule, seconds in lost)
+    said = ", ".join(said_of(split, rule) + (f" ({seconds:.2f} s)" if len(lost) > 1 else "") for rule, seconds in lost)
     return f"{SPLIT} found no clip in {row['duration']:.2f} s" + (f": {said}" if said else "")
 
 
-def reason(split: Stage, rule: str) -> str:
+def said_of(split: Stage, rule: str) -> str:
     """A rule in words, with its key."""
     if not rule:
         return "in no scene"
@@ -63,11 +63,11 @@ def unclipped(session: Session) -> list[str]:
         if own:
             total = seconds[np.isin(videos, list(own))].sum()
             count = f"{len(own)} video{'s' * (len(own) > 1)}"
-            lines.append(f"{count}, {total:.1f} s became no clip: {reason(split, rule)}")
+            lines.append(f"{count}, {total:.1f} s became no clip: {said_of(split, rule)}")
     others = ~np.isin(videos, list(empty))
     parts = {rule: seconds[others & (rules == rule)].sum() for rule in dict.fromkeys(rules[others].tolist())}
     if parts:
-        said = ", ".join(f"{reason(split, rule)} ({total:.1f} s)" for rule, total in parts.items())
+        said = ", ".join(f"{said_of(split, rule)} ({total:.1f} s)" for rule, total in parts.items())
         lines.append(f"{sum(parts.values()):.1f} s of videos that have clips are in none: {said}")
     return lines
 
