@@ -119,7 +119,7 @@ def explain(
     session = Session(config, None)
     walk(session, lambda _: None)
     identified = session.identified
-    files = session.files.names()
+    files = session.files.names
     walked = Walked(
         session.order,
         session.lookup,

@@ -133,7 +133,7 @@ class Run:
 def summary(session: Session, seconds: float) -> Report:
     """Adds up what a plan or a build found."""
     clips = [shard.clips for shard in session.shards if shard.clips is not None]
-    names = session.files.names()
+    names = session.files.names
     unsplit = sum(shard.unsplit for shard in session.shards)
     counts = [session.lookup.count(i.name) for i in (*session.order.video_stages, *session.order.clip_stages)]
     for instance in session.order.video_stages:

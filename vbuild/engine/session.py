@@ -114,7 +114,7 @@ class Session:
     def sharded(self) -> list[Shard]:
         """The videos, each content once under the first of its paths, in groups that move together."""
         identified, files = self.identified, self.files
-        names = files.names()
+        names = files.names
         known = np.array([row for row in range(len(files)) if row not in identified.errors], np.int64)
         known = known[np.argsort([row in identified.away for row in known.tolist()], kind="stable")]
         rows = known[firsts(identified.ids[known])]

@@ -76,7 +76,7 @@ def rerun(store: Path, count: int) -> tuple[list[Rerun], list[str]]:
         else:
             candidates += _stored(session)
             for row, why in list(session.identified.away.items())[:1]:
-                left.append(f"{known.folder.name}: its actions cannot run again ({session.files.names()[row]}: {why})")
+                left.append(f"{known.folder.name}: its actions cannot run again ({session.files.names[row]}: {why})")
     chosen = random.sample(candidates, min(count, len(candidates)))
     with tempfile.TemporaryDirectory() as folder:
         return [line for one in chosen for line in _compared(*one, Blobs(Path(folder)))], left

@@ -30,7 +30,7 @@ def recall(source: Source, files: Listing, identified: Identified, known: Mappin
     """
     import numpy as np
 
-    names = files.names()
+    names = files.names
     away = {row: why for row, why in identified.errors.items() if names[row] in known}
     for row in away:
         files.sizes[row] = known[names[row]][1]
@@ -40,7 +40,7 @@ def recall(source: Source, files: Listing, identified: Identified, known: Mappin
     for row, (uri, why) in enumerate(beyond[:room], len(files)):
         away[row] = why
         files.add([(uri, known[uri][1], 0, 0, 0)])
-    names = files.names()
+    names = files.names
     ids = np.concatenate([identified.ids, np.zeros(len(files) - len(identified.ids), "V16")])
     for row in away:
         ids[row] = np.void(known[names[row]][0])

@@ -9,22 +9,24 @@ from array import array
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from operator import itemgetter
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from vbuild import digest, uris
 from vbuild.errors import SourceError
 from vbuild.secrets import display_names, masked
 from vbuild.source import lists
+from vbuild.source.folders import MARKS, STORE, Listed, in_order, joined, walk, whole
 from vbuild.source.lists import as_text
 from vbuild.uris import Seen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence, Set
+    from collections.abc import Iterable, Iterator, Set
 
     import pyarrow as pa
 
     from vbuild.config import Source
+    from vbuild.source.folders import File, Names
 
 WILD = (frozenset("*?["), frozenset("*"))
 """What makes a pattern of a path; in an address of the web all but the star mean something else."""
@@ -32,25 +34,15 @@ WILD = (frozenset("*?["), frozenset("*"))
 THREADS = 16
 """Remote files that are looked at at once."""
 
-File = tuple[str, int, int, int, int]
-"""A uri and what it looks like, as `uris.Seen` has it, but flat; a size of -1 for what is named and not there."""
-
 ABSENT = Seen(-1, 0, 0, 0)
-
-MARKS = ("actions", "gate", "runs")
-"""What every store holds once a build has begun in it."""
-
-STORE = "a store of vbuild is no source"
-LINKED = "a linked folder is not entered; name it in source.path"
-DEAD = "a link that leads nowhere"
-ODD = "it is no regular file"
 
 
 @dataclass
 class Listing:
     """Files by path, with what tells that one has changed; columns of equal length, sorted by path."""
 
-    uris: list[str] = field(default_factory=list)
+    paths: list[Names] = field(default_factory=list)
+    """Their uris, as they were found."""
     sizes: array[int] = field(default_factory=lambda: array("q"))
     """Bytes; -1 for a file that a list names and that is not there."""
     mtimes: array[int] = field(default_factory=lambda: array("q"))
@@ -68,8 +60,14 @@ class Listing:
     """Path → why it is left out."""
 
     def __len__(self) -> int:
-        return len(self.uris)
+        return len(self.sizes)
 
+    @cached_property
+    def uris(self) -> list[str]:
+        """Their uris, which who only asks whether anything has changed has no use for."""
+        return whole(self.paths)
+
+    @cached_property
     def names(self) -> list[str]:
         """What the files are called in tables and messages."""
         return display_names(list(map(as_text, self.uris)))
@@ -85,9 +83,11 @@ class Listing:
     def add(self, entries: Iterable[File]) -> None:
         """More files, behind those that are there."""
         for uri, *seen in entries:
-            self.uris.append(uri)
+            self.paths.append(("", [uri]))
             for column, value in zip((self.sizes, self.mtimes, self.ctimes, self.inodes), seen, strict=True):
                 column.append(value)
+        for name in ("uris", "names"):
+            vars(self).pop(name, None)
 
     def check(self, known: Set[str] = frozenset()) -> Listing:
         """The listing itself. Raises SourceError where something cannot be listed, or there is no video at all.
@@ -97,7 +97,7 @@ class Listing:
         for path, why in self.unreachable.items():
             if why not in known:
                 raise SourceError(f"source.path={path}: {why}")
-        if not self.uris:
+        if not self:
             said = (f"source.path={path}: {why}" for path, why in self.empty.items())
             raise SourceError("; ".join((*said, *self.notes())))
         return self
@@ -105,7 +105,8 @@ class Listing:
     def digest(self) -> str:
         """One digest of all names, sizes, times and inodes, and of the lists."""
         numbers = (column.tobytes() for column in (self.sizes, self.mtimes, self.ctimes, self.inodes))
-        said = "\0".join(self.uris).encode(errors="surrogateescape")
+        paths = "".join(f"\0{prefix}".join(["", *rest]) for prefix, rest in self.paths)
+        said = paths[1:].encode(errors="surrogateescape")
         return digest.of_all(
             digest.of_bytes(part) for part in (said, *numbers, *(listed.digest for listed in self.lists.values()))
         ).hex()
@@ -146,35 +147,24 @@ def survey(source: Source) -> Listing:
     Raises SourceError for a list that cannot be read, and for a protocol that nothing here speaks.
     """
     result = Listing()
-    entries: list[File] = []
-    for path in source.path:
-        entries += _listed(path, source, result)
+    parts = [_listed(path, source, result) for path in source.path]
     if len(result.lists) > 1:
         lists.joined(list(result.lists.values()))
-    if len(source.path) > 1:
-        entries = list({one[0]: one for one in entries}.values())
+    files = joined(parts)
     if source.include or source.exclude:
-        entries = [one for one in entries if wanted(one[0], source)]
-    if not entries and not result.empty:
+        files = in_order(one for one in files.files() if wanted(one[0], source))
+    if not files and not result.empty:
         result.empty[_shown(source)] = _nothing(source)
-    entries.sort(key=itemgetter(0))
-    if entries:
-        uris_, *numbers = zip(*entries[: source.limit], strict=True)
-        result.uris = list(uris_)
-        result.sizes, result.mtimes, result.ctimes, result.inodes = map(_column, numbers)
+    files = files.first(source.limit)
+    result.paths = files.names
+    result.sizes, result.mtimes, result.ctimes, result.inodes = files.columns()
     return result
 
 
-def _column(numbers: Sequence[int]) -> array[int]:
-    try:
-        return array("q", numbers)
-    except OverflowError:  # inodes are unsigned, and some clocks are wrong by centuries
-        return array("q", map(uris.signed, numbers))
-
-
 def endings(source: Source) -> tuple[str, ...]:
-    """The endings of the names of videos, in small letters."""
-    return tuple(f".{extension.lower().lstrip('.')}" for extension in source.extensions)
+    """The endings of the names of videos, in small letters, less those that end with another of them."""
+    ends = {f".{extension.lower().lstrip('.')}": None for extension in source.extensions}
+    return tuple(end for end in ends if not any(end != other and end.endswith(other) for other in ends))
 
 
 def wanted(uri: str, source: Source) -> bool:
@@ -191,17 +181,18 @@ def _nothing(source: Source) -> str:
     return f"no video in it; give another path, or other source.extensions (now {known})"
 
 
-def _listed(path: str, source: Source, result: Listing) -> Iterable[File]:
+def _listed(path: str, source: Source, result: Listing) -> Listed:
     """What one path of a source stands for; what it cannot give is put down."""
     full = absolute(path)
     try:
-        entries = list(_entries(full, endings(source), source, result))
+        entries = _entries(full, endings(source), source, result)
+        files = entries if isinstance(entries, Listed) else in_order(entries)
     except _UnlistableError as error:
         result.unreachable[full] = str(error)
-        return []
-    if not entries and full not in result.lists:
+        return Listed()
+    if not files and full not in result.lists:
         result.empty[full] = _nothing(source)
-    return entries
+    return files
 
 
 class _UnlistableError(Exception):
@@ -225,7 +216,7 @@ def is_pattern(full: str) -> bool:
     return bool(WILD[full.startswith("http")] & set(full)) and not os.path.exists(full)  # noqa: PTH110
 
 
-def _entries(full: str, ends: tuple[str, ...], source: Source, result: Listing) -> Iterable[File]:
+def _entries(full: str, ends: tuple[str, ...], source: Source, result: Listing) -> Iterable[File] | Listed:
     remote = uris.is_remote(full)
     name = full.partition("?")[0].lower() if remote else full.lower()
     if is_pattern(full):
@@ -241,68 +232,13 @@ def _entries(full: str, ends: tuple[str, ...], source: Source, result: Listing) 
             if store := _in_store(full.rstrip("/"), {}):
                 result.left_out[store] = STORE
                 return []
-            return _walk(full, ends, result)
+            return walk(full, ends, result.unreachable, result.left_out)
     if name.endswith(lists.ENDINGS):
         listed = result.lists[full] = lists.read_list(full, source.column)
         return _outside(_looked(listed.uris), result)
     if name.endswith(".tar"):
         return _members(full, ends)
     return _outside(_looked([full]), result) if not remote or name.endswith(ends) else _remote(full, ends)
-
-
-def _walk(top: str, ends: tuple[str, ...], result: Listing) -> list[File]:
-    """Every video below a folder. Links to files are followed, links to folders are not, so there are no loops."""
-    entries: list[File] = []
-    folders = [top]
-    while folders:
-        folder = folders.pop()
-        try:
-            handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)  # by it a file is found without its folder's path
-            try:
-                _scan(handle, folder.rstrip("/"), ends, entries, folders, result.left_out)
-            finally:
-                os.close(handle)
-        except FileNotFoundError:
-            continue
-        except PermissionError:
-            result.unreachable[folder] = "the folder may not be read; give it read rights or leave it out"
-        except OSError as error:
-            result.unreachable[folder] = f"the folder cannot be read ({uris.reason(error)})"
-    return entries
-
-
-def _scan(
-    handle: int, folder: str, ends: tuple[str, ...], listed: list[File], folders: list[str], left_out: dict[str, str]
-) -> None:
-    """The videos of a folder, and the folders in it. Names that start with `._` are what macOS keeps beside files."""
-    first, below, marks = len(listed), len(folders), 0
-    with os.scandir(handle) as entries:
-        for entry in entries:
-            name = entry.name
-            try:
-                if name.lower().endswith(ends) and entry.is_file():
-                    if not name.startswith("._"):
-                        at = entry.stat()
-                        listed.append((f"{folder}/{name}", at.st_size, at.st_mtime_ns, at.st_ctime_ns, at.st_ino))
-                    continue
-                if entry.is_dir(follow_symlinks=False):
-                    if not name.startswith("."):
-                        folders.append(f"{folder}/{name}")
-                elif why := _why_not(entry, ends):
-                    left_out[f"{folder}/{name}"] = why
-            except OSError as error:
-                left_out[f"{folder}/{name}"] = DEAD if isinstance(error, FileNotFoundError) else uris.reason(error)
-            marks += name in MARKS
-    if marks == len(MARKS):
-        del listed[first:], folders[below:]
-        left_out[folder] = STORE
-
-
-def _why_not(entry: os.DirEntry[str], ends: tuple[str, ...]) -> str | None:
-    """Why what is neither a video nor a folder is left out, if that is worth a word. Raises OSError for a dead link."""
-    if entry.is_symlink() and stat.S_ISDIR(entry.stat().st_mode):
-        return LINKED
-    return ODD if entry.name.lower().endswith(ends) else None
 
 
 def _in_store(folder: str, known: dict[str, str | None]) -> str | None:

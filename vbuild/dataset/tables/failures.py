@@ -53,7 +53,7 @@ def failing(session: Session) -> pa.Table:
 
 
 def _unread(session: Session) -> pa.Table:
-    errors, names = session.identified.errors, session.files.names()
+    errors, names = session.identified.errors, session.files.names
     rows = [
         {"stage": "source", "uri": names[row], "kind": "item", "error": "SourceError", "message": e}
         for row, e in sorted(errors.items())

@@ -108,7 +108,7 @@ def videos_of(session: Session) -> Target:
 
     group = Group("video", schema, np.array(digests, "V16"), values)
     groups = (group, *_listed(session))
-    return Target("videos", "uri", pa.array(session.files.names(), pa.string()), groups, {"uri": "scalar"})
+    return Target("videos", "uri", pa.array(session.files.names, pa.string()), groups, {"uri": "scalar"})
 
 
 def _listed(session: Session) -> Iterator[Group]:
