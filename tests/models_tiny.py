@@ -106,6 +106,16 @@ def _classifier():
     return ViTForImageClassification(config), _squeezed("ViTImageProcessor", SIDE, 2, HALF)
 
 
+def _t5():
+    from transformers import T5Config, T5ForConditionalGeneration
+
+    config = T5Config(
+        vocab_size=len(WORDS), d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4, pad_token_id=0, eos_token_id=2,
+        decoder_start_token_id=0,
+    )  # fmt: skip
+    return T5ForConditionalGeneration(config), None
+
+
 def _cropped(kind, short, kernel, colours):
     name = "video_processor_type" if "Video" in kind and "VideoMAE" not in kind else "image_processor_type"
     return {
@@ -123,7 +133,7 @@ def _squeezed(kind, side, kernel, colours):
 
 MODELS = {
     "clip": _clip, "siglip": _siglip, "dinov2": _dinov2, "dinov3": _dinov3, "xclip": _xclip, "vjepa2": _vjepa2,
-    "videoprism": _videoprism, "classifier": _classifier,
+    "videoprism": _videoprism, "classifier": _classifier, "t5": _t5,
 }  # fmt: skip
 """By the stage that takes them."""
 
@@ -137,10 +147,11 @@ def make(folder: Path, kind: str, seed: int = 0) -> Path:
             if weights.ndim > 1:  # as they begin, nearly all pictures are one to them
                 weights.normal_(0, 0.15)
     network.eval().save_pretrained(folder)
-    video = "video_processor_type" in pictures
-    name = "video_preprocessor_config.json" if video else "preprocessor_config.json"
-    (folder / name).write_text(json.dumps(pictures))
-    if hasattr(network, "get_text_features"):
+    if pictures is not None:
+        video = "video_processor_type" in pictures
+        name = "video_preprocessor_config.json" if video else "preprocessor_config.json"
+        (folder / name).write_text(json.dumps(pictures))
+    if pictures is None or hasattr(network, "get_text_features"):
         _tokenizer().save_pretrained(folder)
     return folder
 

@@ -198,16 +198,21 @@ class Reader(Stage):
     """Reads vectors that a network made, and asks nothing of the footage."""
 
     uses: ClassVar[Mapping[str, int]] = {"checkpoints": checkpoints.VERSION, "encoders": encoders.VERSION}
+    words: ClassVar[bool] = False
+    """Whether it runs the model's tower for words."""
 
     model: str | None = weights(None)
-    """The model that made the vectors; null: that of the stage it reads."""
+    """The model that made the vectors, which its first port reads; null: that of the stage it reads."""
     revision: str | None = weights(None)
     """A commit or a branch of it."""
     batch: int = knob(256)
 
     def models(self) -> Mapping[str, str]:
-        """The weights. Raises UsageError if they are not here."""
-        return {"model": identity.of(self._named(), self.revision)}
+        """The weights. Raises UsageError if they are not here, or know no words where it needs that."""
+        found = {"model": identity.of(self._named(), self.revision)}
+        if self.words:
+            encoders.worded(self._named(), self.checkpoint().type)
+        return found
 
     def _named(self) -> str:
         if self.model is None:
@@ -218,6 +223,6 @@ class Reader(Stage):
         """What the model's files say."""
         return checkpoints.checkpoint(self._named(), self.revision)
 
-    def encoder(self) -> encoders.Encoder:
-        """The model, on the processor."""
-        return encoders.Encoder(self._named(), self.revision, dtype="float32", device="cpu", attention="auto")
+    def encoder(self, device: str = "cpu") -> encoders.Encoder:
+        """The model, on the processor if nothing else is said."""
+        return encoders.Encoder(self._named(), self.revision, dtype="float32", device=device, attention="auto")

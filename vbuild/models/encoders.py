@@ -56,6 +56,13 @@ TEXTS: Mapping[str, tuple[int, bool]] = {
 them are padding."""
 
 
+def worded(model: str, kind: str) -> tuple[int, bool]:
+    """What `TEXTS` says of a type. Raises UsageError, of the model, for one without a tower for words."""
+    if kind not in TEXTS:
+        raise UsageError(f"model={model}: a model of type {kind} knows no words; {', '.join(TEXTS)} do")
+    return TEXTS[kind]
+
+
 def network(auto: str, model: str, revision: str | None, *, dtype: str, device: str, attention: str) -> Any:
     """A network of transformers on a device, by the name of the class that chooses its own: all its weights loaded.
 
@@ -126,15 +133,25 @@ class Encoder:
         return np.concatenate(found)
 
     def texts(self, words: Sequence[str]) -> np.ndarray:
-        """Unit vectors, float32 (n, width), of texts. Raises UsageError where the model has no tower for words."""
-        import torch
+        """Unit vectors, float32 (n, width), of texts, each cut to as many tokens as the model knows.
+
+        Raises UsageError where the model has no tower for words.
+        """
+        import numpy as np
         from transformers import AutoTokenizer
 
-        if (kind := self.checkpoint.type) not in TEXTS:
-            raise UsageError(f"model={self.named[0]}: a model of type {kind} knows no words; {', '.join(TEXTS)} do")
+        worded(self.named[0], self.checkpoint.type)
         if self.tokenizer is None:
             source, arguments = identity.pretrained(*self.named)
             self.tokenizer = AutoTokenizer.from_pretrained(source, **arguments)
+        parts = [self._of_words(words[n : n + AT_ONCE]) for n in range(0, len(words), AT_ONCE)]
+        return np.concatenate(parts) if parts else np.empty((0, self.checkpoint.width), np.float32)
+
+    def _of_words(self, words: Sequence[str]) -> np.ndarray:
+        """The vectors of texts that go through the tower together."""
+        import torch
+
+        kind = self.checkpoint.type
         length, masked = TEXTS[kind]
         length = int(self.checkpoint.config.get("text_config", {}).get("max_position_embeddings", length))
         said = [text.lower() for text in words] if kind == "siglip" else [*words]  # it was trained on small letters

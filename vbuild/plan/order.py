@@ -15,6 +15,7 @@ from vbuild.decisions.predicate import Predicate, columns_read, ordering_columns
 from vbuild.errors import UsageError
 from vbuild.fields import Scalar, Vector
 from vbuild.media.versions import DEINTERLACE
+from vbuild.plan.lent import agree
 from vbuild.recipes import recipe
 from vbuild.stage import PHASES, Frames, Media, Stage, outputs, revisions
 from vbuild.stages.probe import Probe
@@ -170,6 +171,7 @@ def arrange(config: Config, listed: Mapping[str, Kind] = NOTHING) -> Order:
     known = {**GIVEN, **{name: _outputs(f"stages.{name}", stage) for name, stage in stages.items()}}
     instances = {name: _wire(f"stages.{name}", stage, known) for name, stage in stages.items()}
     instances = {n: replace(i, deinterlace=config.decode.deinterlace) for n, i in instances.items()}
+    agree(instances)
     split = _wire(SPLIT, config.split, known)
     _entitled({PROBE: probe.stage, **config.by_path()})
     clips = {name: i for name, i in instances.items() if i.stage.scope == "clip"}

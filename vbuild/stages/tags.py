@@ -28,6 +28,7 @@ class Tags(Reader):
     version: ClassVar[int] = 1
     phase: ClassVar[Phase] = "annotate"
     hosted: ClassVar[bool] = True
+    words: ClassVar[bool] = True
     reads: ClassVar[Mapping[str, Sequence[str]]] = {"vector": ("",)}
 
     labels: tuple[str, ...] = ()
