@@ -42,6 +42,19 @@ def _siglip():
     return SiglipModel(config), _squeezed("SiglipImageProcessor", SIDE, 3, HALF)
 
 
+def _naflex():
+    from transformers import Siglip2Config, Siglip2Model
+
+    config = Siglip2Config(
+        text_config=_words(max_position_embeddings=16, projection_size=32),
+        vision_config={**TOWER, "patch_size": 8, "num_patches": 16},
+    )
+    return Siglip2Model(config), {
+        "image_processor_type": "Siglip2ImageProcessor", "do_resize": True, "resample": 2, "do_rescale": True,
+        "rescale_factor": 1 / 255, "do_normalize": True, **HALF, "patch_size": 8, "max_num_patches": 20,
+    }  # fmt: skip
+
+
 def _dinov2():
     from transformers import Dinov2Config, Dinov2Model
 
@@ -132,8 +145,8 @@ def _squeezed(kind, side, kernel, colours):
 
 
 MODELS = {
-    "clip": _clip, "siglip": _siglip, "dinov2": _dinov2, "dinov3": _dinov3, "xclip": _xclip, "vjepa2": _vjepa2,
-    "videoprism": _videoprism, "classifier": _classifier, "t5": _t5,
+    "clip": _clip, "siglip": _siglip, "naflex": _naflex, "dinov2": _dinov2, "dinov3": _dinov3,
+    "xclip": _xclip, "vjepa2": _vjepa2, "videoprism": _videoprism, "classifier": _classifier, "t5": _t5,
 }  # fmt: skip
 """By the stage that takes them."""
 

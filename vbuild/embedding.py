@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 STAGES: Mapping[str, str] = {
-    "clip": "clip", "siglip": "siglip", "dinov2": "dinov2", "dinov3_vit": "dinov3", "dinov3_convnext": "dinov3",
-    "xclip": "xclip", "vjepa2": "vjepa2", "videoprism": "videoprism",
+    "clip": "clip", "siglip": "siglip", "siglip2": "naflex", "dinov2": "dinov2", "dinov3_vit": "dinov3",
+    "dinov3_convnext": "dinov3", "xclip": "xclip", "vjepa2": "vjepa2", "videoprism": "videoprism",
 }  # fmt: skip
 """Type of a checkpoint → the stage that takes it."""
 
@@ -65,9 +65,11 @@ class Network(Stage):
 
     def sampled(self, *, count: int | None = None, fps: float | None = None) -> Frames:
         """Frames exactly as the network takes them."""
-        wanted = self.checkpoint().pictures
+        wanted, count = self.checkpoint().pictures, count if fps is None else None
+        if wanted.patches is not None:
+            return Frames(count=count, fps=fps, patches=(wanted.size[0], wanted.patches), kernel=wanted.kernel)
         return Frames(
-            count=count if fps is None else None,
+            count=count,
             fps=fps,
             size=wanted.size,
             fit="squash" if wanted.short_side is None else "crop",
@@ -184,13 +186,20 @@ def pixels_of(clip: Clip) -> np.ndarray:
 
 
 def of_frames(clips: Sequence[Clip], model: Any) -> list[np.ndarray]:
-    """Of each clip the unit vectors of its frames, float32 (n, width), all of them through the network together."""
+    """Of each clip the unit vectors of its frames, float32 (n, width), those of one shape through the network at once."""
     import numpy as np
 
-    some = [pixels for clip in clips if len(pixels := pixels_of(clip))]
-    vectors = model.images(np.concatenate(some)) if some else np.empty((0, model.checkpoint.width), np.float32)
-    ends = np.cumsum([len(pixels_of(clip)) for clip in clips])
-    return np.split(vectors, ends[:-1])
+    found = [np.empty((0, model.checkpoint.width), np.float32)] * len(clips)
+    alike: dict[tuple[int, ...], list[int]] = {}
+    for n, clip in enumerate(clips):
+        if len(pixels := pixels_of(clip)):
+            alike.setdefault(pixels.shape[1:], []).append(n)
+    for places in alike.values():  # of most models pictures have but one shape
+        some = [pixels_of(clips[n]) for n in places]
+        parts = np.split(model.images(np.concatenate(some)), np.cumsum([len(pixels) for pixels in some])[:-1])
+        for n, vectors in zip(places, parts, strict=True):
+            found[n] = vectors
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)
