@@ -186,7 +186,7 @@ def pixels_of(clip: Clip) -> np.ndarray:
 
 
 def of_frames(clips: Sequence[Clip], model: Any) -> list[np.ndarray]:
-    """Of each clip the unit vectors of its frames, float32 (n, width), those of one shape through the network at once."""
+    """Of each clip the unit vectors of its frames, float32 (n, width); those of one shape run together."""
     import numpy as np
 
     found = [np.empty((0, model.checkpoint.width), np.float32)] * len(clips)
