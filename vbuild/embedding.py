@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 STAGES: Mapping[str, str] = {
     "clip": "clip", "siglip": "siglip", "siglip2": "naflex", "dinov2": "dinov2", "dinov3_vit": "dinov3",
     "dinov3_convnext": "dinov3", "xclip": "xclip", "vjepa2": "vjepa2", "videoprism": "videoprism",
+    "pe_video": "pe_video", "pe_audio_video": "pe_video",
 }  # fmt: skip
 """Type of a checkpoint → the stage that takes it."""
 

@@ -78,6 +78,7 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "dinov3_vit": _said({"height": 224, "width": 224}, kernel=2),
     "dinov3_convnext": _said({"height": 224, "width": 224}, kernel=2),
     "vjepa2": _said({"shortest_edge": 292}, 256, kernel=2),
+    **dict.fromkeys(("pe_video", "pe_audio_video"), _said({"height": 336, "width": 336}, kernel=2, colours=HALF)),
     "videoprism": _said({"height": 288, "width": 288}, do_normalize=False),
 }
 """What transformers takes for a type where a checkpoint's files are silent."""
@@ -92,6 +93,7 @@ WIDTHS: Mapping[str, tuple[tuple[str, ...], int]] = {
     "dinov3_convnext": (("hidden_sizes",), 768),
     "vjepa2": (("hidden_size",), 1024),
     "videoprism": (("vision_config", "hidden_size"), 768),
+    **dict.fromkeys(("pe_video", "pe_audio_video"), (("text_config", "hidden_size"), 1024)),
 }
 """Where a configuration says how wide vectors are; and how wide they are where it does not."""
 
@@ -99,6 +101,7 @@ FRAMES: Mapping[str, tuple[tuple[str, ...], int]] = {
     "xclip": (("vision_config", "num_frames"), 8),
     "vjepa2": (("frames_per_clip",), 64),
     "videoprism": (("vision_config", "num_frames"), 16),
+    **dict.fromkeys(("pe_video", "pe_audio_video"), ((), 16)),
 }
 """The same of how many pictures are looked at together."""
 

@@ -35,6 +35,7 @@ class T5(Stage):
     phase: ClassVar[Phase] = "annotate"
     dear: ClassVar[bool] = True
     hosted: ClassVar[bool] = True
+    types: ClassVar[Sequence[str]] = t5.TYPES
     reads: ClassVar[Mapping[str, Sequence[str]]] = {"": ("",)}
     writes: ClassVar[Mapping[str, Kind]] = {"": BlobField(), "tokens": List(Scalar("int64"))}
     uses: ClassVar[Mapping[str, int]] = {
