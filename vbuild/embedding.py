@@ -221,7 +221,7 @@ class Reader(Stage):
         """The weights. Raises UsageError if they are not here, or know no words where it needs that."""
         found = {"model": identity.of(self._named(), self.revision)}
         if self.words:
-            encoders.worded(self._named(), self.checkpoint().type)
+            encoders.worded(self._named(), checkpoints.kind_of(self._named(), self.revision))
         return found
 
     def _named(self) -> str:

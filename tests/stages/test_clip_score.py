@@ -141,8 +141,14 @@ def planned(tmp_path, films, embed, **changes):
 def test_a_model_without_words_is_refused_when_it_is_planned(tmp_path, films, tiny):
     """Before anything runs."""
     model = str(tiny("dinov2"))
-    with pytest.raises(UsageError, match=r"stages\.fit\.model=.*type dinov2 knows no words; clip, siglip"):
+    with pytest.raises(UsageError, match=r"stages\.fit\.model=.*type dinov2 knows no words here; clip, siglip"):
         planned(tmp_path, films, DINOv2(model=model), model=model)
+
+
+def test_a_model_that_is_none_of_pictures_is_refused_likewise(tiny):
+    """By its type, and not by what its files do not say."""
+    with pytest.raises(UsageError, match="a model of type t5 knows no words here; clip"):
+        ClipScore(model=str(tiny("t5"))).models()
 
 
 def test_another_model_than_that_of_the_vectors_is_refused_when_it_is_planned(tmp_path, films, tiny):

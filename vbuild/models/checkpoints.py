@@ -115,6 +115,15 @@ def checkpoint(model: str, revision: str | None = None) -> Checkpoint:
         raise UsageError(f"model={model}: {error}") from error
 
 
+def kind_of(model: str, revision: str | None = None) -> str:
+    """The type of a model, whatever it is for. Raises UsageError as `identity.locate`, and for files that are none."""
+    folder = identity.locate(model, revision).path
+    try:
+        return str(_json(folder, "config.json").get("model_type"))
+    except UsageError as error:
+        raise UsageError(f"model={model}: {error}") from error
+
+
 @cache
 def _read(of: str, folder: Path) -> Checkpoint:  # noqa: ARG001  a folder may come to hold other weights
     config = _json(folder, "config.json")

@@ -82,7 +82,7 @@ SIGLIPS = frozenset(("siglip", "siglip2"))
 def worded(model: str, kind: str) -> tuple[int, bool]:
     """What `TEXTS` says of a type. Raises UsageError, of the model, for one without a tower for words."""
     if kind not in TEXTS:
-        raise UsageError(f"model={model}: a model of type {kind} knows no words; {', '.join(TEXTS)} do")
+        raise UsageError(f"model={model}: a model of type {kind} knows no words here; {', '.join(TEXTS)} do")
     return TEXTS[kind]
 
 

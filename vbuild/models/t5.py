@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from vbuild.errors import UsageError
-from vbuild.models import encoders, identity
+from vbuild.models import checkpoints, encoders, identity
 from vbuild.models.devices import chosen
 
 if TYPE_CHECKING:
@@ -26,11 +25,7 @@ AT_ONCE = 16_384
 
 def check(model: str, revision: str | None) -> None:
     """Raises UsageError for a checkpoint that is not here, or of another type."""
-    folder = identity.locate(model, revision).path
-    try:
-        kind = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
-    except (OSError, ValueError, AttributeError) as error:
-        raise UsageError(f"model={model}: its config.json cannot be read; fetch it anew") from error
+    kind = checkpoints.kind_of(model, revision)
     if kind not in TYPES:
         raise UsageError(
             f"model={model}: it is of the type {kind}, and the encoder of one of {', '.join(TYPES)} is wanted"

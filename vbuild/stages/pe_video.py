@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from vbuild.embedding import VideoEncoder
 from vbuild.media.versions import PASSES
 from vbuild.models import checkpoints, encoders, pe_video
-from vbuild.stage import Clip, Frames, Row, weights
+from vbuild.stage import Frames, weights
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,10 +51,6 @@ class PeVideo(VideoEncoder):
             attention=self.attention,
             compiled=self.compile,
         )
-
-    def run(self, clips: Sequence[Clip], model: Any) -> Iterable[Row]:
-        """A vector of each clip; None for a clip without a frame."""
-        return super().run(clips, model)
 
     def embed_text(self, words: Sequence[str], model: Any) -> np.ndarray:
         """Unit vectors, float32 (n, width), of texts, to be compared with those of clips."""
