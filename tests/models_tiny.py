@@ -42,6 +42,19 @@ def _siglip():
     return SiglipModel(config), _squeezed("SiglipImageProcessor", SIDE, 3, HALF)
 
 
+def _naflex():
+    from transformers import Siglip2Config, Siglip2Model
+
+    config = Siglip2Config(
+        text_config=_words(max_position_embeddings=16, projection_size=32),
+        vision_config={**TOWER, "patch_size": 8, "num_patches": 16},
+    )
+    return Siglip2Model(config), {
+        "image_processor_type": "Siglip2ImageProcessor", "do_resize": True, "resample": 2, "do_rescale": True,
+        "rescale_factor": 1 / 255, "do_normalize": True, **HALF, "patch_size": 8, "max_num_patches": 20,
+    }  # fmt: skip
+
+
 def _dinov2():
     from transformers import Dinov2Config, Dinov2Model
 
@@ -106,6 +119,16 @@ def _classifier():
     return ViTForImageClassification(config), _squeezed("ViTImageProcessor", SIDE, 2, HALF)
 
 
+def _t5():
+    from transformers import T5Config, T5ForConditionalGeneration
+
+    config = T5Config(
+        vocab_size=len(WORDS), d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4, pad_token_id=0, eos_token_id=2,
+        decoder_start_token_id=0,
+    )  # fmt: skip
+    return T5ForConditionalGeneration(config), None
+
+
 def _cropped(kind, short, kernel, colours):
     name = "video_processor_type" if "Video" in kind and "VideoMAE" not in kind else "image_processor_type"
     return {
@@ -122,8 +145,8 @@ def _squeezed(kind, side, kernel, colours):
 
 
 MODELS = {
-    "clip": _clip, "siglip": _siglip, "dinov2": _dinov2, "dinov3": _dinov3, "xclip": _xclip, "vjepa2": _vjepa2,
-    "videoprism": _videoprism, "classifier": _classifier,
+    "clip": _clip, "siglip": _siglip, "naflex": _naflex, "dinov2": _dinov2, "dinov3": _dinov3,
+    "xclip": _xclip, "vjepa2": _vjepa2, "videoprism": _videoprism, "classifier": _classifier, "t5": _t5,
 }  # fmt: skip
 """By the stage that takes them."""
 
@@ -137,10 +160,11 @@ def make(folder: Path, kind: str, seed: int = 0) -> Path:
             if weights.ndim > 1:  # as they begin, nearly all pictures are one to them
                 weights.normal_(0, 0.15)
     network.eval().save_pretrained(folder)
-    video = "video_processor_type" in pictures
-    name = "video_preprocessor_config.json" if video else "preprocessor_config.json"
-    (folder / name).write_text(json.dumps(pictures))
-    if hasattr(network, "get_text_features"):
+    if pictures is not None:
+        video = "video_processor_type" in pictures
+        name = "video_preprocessor_config.json" if video else "preprocessor_config.json"
+        (folder / name).write_text(json.dumps(pictures))
+    if pictures is None or hasattr(network, "get_text_features"):
         _tokenizer().save_pretrained(folder)
     return folder
 

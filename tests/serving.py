@@ -25,6 +25,7 @@ class State:
         self.seen = []
         self.open = 0
         self.network = None
+        self.vectors = None
 
 
 STATE = State()
@@ -138,10 +139,49 @@ def by_network(pictures, text, body):
 
 
 def embeddings(body):
-    texts = body["input"] if isinstance(body["input"], list) else [body["input"]]
-    rows = [[byte / 255 for byte in hashlib.sha256(json.dumps(text).encode()).digest()[:8]] for text in texts]
+    """Vectors of what is sent, the last first; by the model if it is one of embeddings, or by rule."""
+    if "messages" in body:
+        content = body["messages"][-1]["content"]
+        parts = [[part["image_url"]["url"] for part in content if part["type"] == "image_url"]]
+    else:
+        given = body["input"] if isinstance(body["input"], list) else [body["input"]]
+        parts = [[one["image"]] if "image" in one else one["text"] if isinstance(one, dict) else one for one in given]
+    vectors = STATE.vectors(parts) if STATE.vectors else list(map(hashed, parts))
+    rows = [vector[: body.get("dimensions", len(vector))] for vector in vectors]
     data = [{"object": "embedding", "index": n, "embedding": row} for n, row in enumerate(rows)]
-    return {"object": "list", "model": body["model"], "data": data, "usage": {"prompt_tokens": 1, "total_tokens": 1}}
+    usage = {"prompt_tokens": 1, "total_tokens": 1}
+    return {"object": "list", "model": body["model"], "data": data[::-1], "usage": usage}
+
+
+def hashed(part):
+    return [byte / 255 - 0.5 for byte in hashlib.sha256(json.dumps(part).encode()).digest()[:8]]
+
+
+def embedder(folder):
+    """What makes vectors by a tiny model of transformers: of a list of pictures their mean's, or of a text."""
+    import cv2
+    import numpy as np
+    import torch
+    from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
+
+    model = AutoModel.from_pretrained(folder).eval()
+    looks, words = AutoImageProcessor.from_pretrained(folder, backend="pil"), AutoTokenizer.from_pretrained(folder)
+
+    def vector(part):
+        if isinstance(part, str):
+            tokens = words(part, padding="max_length", max_length=16, truncation=True, return_tensors="pt")
+            given = {name: tokens[name] for name in ("input_ids", "attention_mask")}
+            return model.get_text_features(**given).pooler_output[0].tolist()
+        data = [np.frombuffer(base64.b64decode(url.partition(",")[2]), np.uint8) for url in part]
+        pictures = [cv2.imdecode(one, cv2.IMREAD_COLOR)[..., ::-1].copy() for one in data]
+        pixels = looks(images=pictures, return_tensors="pt")["pixel_values"]
+        return model.get_image_features(pixel_values=pixels).pooler_output.mean(0).tolist()
+
+    def vectors(parts):
+        with STATE.lock, torch.inference_mode():
+            return list(map(vector, parts))
+
+    return vectors
 
 
 class Served:
@@ -180,7 +220,9 @@ def served(model=None):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
+    if len(sys.argv) > 1 and '"clip"' in (Path(sys.argv[1]) / "config.json").read_text():
+        STATE.vectors = embedder(sys.argv[1])
+    elif len(sys.argv) > 1:
         from vbuild.models.vlm import Network
 
         STATE.network = Network(sys.argv[1], dtype="float32", device="cpu")

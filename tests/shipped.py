@@ -70,9 +70,12 @@ PICTURES = json.dumps({"size": {"height": 8, "width": 8}})
 
 CAPTIONERS = ("caption_server", "internvl", "qwen2_5_vl", "qwen3_vl", "smolvlm2")
 
+COSMOS = ("cosmos_embed1_224p", "cosmos_embed1_448p")
+
 ASKED = ("camera_motion", "semantic_filter", "type_classifier")
 
-PRESETS = {"siglip2": "siglip", **dict.fromkeys(CAPTIONERS, "caption"), **dict.fromkeys(ASKED, "ask")}
+PRESETS = {"siglip2": "siglip", **dict.fromkeys(CAPTIONERS, "caption"), **dict.fromkeys(ASKED, "ask"),
+           **dict.fromkeys(COSMOS, "cosmos_embed1")}  # fmt: skip
 """Names in `conf/stage` that are of another one's stage."""
 
 

@@ -217,12 +217,15 @@ def checked(data: Mapping[str, Any], *, declared: str) -> Config:
 
 
 def _lent(name: str, stages: Mapping[str, Any]) -> Any:
-    """A stage that names no model with that of the stage it reads, or of the one that this reads."""
+    """A stage that names no model, here or served, with that of the stage it reads, or of the one that this reads."""
     stage, seen = stages[name], [name]
     lender = stage
-    while isinstance(stage, Stage) and "model" in revisions(stage) and stage.model is None:  # type: ignore[attr-defined]
+    lacks = isinstance(stage, Stage) and "model" in revisions(stage) and stage.model is None  # type: ignore[attr-defined]
+    while lacks and getattr(stage, "served", None) is None:
         of = lender.of if isinstance(lender, Stage) else None
-        if not isinstance(of, str) or of not in stages or of in seen:
+        if isinstance(of, Mapping):  # the port that comes first is that of the vectors
+            of = of.get(next(iter(lender.reads), "").rstrip("?"))
+        if of is None or of not in stages or of in seen:
             break  # who wires and who loads it says what is wrong
         lender = stages[of]
         seen.append(of)

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     import numpy as np
 
 STAGES: Mapping[str, str] = {
-    "clip": "clip", "siglip": "siglip", "dinov2": "dinov2", "dinov3_vit": "dinov3", "dinov3_convnext": "dinov3",
-    "xclip": "xclip", "vjepa2": "vjepa2", "videoprism": "videoprism",
+    "clip": "clip", "siglip": "siglip", "siglip2": "naflex", "dinov2": "dinov2", "dinov3_vit": "dinov3",
+    "dinov3_convnext": "dinov3", "xclip": "xclip", "vjepa2": "vjepa2", "videoprism": "videoprism",
+    "pe_video": "pe_video", "pe_audio_video": "pe_video",
 }  # fmt: skip
 """Type of a checkpoint → the stage that takes it."""
 
@@ -65,9 +66,11 @@ class Network(Stage):
 
     def sampled(self, *, count: int | None = None, fps: float | None = None) -> Frames:
         """Frames exactly as the network takes them."""
-        wanted = self.checkpoint().pictures
+        wanted, count = self.checkpoint().pictures, count if fps is None else None
+        if wanted.patches is not None:
+            return Frames(count=count, fps=fps, patches=(wanted.size[0], wanted.patches), kernel=wanted.kernel)
         return Frames(
-            count=count if fps is None else None,
+            count=count,
             fps=fps,
             size=wanted.size,
             fit="squash" if wanted.short_side is None else "crop",
@@ -184,13 +187,20 @@ def pixels_of(clip: Clip) -> np.ndarray:
 
 
 def of_frames(clips: Sequence[Clip], model: Any) -> list[np.ndarray]:
-    """Of each clip the unit vectors of its frames, float32 (n, width), all of them through the network together."""
+    """Of each clip the unit vectors of its frames, float32 (n, width); those of one shape run together."""
     import numpy as np
 
-    some = [pixels for clip in clips if len(pixels := pixels_of(clip))]
-    vectors = model.images(np.concatenate(some)) if some else np.empty((0, model.checkpoint.width), np.float32)
-    ends = np.cumsum([len(pixels_of(clip)) for clip in clips])
-    return np.split(vectors, ends[:-1])
+    found = [np.empty((0, model.checkpoint.width), np.float32)] * len(clips)
+    alike: dict[tuple[int, ...], list[int]] = {}
+    for n, clip in enumerate(clips):
+        if len(pixels := pixels_of(clip)):
+            alike.setdefault(pixels.shape[1:], []).append(n)
+    for places in alike.values():  # of most models pictures have but one shape
+        some = [pixels_of(clips[n]) for n in places]
+        parts = np.split(model.images(np.concatenate(some)), np.cumsum([len(pixels) for pixels in some])[:-1])
+        for n, vectors in zip(places, parts, strict=True):
+            found[n] = vectors
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,16 +208,21 @@ class Reader(Stage):
     """Reads vectors that a network made, and asks nothing of the footage."""
 
     uses: ClassVar[Mapping[str, int]] = {"checkpoints": checkpoints.VERSION, "encoders": encoders.VERSION}
+    words: ClassVar[bool] = False
+    """Whether it runs the model's tower for words."""
 
     model: str | None = weights(None)
-    """The model that made the vectors; null: that of the stage it reads."""
+    """The model that made the vectors, which its first port reads; null: that of the stage it reads."""
     revision: str | None = weights(None)
     """A commit or a branch of it."""
     batch: int = knob(256)
 
     def models(self) -> Mapping[str, str]:
-        """The weights. Raises UsageError if they are not here."""
-        return {"model": identity.of(self._named(), self.revision)}
+        """The weights. Raises UsageError if they are not here, or know no words where it needs that."""
+        found = {"model": identity.of(self._named(), self.revision)}
+        if self.words:
+            encoders.worded(self._named(), checkpoints.kind_of(self._named(), self.revision))
+        return found
 
     def _named(self) -> str:
         if self.model is None:
@@ -218,6 +233,6 @@ class Reader(Stage):
         """What the model's files say."""
         return checkpoints.checkpoint(self._named(), self.revision)
 
-    def encoder(self) -> encoders.Encoder:
-        """The model, on the processor."""
-        return encoders.Encoder(self._named(), self.revision, dtype="float32", device="cpu", attention="auto")
+    def encoder(self, device: str = "cpu") -> encoders.Encoder:
+        """The model, on the processor if nothing else is said."""
+        return encoders.Encoder(self._named(), self.revision, dtype="float32", device=device, attention="auto")

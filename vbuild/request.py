@@ -41,6 +41,10 @@ class Frames:
     """The longer side in pixels, the shape kept; smaller pictures are not enlarged."""
     height: int | None = None
     """The height in pixels, the shape kept, the width even; smaller pictures are not enlarged."""
+    patches: tuple[int, int] | None = None
+    """Of a network that takes pictures of any shape in square patches: pixels of a patch's side, and how many there may
+    be. The largest picture of about the source's shape that is so many whole patches or fewer; smaller ones are
+    enlarged. In place of any other size."""
     pairs: bool = False
     """With each frame the one right behind it."""
     format: Literal["rgb24", "gray"] = "rgb24"
@@ -66,6 +70,9 @@ class Frames:
         for name, known in (("fit", Fit), ("kernel", Kernel), ("rounding", Rounding)):
             if getattr(self, name) not in get_args(known):
                 raise ValueError(f"{name}={getattr(self, name)!r}: it must be one of {', '.join(get_args(known))}")
+        sized = (self.size, self.short_side, self.long_side, self.height)
+        if self.patches is not None and (min(self.patches) < 1 or any(size is not None for size in sized)):
+            raise ValueError(f"patches={self.patches}: both must be 1 or more, and nothing else says a size")
         if self.windows is not None and (self.count is not None or self.pairs):
             raise ValueError("windows: their frames are chosen by fps or every, and are no pairs")
         if self.fit != "squash" and self.size is None:

@@ -164,7 +164,7 @@ class Stage:
 
     @property
     def mentions(self) -> Sequence[str]:
-        """Columns of the dataset that it reads beside its ports: each is a port, of the column's name."""
+        """Columns that it reads beside its ports, of stages or of the source's lists: each is a port, of its name."""
         return ()
 
     def asks(self) -> Request | None:

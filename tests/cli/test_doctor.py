@@ -1,6 +1,7 @@
 """What `doctor` finds is so, and what is wrong shows in the exit code."""
 
 import json
+import os
 from importlib.metadata import version
 
 import pytest
@@ -48,6 +49,32 @@ def test_what_is_damaged_is_found_and_left_as_it_is(project, capsys):
     assert wrong["remedy"] == "vbuild verify --all"
     assert "is gone" in wrong["found"]
     assert sorted(path for path in project.store.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("code", "state"),
+    [("raise RuntimeError('operator torchvision::nms does not exist')", "wrong"), ("", "ok"), (None, None)],
+)
+def test_a_torchvision_that_does_not_fit_torch_is_found(tmp_path, monkeypatch, capsys, code, state):
+    """It is not needed, and with a broken one transformers loads no model: exit code 1, and how to be rid of it."""
+    if code is not None:
+        package = tmp_path / "site" / "torchvision"
+        (package / "transforms" / "v2").mkdir(parents=True)
+        (package / "__init__.py").write_text(code)
+        for folder in ("transforms", "transforms/v2"):
+            (package / folder / "__init__.py").write_text("")
+        about = tmp_path / "site" / "torchvision-9.8.7.dist-info"
+        about.mkdir()
+        (about / "METADATA").write_text("Metadata-Version: 2.1\nName: torchvision\nVersion: 9.8.7\n")
+        monkeypatch.syspath_prepend(str(tmp_path / "site"))
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"), prepend=os.pathsep)
+    told = found(capsys, "--store", str(tmp_path / "store"), code=1 if state == "wrong" else 0)
+    one = told.get(("devices", "torchvision"))
+    assert (one and one["state"]) == state
+    if one is not None:
+        assert one["found"].startswith(f"torchvision 9.8.7 beside torch {version('torch')}")
+        assert ("transformers loads no model" in one["found"]) == (state == "wrong")
+        assert one["remedy"].startswith("pip uninstall torchvision") == (state == "wrong")
 
 
 def test_a_store_that_is_not_there_is_no_fault(tmp_path, capsys):

@@ -4,6 +4,7 @@ import json
 import re
 from importlib.metadata import version
 
+import lance
 import numpy as np
 import pytest
 import tiny
@@ -11,12 +12,13 @@ from footage import video
 from project import Project, ran
 
 from vbuild.compose import load
+from vbuild.engine.finish import environments
 from vbuild.errors import UsageError
 from vbuild.executor.config import Local
 from vbuild.models import elsewhere
 from vbuild.recipes import recipe
 from vbuild.stage import Clip, Frames, Sampled, outputs
-from vbuild.stages.cosmos_embed1 import CosmosEmbed1
+from vbuild.stages.cosmos_embed1 import PINNED, CosmosEmbed1
 
 WORDS = ["a red car at night", "the dogs running"]
 
@@ -229,6 +231,29 @@ def test_the_versions_of_the_other_interpreter_are_locked(folder, second):
     assert not stage(folder).encoders()
     (told,) = stage(folder, python=second).encoders().values()
     assert f"transformers {version('transformers')}" in told
+
+
+def test_the_versions_of_the_other_interpreter_stand_in_builds(tmp_path, folder, second):
+    """Beside those of this one; of an interpreter that is gone nothing is told, and no build fails for it."""
+    one = project(tmp_path, stage(folder, python=second))
+    assert not one.build().failures
+    (row,) = lance.dataset(str(one.store / "datasets" / one.name / "builds.lance")).to_table().to_pylist()
+    told = json.loads(row["versions"])
+    assert told["stages.ce.python"] == stage(folder, python=second).encoders()["python"]
+    assert f"torch {version('torch')}" in told["stages.ce.python"]
+    assert told["numpy"] == version("numpy")
+    one.stages["ce"] = stage(folder, python=str(tmp_path / "gone"))
+    assert environments(one.config()) == {}
+    one.stages["ce"] = stage(folder)
+    assert environments(one.config()) == {}
+
+
+@pytest.mark.parametrize("size", ["224p", "448p"])
+def test_each_size_has_a_preset(size):
+    """With the commit that is known to serve."""
+    made = load(["+dataset=folder", "source.path=.", f"stage@stages.ce=cosmos_embed1_{size}"]).stages["ce"]
+    assert (made.model, made.trust_remote_code) == (f"nvidia/Cosmos-Embed1-{size}", True)
+    assert made.revision == PINNED[made.model]
 
 
 def test_the_published_repositories_are_held_to_a_commit():

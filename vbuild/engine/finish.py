@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +20,7 @@ from vbuild.dataset.tables.unclipped import unclipped
 from vbuild.engine.session import Session
 from vbuild.engine.verdict import blocked, decide_as_before, wrong
 from vbuild.engine.walk import walk
-from vbuild.errors import RAISED, Stopped, StoreError
+from vbuild.errors import RAISED, Stopped, StoreError, UsageError
 from vbuild.fields import Caption
 from vbuild.plan.items import State
 from vbuild.report import Report
@@ -126,8 +127,21 @@ class Run:
                 "ran": {stage.name: stage.ran for stage in report.stages},
             },
             "seconds": time.perf_counter() - began,
-            "versions": machine(),
+            "versions": {**machine(), **environments(session.config)},
         }
+
+
+def environments(config: Config) -> dict[str, str]:
+    """Of each stage that runs in another interpreter, by the path of its key, the versions of what computes there.
+
+    Of one that is gone nothing is told: what it made is there, and no reason for a build to fail.
+    """
+    found = {}
+    for path, stage in config.by_path().items():
+        with suppress(UsageError):
+            if getattr(stage, "python", None) and (told := stage.encoders().get("python")):
+                found[f"{path}.python"] = told
+    return found
 
 
 def summary(session: Session, seconds: float) -> Report:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
     from vbuild.stage import Frames
 
 
+CLOSE = 1e-5
+SCALES = CLOSE / 10, 100.0
+"""How near scales come, and between which they lie, where a picture is cut into patches."""
+
+
 def target_size(request: Frames, shown: tuple[int, int]) -> tuple[int, int]:
     """Width and height, upright, of the pictures that a request wants of frames shown at a size."""
     return request.size or scaled_size(request, shown)
@@ -30,6 +36,8 @@ def scaled_size(request: Frames, shown: tuple[int, int]) -> tuple[int, int]:
     if request.size is not None:
         return request.size if request.fit == "squash" else _fitted(request, request.size, shown)
     width, height = shown
+    if request.patches is not None:
+        return _patched(*request.patches, shown)
     if request.short_side is not None or request.long_side is not None:
         sides = (request.short_side, min(shown)), (request.long_side, max(shown))
         scale = min(1.0, *(wanted / side for wanted, side in sides if wanted is not None))
@@ -48,6 +56,24 @@ def _fitted(request: Frames, size: tuple[int, int], shown: tuple[int, int]) -> t
     if (size[0] * height >= size[1] * width) == crop:
         return size[0], _side(size[0] * height / width, request.rounding)
     return _side(size[1] * width / height, request.rounding), size[1]
+
+
+def _patched(side: int, most: int, shown: tuple[int, int]) -> tuple[int, int]:
+    """Whole patches of a side, no more than `most`: by halving the scales in question, as SigLIP 2's processor does."""
+
+    def patches(scale: float) -> tuple[int, int]:
+        wide, high = (max(math.ceil(pixels * scale / side), 1) for pixels in shown)
+        return wide, high
+
+    low, high = SCALES
+    while high - low >= CLOSE:
+        middle = (low + high) / 2
+        if math.prod(patches(middle)) <= most:
+            low = middle
+        else:
+            high = middle
+    wide, tall = patches(low)
+    return wide * side, tall * side
 
 
 def _side(pixels: float, rounding: str) -> int:

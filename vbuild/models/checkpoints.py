@@ -45,6 +45,8 @@ class Pictures:
     """What they are divided by then."""
     flipped: bool = False
     """Whether it takes blue, green and red."""
+    patches: int | None = None
+    """Of a network that takes pictures of any shape: how many patches of `size` one has at most."""
 
 
 @dataclass(frozen=True)
@@ -71,10 +73,12 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "clip": _said({"shortest_edge": 224}, 224, colours=OPENAI),
     "xclip": _said({"shortest_edge": 224}, 224, colours=OPENAI),
     "siglip": _said({"height": 224, "width": 224}, colours=HALF),
+    "siglip2": _said(kernel=2, colours=HALF, patch_size=16, max_num_patches=256),
     "dinov2": _said({"shortest_edge": 256}, 224),
     "dinov3_vit": _said({"height": 224, "width": 224}, kernel=2),
     "dinov3_convnext": _said({"height": 224, "width": 224}, kernel=2),
     "vjepa2": _said({"shortest_edge": 292}, 256, kernel=2),
+    **dict.fromkeys(("pe_video", "pe_audio_video"), _said({"height": 336, "width": 336}, kernel=2, colours=HALF)),
     "videoprism": _said({"height": 288, "width": 288}, do_normalize=False),
 }
 """What transformers takes for a type where a checkpoint's files are silent."""
@@ -83,11 +87,13 @@ WIDTHS: Mapping[str, tuple[tuple[str, ...], int]] = {
     "clip": (("projection_dim",), 512),
     "xclip": (("projection_dim",), 512),
     "siglip": (("vision_config", "hidden_size"), 768),
+    "siglip2": (("vision_config", "hidden_size"), 768),
     "dinov2": (("hidden_size",), 768),
     "dinov3_vit": (("hidden_size",), 384),
     "dinov3_convnext": (("hidden_sizes",), 768),
     "vjepa2": (("hidden_size",), 1024),
     "videoprism": (("vision_config", "hidden_size"), 768),
+    **dict.fromkeys(("pe_video", "pe_audio_video"), (("text_config", "hidden_size"), 1024)),
 }
 """Where a configuration says how wide vectors are; and how wide they are where it does not."""
 
@@ -95,6 +101,7 @@ FRAMES: Mapping[str, tuple[tuple[str, ...], int]] = {
     "xclip": (("vision_config", "num_frames"), 8),
     "vjepa2": (("frames_per_clip",), 64),
     "videoprism": (("vision_config", "num_frames"), 16),
+    **dict.fromkeys(("pe_video", "pe_audio_video"), ((), 16)),
 }
 """The same of how many pictures are looked at together."""
 
@@ -104,6 +111,15 @@ def checkpoint(model: str, revision: str | None = None) -> Checkpoint:
     found = identity.locate(model, revision)
     try:
         return _read(found.identity, found.path)
+    except UsageError as error:
+        raise UsageError(f"model={model}: {error}") from error
+
+
+def kind_of(model: str, revision: str | None = None) -> str:
+    """The type of a model, whatever it is for. Raises UsageError as `identity.locate`, and for files that are none."""
+    folder = identity.locate(model, revision).path
+    try:
+        return str(_json(folder, "config.json").get("model_type"))
     except UsageError as error:
         raise UsageError(f"model={model}: {error}") from error
 
@@ -155,6 +171,9 @@ def pictures(said: Mapping[str, Any]) -> Pictures:
         if said.get(key) is other:
             raise UsageError(f"its pictures are made with {key}: {str(other).lower()}, which is not known here")
     kernel = KERNELS.get(int(said.get("resample", 3)))
+    patches = said.get("max_num_patches")
+    if patches is not None:
+        size, crop = said.get("patch_size"), None
     if size is None or kernel is None:
         raise UsageError(f"its pictures are made with size={size}, resample={said.get('resample')}: not known here")
     short = size.get("shortest_edge") if isinstance(size, Mapping) else None
@@ -175,6 +194,7 @@ def pictures(said: Mapping[str, Any]) -> Pictures:
         mean=_numbers(said.get("image_mean", HALF[0])) if normal else (0.0, 0.0, 0.0),
         deviation=_numbers(said.get("image_std", HALF[1])) if normal else (1.0, 1.0, 1.0),
         flipped=bool(said.get("do_flip_channel_order", False)),
+        patches=None if patches is None else int(patches),
     )
 
 

@@ -36,8 +36,27 @@ def _videoprism(model: Any, pixels: Any) -> Any:
     return _pooled(model.get_video_features(pixel_values_videos=pixels)).squeeze(1)
 
 
+def _naflex(model: Any, pixels: Any) -> Any:
+    """Pictures of one shape as rows of patches, of which none fills up."""
+    import torch
+
+    side = model.config.vision_config.patch_size
+    count, _, height, width = pixels.shape
+    shape = height // side, width // side
+    cut = pixels.unflatten(3, (-1, side)).unflatten(2, (-1, side)).permute(0, 2, 4, 3, 5, 1)
+    flat = cut.reshape(count, shape[0] * shape[1], -1)
+    return _pooled(
+        model.get_image_features(
+            pixel_values=flat,
+            pixel_attention_mask=torch.ones(flat.shape[:2], dtype=torch.int32, device=flat.device),
+            spatial_shapes=torch.tensor([shape], device=flat.device).expand(count, 2),
+        )
+    )
+
+
 IMAGES: Mapping[str, Callable[[Any, Any], Any]] = {
     **dict.fromkeys(("clip", "siglip"), lambda model, x: _pooled(model.get_image_features(pixel_values=x))),
+    "siglip2": _naflex,
     **dict.fromkeys(("dinov2", "dinov3_vit", "dinov3_convnext"), lambda model, x: model(pixel_values=x).pooler_output),
 }
 """Type → vectors of pictures, float (n, 3, h, w)."""
@@ -50,10 +69,21 @@ VIDEOS: Mapping[str, Callable[[Any, Any], Any]] = {
 """Type → vectors of videos, float (n, frames, 3, h, w)."""
 
 TEXTS: Mapping[str, tuple[int, bool]] = {
-    "clip": (77, True), "siglip": (64, False), "xclip": (77, True), "videoprism": (64, True),
+    "clip": (77, True), "siglip": (64, False), "siglip2": (64, False), "xclip": (77, True), "videoprism": (64, True),
 }  # fmt: skip
 """Types with a tower for words: tokens of a text where its configuration is silent, and whether it is told which of
 them are padding."""
+
+
+SIGLIPS = frozenset(("siglip", "siglip2"))
+"""Types that were trained on small letters, and to say of each text by itself whether it fits."""
+
+
+def worded(model: str, kind: str) -> tuple[int, bool]:
+    """What `TEXTS` says of a type. Raises UsageError, of the model, for one without a tower for words."""
+    if kind not in TEXTS:
+        raise UsageError(f"model={model}: a model of type {kind} knows no words here; {', '.join(TEXTS)} do")
+    return TEXTS[kind]
 
 
 def network(auto: str, model: str, revision: str | None, *, dtype: str, device: str, attention: str) -> Any:
@@ -126,18 +156,28 @@ class Encoder:
         return np.concatenate(found)
 
     def texts(self, words: Sequence[str]) -> np.ndarray:
-        """Unit vectors, float32 (n, width), of texts. Raises UsageError where the model has no tower for words."""
-        import torch
+        """Unit vectors, float32 (n, width), of texts, each cut to as many tokens as the model knows.
+
+        Raises UsageError where the model has no tower for words.
+        """
+        import numpy as np
         from transformers import AutoTokenizer
 
-        if (kind := self.checkpoint.type) not in TEXTS:
-            raise UsageError(f"model={self.named[0]}: a model of type {kind} knows no words; {', '.join(TEXTS)} do")
+        worded(self.named[0], self.checkpoint.type)
         if self.tokenizer is None:
             source, arguments = identity.pretrained(*self.named)
             self.tokenizer = AutoTokenizer.from_pretrained(source, **arguments)
+        parts = [self._of_words(words[n : n + AT_ONCE]) for n in range(0, len(words), AT_ONCE)]
+        return np.concatenate(parts) if parts else np.empty((0, self.checkpoint.width), np.float32)
+
+    def _of_words(self, words: Sequence[str]) -> np.ndarray:
+        """The vectors of texts that go through the tower together."""
+        import torch
+
+        kind = self.checkpoint.type
         length, masked = TEXTS[kind]
         length = int(self.checkpoint.config.get("text_config", {}).get("max_position_embeddings", length))
-        said = [text.lower() for text in words] if kind == "siglip" else [*words]  # it was trained on small letters
+        said = [text.lower() for text in words] if kind in SIGLIPS else [*words]
         tokens = self.tokenizer(
             said, padding="max_length", max_length=min(length, 512), truncation=True, return_tensors="pt"
         ).to(self.device)

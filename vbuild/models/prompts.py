@@ -11,7 +11,7 @@ from vbuild.windows import Window
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-VERSION = 1
+VERSION = 2
 """What the named prompts say, and how columns are written among words."""
 
 PROMPTS: Mapping[str, str] = {
@@ -49,6 +49,9 @@ ENHANCE: Mapping[str, str] = {
     ),
 }
 
+CONTROL = re.compile(r"[<\[](?=[^\s<>\[\]])")
+"""Where a mark may begin that a tokenizer reads as more than its letters: <|im_start|>, <image>, </s>, [INST]."""
+
 MENTION = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 
 
@@ -72,8 +75,13 @@ def values(columns: Mapping[str, Mapping[str, Any]], names: Sequence[str]) -> di
 
 
 def filled(text: str, columns: Mapping[str, Any]) -> str:
-    """A prompt with the values of its columns; what is not among them stays as it is."""
-    return MENTION.sub(lambda found: said(columns[found[1]]) if found[1] in columns else found[0], text)
+    """A prompt with the values of its columns, `plain`; what is not among them stays as it is."""
+    return MENTION.sub(lambda found: plain(said(columns[found[1]])) if found[1] in columns else found[0], text)
+
+
+def plain(text: str) -> str:
+    """A text of which no tokenizer makes marks of its own: what a clip shows must not speak for whoever asks."""
+    return CONTROL.sub(lambda found: f"{found[0]} ", text)
 
 
 def said(value: Any) -> str:

@@ -11,11 +11,12 @@ import numpy as np
 import pyarrow as pa
 
 from vbuild import digest, secrets
+from vbuild.fields import kind_from
 from vbuild.plan.order import BASE, GIVEN, PROBE, SOURCE, VIDEO, owner
 from vbuild.rows import Rows
 from vbuild.stage import Decode
 from vbuild.store.blobs import Blobs
-from vbuild.values import digest_column, value_column
+from vbuild.values import DIGEST, digest_column, value_column
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -120,13 +121,27 @@ class Items:
         state = items.actions[instance].state
         return state if way is None else state[way]
 
-    def whence(self, rows: np.ndarray | None) -> pa.Table:
-        """The path of each item's video, with its digest."""
+    def whence(self, columns: Sequence[str], rows: np.ndarray | None) -> pa.Table:
+        """Stored columns of what is known of each item's video beside its stages: its path, and what lists say.
+
+        Moments are texts, as people read them.
+        """
         videos = self.parent or self
         place = self.place if self.parent is not None else np.arange(len(self))
-        uris = [videos.uris[p] for p in (place if rows is None else place[rows]).tolist()]
-        digests = pa.array([digest.of("uri", uri) for uri in uris], pa.binary(digest.SIZE))
-        return pa.table({value_column("uri"): pa.array(uris, pa.string()), digest_column("uri"): digests})
+        places = pa.array(place if rows is None else place[rows], pa.int64())
+        found = {}
+        for name in columns:
+            f = name.removeprefix(DIGEST)
+            said = pa.array(videos.uris, pa.string()) if f == "uri" else videos.said(f)
+            made = said if name == f else _digests(f, said)
+            found[name] = made.take(places)
+        return pa.table(found)
+
+    def said(self, column: str) -> pa.Array:
+        """What lists say of each video in a column."""
+        assert self.listed is not None
+        found = self.listed[column].combine_chunks()
+        return found.cast(pa.string()) if pa.types.is_temporal(found.type) else found
 
 
 @dataclass(frozen=True)
@@ -146,7 +161,7 @@ class Shelf:
     def take(self, items: Items, instance: str, columns: Sequence[str], rows: np.ndarray | None = None) -> pa.Table:
         """Stored columns of an instance for items (or some rows of them); null where there is no result."""
         if instance == SOURCE:
-            return items.whence(rows).select(list(columns))
+            return items.whence(columns, rows)
         holder, way = items.holder(instance)
         actions, results = holder.actions[instance], self.results(instance)
         if way is not None:  # many clips are of one video, which is looked up once
@@ -210,12 +225,18 @@ class Shelf:
         """What the actions of some rows read, by port."""
         by_port = {}
         for port in ports:
-            writes = GIVEN[SOURCE] if port.source == SOURCE else self.instances[port.source].writes
-            kinds = {f: writes[f] for f in port.fields}
+            kinds = self._kinds(items, port)
             names = [value_column(f) + kind.handed for f, kind in kinds.items()]
             table = self.take(items, port.source, names, rows).combine_chunks().rename_columns(list(kinds))
             by_port[port.name] = Rows(kinds, table, Blobs(self.actions.folder.parent).folder)
         return by_port
+
+    def _kinds(self, items: Items, port: Port) -> dict[str, Kind]:
+        """The types of what a port reads."""
+        if port.source != SOURCE:
+            return {f: self.instances[port.source].writes[f] for f in port.fields}
+        videos = items.parent or items
+        return {f: GIVEN[SOURCE].get(f) or kind_from(videos.said(f).type) for f in port.fields}
 
     def columns(self, items: Items, names: Iterable[str]) -> pa.Table:
         """Columns of the dataset for clips, by the names that predicates use; one row a clip, whatever is asked."""
@@ -236,6 +257,12 @@ class Shelf:
             elif name not in wanted and items.parent is not None and items.parent.listed is not None:
                 wanted[name] = items.parent.listed[name].take(pa.array(items.place))
         return pa.table(wanted)
+
+
+def _digests(f: str, said: pa.Array) -> pa.Array:
+    """Digests of paths, or of what lists say in a column."""
+    values = said.to_pylist()
+    return pa.array([digest.of("uri" if f == "uri" else "listed", one) for one in values], pa.binary(digest.SIZE))
 
 
 def stored_column(instance: Instance, name: str) -> tuple[str, str, Kind]:

@@ -15,6 +15,7 @@ from vbuild.decisions.predicate import Predicate, columns_read, ordering_columns
 from vbuild.errors import UsageError
 from vbuild.fields import Scalar, Vector
 from vbuild.media.versions import DEINTERLACE
+from vbuild.plan.lent import agree
 from vbuild.recipes import recipe
 from vbuild.stage import PHASES, Frames, Media, Stage, outputs, revisions
 from vbuild.stages.probe import Probe
@@ -168,8 +169,9 @@ def arrange(config: Config, listed: Mapping[str, Kind] = NOTHING) -> Order:
     probe = Instance(PROBE, Probe())
     stages, dedups, written = config.under(Stage), config.under(Dedup), list(config.stages)
     known = {**GIVEN, **{name: _outputs(f"stages.{name}", stage) for name, stage in stages.items()}}
-    instances = {name: _wire(f"stages.{name}", stage, known) for name, stage in stages.items()}
+    instances = {name: _wire(f"stages.{name}", stage, known, listed) for name, stage in stages.items()}
     instances = {n: replace(i, deinterlace=config.decode.deinterlace) for n, i in instances.items()}
+    agree(instances)
     split = _wire(SPLIT, config.split, known)
     _entitled({PROBE: probe.stage, **config.by_path()})
     clips = {name: i for name, i in instances.items() if i.stage.scope == "clip"}
@@ -212,12 +214,14 @@ def _entitled(stages: Mapping[str, Stage]) -> None:
             )
 
 
-def _wire(path: str, stage: Stage, known: Mapping[str, Mapping[str, Kind]]) -> Instance:
+def _wire(
+    path: str, stage: Stage, known: Mapping[str, Mapping[str, Kind]], listed: Mapping[str, Kind] = NOTHING
+) -> Instance:
     """An instance with each port of its stage led to the instance that `of` names.
 
     A port that may stay unwired takes, where `of` names none, the instance of its own name, if there is one that fits.
 
-    `path` is that of its keys, `known` what each instance writes.
+    `path` is that of its keys, `known` what each instance writes, `listed` what lists say of a video.
     """
     name = path.rpartition(".")[2]
     ports = {port.rstrip("?"): port for port in stage.reads}
@@ -247,14 +251,20 @@ def _wire(path: str, stage: Stage, known: Mapping[str, Mapping[str, Kind]]) -> I
                 )
         wired.append(Port(port, source, fields))
     others = {other: written for other, written in known.items() if other != name}
-    return Instance(name, stage, (*wired, *(_mentioned(path, column, others) for column in stage.mentions)))
+    return Instance(name, stage, (*wired, *(_mentioned(path, name, others, listed) for name in stage.mentions)))
 
 
-def _mentioned(path: str, wanted: str, known: Mapping[str, Mapping[str, Kind]]) -> Port:
-    """A column that a stage names, as a port. Raises UsageError for one that nobody writes, or that has no words."""
+def _mentioned(path: str, wanted: str, known: Mapping[str, Mapping[str, Kind]], listed: Mapping[str, Kind]) -> Port:
+    """A column that a stage names, as a port: a stage's, or a list's of the source.
+
+    Raises UsageError for one that nobody writes, or that has no words.
+    """
     owners = {column(source, f): (source, f) for source, fields in known.items() for f in fields}
+    owners = {name: (SOURCE, name) for name in listed} | owners
     if wanted not in owners:
         raise UsageError(f"{path}: it names the column {wanted!r}, which no stage writes{hint(wanted, owners)}")
+    if owners[wanted] == (SOURCE, wanted):
+        return Port(wanted, SOURCE, (wanted,))
     source, f = owners[wanted]
     if isinstance(known[source][f], Vector) or known[source][f].blob:
         raise UsageError(f"{path}: it names the column {wanted!r}, which is {known[source][f]} and has no words")

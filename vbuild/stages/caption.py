@@ -40,7 +40,8 @@ class Caption(Watching, Stage):
     model: str | None = weights("Qwen/Qwen3-VL-8B-Instruct")
     """A repository of the hub or a folder, for a model that is loaded here; null for one that is served."""
     prompt: str = "default"
-    """`default`, `av`, `av-surveillance`, or a text. `{motion_mean}` in it is the clip's own value in that column."""
+    """`default`, `av`, `av-surveillance`, or a text. `{motion_mean}` in it is the clip's own value in that column,
+    of a stage or of the source's list."""
     refine: str | None = None
     """Where the model shall look twice: `default`, or a text in which `{caption}` is what it said first."""
     structure: Mapping[str, str] = field(default_factory=dict)
@@ -112,7 +113,7 @@ class Caption(Watching, Stage):
         text = prompts.chosen("refine", self.refine, {"default": prompts.REFINE})
         if "{caption}" not in text:
             raise UsageError("refine: the text has no {caption} in it, where what was said first shall stand")
-        return text.replace("{caption}", said) + self._form()
+        return text.replace("{caption}", prompts.plain(said)) + self._form()
 
     def _form(self) -> str:
         if not self.structure:

@@ -35,7 +35,7 @@ class Enhance(Talking, Stage):
     """A repository of the hub or a folder, for a model that is loaded here; null for one that is served."""
     prompt: str = "default"
     """What the model is told to do with each caption: `default`, `av-surveillance`, or a text. `{motion_mean}` in it is
-    the clip's own value in that column."""
+    the clip's own value in that column, of a stage or of the source's list."""
     batch: int = knob(32)
 
     def __post_init__(self) -> None:
@@ -67,7 +67,7 @@ class Enhance(Talking, Stage):
         captions: list[list[Window]] = [list(clip.columns[""][""] or []) for clip in clips]
         places = [(n, k) for n, windows in enumerate(captions) for k, window in enumerate(windows) if window.text]
         systems = [prompts.filled(self.told(), prompts.values(clip.columns, self.mentions)) for clip in clips]
-        asked = [Prompt(captions[n][k].text or "", system=systems[n]) for n, k in places]
+        asked = [Prompt(prompts.plain(captions[n][k].text or ""), system=systems[n]) for n, k in places]
         failed: dict[int, Exception] = {}
         for (n, k), said in zip(places, model.answers(asked, self.sampling) if asked else [], strict=True):
             if isinstance(said, Answer):

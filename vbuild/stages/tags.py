@@ -9,25 +9,25 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from vbuild.embedding import Reader, named
 from vbuild.errors import UsageError
 from vbuild.fields import Kind, Scalar
+from vbuild.models import encoders
 from vbuild.stage import Clip, Phase, Row
 
 if TYPE_CHECKING:
     import numpy as np
-
-    from vbuild.models import encoders
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tags(Reader):
     """Of each label how well it fits a clip, and in the instance's own column the one that fits best.
 
-    Reads an embedding of a model that knows words (`clip`, `siglip`, `xclip`, `videoprism`, `pool`), by `of`. Other
-    labels run the model on words alone. None for a clip without an embedding.
+    Reads an embedding of a model that knows words (`clip`, `siglip`, `naflex`, `xclip`, `videoprism`, `pool`), by `of`.
+    Other labels run the model on words alone. None for a clip without an embedding.
     """
 
     version: ClassVar[int] = 1
     phase: ClassVar[Phase] = "annotate"
     hosted: ClassVar[bool] = True
+    words: ClassVar[bool] = True
     reads: ClassVar[Mapping[str, Sequence[str]]] = {"vector": ("",)}
 
     labels: tuple[str, ...] = ()
@@ -84,5 +84,5 @@ class Tags(Reader):
             if self.scale == "probability":
                 strong = found * scale + shift
                 spread = np.exp(strong - strong.max())
-                found = 1 / (1 + np.exp(-strong)) if kind == "siglip" else spread / spread.sum()
+                found = 1 / (1 + np.exp(-strong)) if kind in encoders.SIGLIPS else spread / spread.sum()
             yield {"": best, **dict(zip(map(named, self.labels), found.tolist(), strict=True))}
