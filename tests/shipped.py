@@ -72,7 +72,12 @@ CAPTIONERS = ("caption_server", "internvl", "qwen2_5_vl", "qwen3_vl", "smolvlm2"
 
 ASKED = ("camera_motion", "semantic_filter", "type_classifier")
 
-PRESETS = {"siglip2": "siglip", **dict.fromkeys(CAPTIONERS, "caption"), **dict.fromkeys(ASKED, "ask")}
+PRESETS = {
+    "siglip2": "siglip",
+    "cosmos_embed1_224p": "cosmos_embed1",
+    **dict.fromkeys(CAPTIONERS, "caption"),
+    **dict.fromkeys(ASKED, "ask"),
+}
 """Names in `conf/stage` that are of another one's stage."""
 
 
