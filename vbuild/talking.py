@@ -35,8 +35,6 @@ class Talking:
     """`cuda`, `mps` or `cpu`; `auto`: the first that there is."""
     attention: str = knob("sdpa")
     """How attention is computed, as transformers calls it."""
-    compile: bool = knob(False)
-    """Whether torch compiles the model that is loaded here; worth it for many clips."""
 
     def __post_init__(self) -> None:
         """Refuses no model, and more than one."""
@@ -70,7 +68,7 @@ class Talking:
         source, arguments = identity.pretrained(self.model, self.revision)
         return {
             "source": source, "arguments": arguments, "dtype": self.dtype, "device": devices.chosen(self.device),
-            "attention": self.attention, "compiled": self.compile,
+            "attention": self.attention,
         }  # fmt: skip
 
     def chat(self) -> Any:

@@ -25,12 +25,6 @@ def quiet() -> None:
     logging.set_verbosity_error()
 
 
-def compiled(model: Any) -> None:
-    """Has torch compile what a model does for each token, for rows and tokens of any number."""
-    for layer in model.get_decoder().layers:  # alike, so that one is compiled for all
-        layer.compile(dynamic=True)
-
-
 def settle(model: Any, tokenizer: Any) -> None:
     """Takes from a loaded model the ways of choosing tokens that its files suggest: they would be in no key."""
     from transformers import GenerationConfig

@@ -32,14 +32,7 @@ class Network:
     """A model on a device, ready to answer; `source` and `arguments` are what every `from_pretrained` is given."""
 
     def __init__(
-        self,
-        source: str,
-        arguments: Mapping[str, Any] = NONE,
-        *,
-        dtype: str,
-        device: str,
-        attention: str = "sdpa",
-        compiled: bool = False,
+        self, source: str, arguments: Mapping[str, Any] = NONE, *, dtype: str, device: str, attention: str = "sdpa"
     ) -> None:
         import torch
         from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageTextToText, AutoTokenizer
@@ -58,8 +51,6 @@ class Network:
         )
         self.model.to(device).eval()
         generation.settle(self.model, self.tokenizer)
-        if compiled:
-            generation.compiled(self.model)
         looks = AutoImageProcessor.from_pretrained(source, backend="pil", **arguments).to_dict()
         self.family = FAMILIES[config.model_type](config, looks, self.tokenizer)
         self.template = _template(source, arguments)
