@@ -169,6 +169,20 @@ def make(folder: Path, kind: str, seed: int = 0) -> Path:
     return folder
 
 
+def predictor(folder: Path, width: int = 24) -> Path:
+    """An aesthetic predictor of vectors of a width, as the hub has it, in a folder that is new."""
+    from safetensors.torch import save_file
+
+    torch.manual_seed(1)
+    sizes = (width, 16, 12, 8, 4, 1)
+    held = {}
+    for layer, wide, narrow in zip((0, 2, 4, 6, 7), sizes, sizes[1:], strict=False):
+        held |= {f"layers.{layer}.weight": torch.randn(narrow, wide), f"layers.{layer}.bias": torch.randn(narrow)}
+    folder.mkdir()
+    save_file(held, folder / "model.safetensors")
+    return folder
+
+
 def _tokenizer():
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast

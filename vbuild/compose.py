@@ -63,8 +63,10 @@ def _folder(path: Any) -> str:
     return re.sub(r"[^\w.+-]+", "-", text).strip("-.") or "videos"
 
 
-def load(arguments: Sequence[str]) -> Config:
+def load(arguments: Sequence[str], *, sourced: bool = True) -> Config:
     """The checked configuration that overrides such as `+dataset=foo` and `stages.motion.fps=4` stand for.
+
+    `sourced`: whether it must say where its videos are; else they are where the command runs, if it does not.
 
     Raises UsageError, with one line, for whatever is wrong with them.
     """
@@ -75,6 +77,8 @@ def load(arguments: Sequence[str]) -> Config:
     if not any(argument.startswith("+dataset=") for argument in overrides):
         raise UsageError(f"no dataset is named; give +dataset=NAME{hint('', [d.name for d in datasets()])}")
     composed = _composed(overrides)
+    if not sourced and OmegaConf.is_missing(composed.get("source", {}), "path"):
+        composed = _composed([*overrides, "++source.path=."])
     return config_composed(composed, choice(composed))
 
 

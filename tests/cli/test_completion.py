@@ -30,7 +30,7 @@ def here(tmp_path, monkeypatch):
 
 OFFERED = {
     "vbuild pl": ["plan"],
-    "vbuild +dataset=": ["curator", "demo", "films", "folder", "world"],
+    "vbuild +dataset=": ["curator", "curator_light", "demo", "films", "folder", "world", "world_light"],
     "vbuild +dataset=fi": ["films"],
     "vbuild plan fi": ["films"],
     "vbuild plan --ch": ["--check"],

@@ -55,7 +55,7 @@ def test_what_is_missing_is_listed_fetched_and_found(tmp_path, model):
         before = told(models(tmp_path, "--json", endpoint=endpoint, code=1))
         assert before["identity"] is None
         assert before["licence"] == "apache-2.0"
-        assert "`vbuild models NAME --download` or `hf download org/net` gets it" in before["why"]
+        assert "`vbuild models d --download` or `hf download org/net` gets it" in before["why"]
         assert not any("/resolve/" in path for path in asked)
         shown = models(tmp_path, "--download", endpoint=endpoint)
         assert f"hub:org/net@{COMMIT}" in shown

@@ -8,6 +8,7 @@ from vbuild.config import checked
 from vbuild.decisions.dedup import Dedup
 from vbuild.errors import UsageError
 from vbuild.executor.config import Local
+from vbuild.stage import Clip
 from vbuild.stages.clip import CLIP
 from vbuild.stages.clip_frames import ClipFrames
 from vbuild.stages.pool import Pool
@@ -68,3 +69,17 @@ def test_the_model_is_that_of_the_stage_that_is_read(tiny):
     assert {stage.model for stage in config.stages.values()} == {str(tiny("clip"))}
     with pytest.raises(UsageError, match="model: pool needs the model of the vectors that it reads"):
         Pool(of="frames").models()
+
+
+def test_neither_the_batch_nor_a_clips_length_matters(tiny):
+    """A clip's vector is its own; of no frame there is none."""
+    stage = Pool(of="frames", model=str(tiny("clip")))
+    chance = np.random.default_rng(0)
+    vectors = [chance.standard_normal((count, 24)).astype(np.float16) for count in (3, 1, 0, 5)]
+    clips = [Clip(duration=1.0, columns={"frames": {"vectors": some}}) for some in vectors]
+    found = [row[""] for row in stage.run(clips, None)]
+    alone = [row[""] for clip in clips for row in stage.run([clip], None)]
+    assert found[2] is None
+    assert alone[2] is None
+    for one, other in zip(found, alone, strict=True):
+        assert one is None or (one == other).all()

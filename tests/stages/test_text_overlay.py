@@ -14,7 +14,7 @@ from vbuild.executor.config import Local
 from vbuild.models import ppocr
 from vbuild.recipes import recipe
 from vbuild.split.fixed_stride import FixedStride
-from vbuild.stage import Clip
+from vbuild.stage import Clip, Sampled
 from vbuild.stages.text_overlay import TextOverlay, in_corner, longest, overlaps
 
 SIZE = (320, 192)
@@ -203,3 +203,16 @@ def test_without_the_package_it_is_said_how_to_install_it(missing, tmp_path):
     assert done.returncode == 2
     (line,) = [line for line in done.stderr.splitlines() if line]
     assert "pip install 'vbuild-video[ocr]'" in line
+
+
+def test_what_is_seen_in_a_frame_does_not_depend_on_the_batch():
+    """Alone, by two, or all at once: the same boxes."""
+    stage = TextOverlay()
+    model = stage.load()
+    clips = [Clip(duration=1.0, frames=Sampled(paint(0.5)[None], np.zeros(1))) for paint in FOOTAGE.values()]
+    found = {n: [row for k in range(0, len(clips), n) for row in stage.run(clips[k : k + n], model)] for n in (1, 2, 4)}
+    assert sum(len(row["boxes"]) > 0 for row in found[1]) >= 2
+    for alone, two, four in zip(*found.values(), strict=True):
+        assert np.allclose(alone["boxes"], two["boxes"], atol=1e-6)
+        assert np.allclose(alone["boxes"], four["boxes"], atol=1e-6)
+        assert alone["area"] == two["area"] == four["area"]

@@ -133,11 +133,11 @@ def overrides(args: Namespace) -> list[str]:
     return made + ([f"store={args.store}"] if args.store else [])
 
 
-def config_of(args: Namespace) -> Config:
-    """The checked configuration that was asked for. Raises UsageError."""
+def config_of(args: Namespace, *, sourced: bool = True) -> Config:
+    """The checked configuration that was asked for; `sourced` as in `compose.load`. Raises UsageError."""
     from vbuild.compose import load
 
-    return load(overrides(args))
+    return load(overrides(args), sourced=sourced)
 
 
 def store_of(args: Namespace) -> Path:

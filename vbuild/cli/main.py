@@ -41,7 +41,8 @@ def exit_code(do: Callable[[], int]) -> int:
             mute()
             print(f"vbuild: stdout cannot be written: {error}", file=sys.stderr)
             return 1
-        print(f"vbuild: {error}", file=sys.stderr)
+        for line in str(error).splitlines():
+            print(f"vbuild: {line}", file=sys.stderr)
         return error.exit_code
     return code
 

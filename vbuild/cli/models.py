@@ -23,7 +23,7 @@ def declare(parser: Parser) -> None:
 
 def run(found: Namespace) -> int:
     """Says it; 1 if a model is not here."""
-    config = arguments.config_of(found)
+    config = arguments.config_of(found, sourced=False)
     from vbuild.maintenance.weights import fetch, needed
 
     every = [*needed(config)]

@@ -96,7 +96,7 @@ def _instances(args: Namespace) -> int:
     from vbuild.described import as_yaml, parameters, shown_columns
     from vbuild.plan.order import arrange
 
-    config = arguments.config_of(args)
+    config = arguments.config_of(args, sourced=False)
     order = arrange(config, {})
     places = [i.name for i in (*order.video_stages[1:-1], *order.clip_stages)]
     stages = config.by_path()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from vbuild.stages.probe import Probe
 from vbuild.store import stamps
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from vbuild.config import Config
     from vbuild.plan.explain import Explanation
@@ -38,14 +39,28 @@ def build(config: Config, *, watch: Callable[[Progress], None] = lambda _: None)
     What fails on a video or a clip is recorded with it, and all else goes on.
     """
     began = time.perf_counter()
-    if (report := _glance(config, began)) is not None:
-        return report
-    from vbuild.store.locks import lock_of, locked
+    with _all_lacking(config):
+        if (report := _glance(config, began)) is not None:
+            return report
+        from vbuild.store.locks import lock_of, locked
 
-    _check(config)
-    with stops.heeded(), locked(lock_of(config.output / config.name)) as waited:
-        report = _glance(config, began) if waited else None
-        return report or _built(config, watch, began)
+        _check(config)
+        with stops.heeded(), locked(lock_of(config.output / config.name)) as waited:
+            report = _glance(config, began) if waited else None
+            return report or _built(config, watch, began)
+
+
+@contextmanager
+def _all_lacking(config: Config) -> Iterator[None]:
+    """Where one stage lacks its model, says what all of them lack, so that a person gets it at once."""
+    try:
+        yield
+    except UsageError as error:
+        from vbuild.maintenance.weights import lacking
+
+        if lines := lacking(config, error):
+            raise type(error)("\n".join(lines)) from error
+        raise
 
 
 def _built(config: Config, watch: Callable[[Progress], None], began: float) -> Report:
@@ -95,7 +110,8 @@ def plan(config: Config) -> Report:
     from vbuild.engine.walk import walk
 
     began = time.perf_counter()
-    session = Session(config, None)
+    with _all_lacking(config):
+        session = Session(config, None)
     notes = [*_locked(config, session.identified), *session.changed_code()]
     walk(session, lambda _: None)
     report = summary(session, time.perf_counter() - began)
@@ -116,7 +132,8 @@ def explain(
     from vbuild.engine.walk import walk
     from vbuild.plan.explain import Walked
 
-    session = Session(config, None)
+    with _all_lacking(config):
+        session = Session(config, None)
     walk(session, lambda _: None)
     identified = session.identified
     files = session.files.names
@@ -167,15 +184,18 @@ def _notes(config: Config) -> list[str]:
 
 
 def _check(config: Config) -> None:
-    """Raises UsageError for a stage that cannot run on this machine, if there may be anything for it to run."""
+    """Raises UsageError for stages that cannot run on this machine, if there may be anything for them to run."""
+    faults: dict[str, UsageError] = {}
     for name, stage in config.by_path().items():
         try:
             called(stage, "check", name)
-        except UsageError:
-            ahead = plan(config)
-            count = next(count for count in ahead.stages if count.name == name.removeprefix("stages."))
-            if count.ran or count.unknown or ahead.videos_unsplit:
-                raise
+        except UsageError as error:
+            faults[name.removeprefix("stages.")] = error
+    if faults:
+        ahead = plan(config)
+        wanted = {count.name for count in ahead.stages if count.ran or count.unknown or ahead.videos_unsplit}
+        if lines := [str(error) for name, error in faults.items() if name in wanted]:
+            raise UsageError("\n".join(lines))
 
 
 def up_to_date(config: Config) -> Report | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from vbuild.contract import called
 from vbuild.errors import PlaceError, UsageError, WeightsError, foreign_errors
 from vbuild.models import identity
 from vbuild.stage import named_weights
@@ -51,7 +52,8 @@ def needed(config: Config) -> Iterator[Needed]:
                 found = identity.locate(model, revision)
             except UsageError as error:
                 size, licence = (None, None) if not isinstance(error, WeightsError) else _told(model, revision)
-                yield Needed(path, role, model, revision, None, size, licence, str(error))
+                why = str(error).replace(identity.NAMELESS, _command(config))
+                yield Needed(path, role, model, revision, None, size, licence, why)
             else:
                 size, licence = found.size, licence_of(found.path)
                 yield Needed(path, role, model, revision, found.identity, size, licence)
@@ -62,6 +64,28 @@ def needed(config: Config) -> Iterator[Needed]:
                 yield Needed(path, role, "", None, value, None, None)
         except UsageError as error:
             yield Needed(path, "", "", None, None, None, None, str(error))
+
+
+def lacking(config: Config, first: UsageError) -> list[str]:
+    """What all stages lack of their models, where `first`, which stopped a build, is one of them: else nothing.
+
+    A line for each thing that is lacking, with the keys of those that lack it and the command that gets it.
+    """
+    found: dict[str, list[str]] = {}
+    known = False
+    for path, stage in config.by_path().items():
+        try:
+            called(stage, "models", path)
+        except UsageError as error:
+            text = str(error).replace(identity.NAMELESS, _command(config))
+            key, colon, why = text.partition(": ")
+            found.setdefault(why if colon else text, []).append(key if colon else "")
+            known |= str(error).endswith(str(first))
+    return [": ".join(filter(None, (", ".join(keys), why))) for why, keys in found.items()] if known else []
+
+
+def _command(config: Config) -> str:
+    return f"vbuild models {config.declared} "
 
 
 def fetch(one: Needed) -> None:

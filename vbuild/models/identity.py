@@ -23,6 +23,9 @@ WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".onnx")
 SHAPING = (*WEIGHTS, ".json", ".txt", ".model", ".tiktoken", ".py", ".jinja", ".yaml")
 """Endings of files that what a model says depends on: weights, configurations, tokenizers, templates, code."""
 
+NAMELESS = "vbuild models NAME "
+"""The command that gets the models of a dataset, where it is not known which one."""
+
 PATIENCE = 5.0
 """Seconds that the hub may take to answer."""
 
@@ -136,7 +139,7 @@ def _cached(repo: str, revision: str | None) -> Located:
 def command(repo: str, revision: str | None) -> str:
     """What gets a repository."""
     said = f" --revision {revision}" if revision else ""
-    return f"`vbuild models NAME --download` or `hf download {repo}{said}` gets it"
+    return f"`{NAMELESS}--download` or `hf download {repo}{said}` gets it"
 
 
 def _cache() -> Path:

@@ -177,7 +177,14 @@ class Network:
     """Both towers on a device, ready to answer."""
 
     def __init__(
-        self, checkpoint: Path, text: Callable[[], tuple[Any, Any]], *, heads: int, dtype: str, device: str
+        self,
+        checkpoint: Path,
+        text: Callable[[], tuple[Any, Any]],
+        *,
+        heads: int,
+        dtype: str,
+        device: str,
+        compiled: bool = False,
     ) -> None:
         """`text` loads the configuration and the tokenizer of the BERT that the text tower was made from.
 
@@ -198,6 +205,7 @@ class Network:
         self.bert.load_state_dict({name.removeprefix("text_encoder.bert."): found.pop(name) for name in inner})
         self.bert.to(self.device, self.dtype).eval()
         self.weights = {name: weight.to(self.device, self.dtype) for name, weight in found.items()}
+        self.vision: Any = torch.compile(vision) if compiled else vision
 
     def _bert(self, config: Any) -> Any:
         from transformers import BertModel
@@ -212,7 +220,7 @@ class Network:
         with torch.inference_mode():
             pixels = torch.from_numpy(frames).to(self.device).float() / 255
             pixels = (pixels - pixels.new_tensor(MEAN)) / pixels.new_tensor(DEVIATION)
-            seen = vision(self.weights, self.shape, self.heads, pixels.permute(0, 4, 1, 2, 3).to(self.dtype))
+            seen = self.vision(self.weights, self.shape, self.heads, pixels.permute(0, 4, 1, 2, 3).to(self.dtype))
             return self._unit(seen, "vision_proj")
 
     def texts(self, words: Sequence[str]) -> np.ndarray:

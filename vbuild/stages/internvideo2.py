@@ -55,6 +55,8 @@ class InternVideo2(Stage):
     dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16"
     device: str = knob("auto")
     """`cuda`, `mps` or `cpu`; `auto`: the first of them that there is."""
+    compile: bool = knob(False)
+    """Whether torch compiles the vision tower; worth it for many clips."""
 
     def __post_init__(self) -> None:
         """Names the commits that are meant. Raises UsageError for a number of heads that is none."""
@@ -81,7 +83,9 @@ class InternVideo2(Stage):
         """Both towers."""
         found = identity.locate(self.model, self.revision).path
         device = devices.chosen(self.device)
-        return internvideo2.Network(_file(found), self._text, heads=self.heads, dtype=self.dtype, device=device)
+        return internvideo2.Network(
+            _file(found), self._text, heads=self.heads, dtype=self.dtype, device=device, compiled=self.compile
+        )
 
     def _text(self) -> tuple[Any, Any]:
         from transformers import AutoTokenizer, BertConfig

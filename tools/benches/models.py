@@ -1,0 +1,378 @@
+"""Models of real size with random weights: builds with them beside the bare models, here and on a GPU if there is one.
+
+Sizes follow VBUILD_BENCH_VIDEOS (20): videos of 10 to 30 s, 4 clips each in the mean.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, make_dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from benches.measure import Measure, cpu
+from vbuild import Clip, Frames, Row, Stage, knob
+from vbuild.models.messages import Sampling
+from vbuild.stage import Sampled, Stretch, Windows
+from vbuild.stages.caption import Caption
+from vbuild.stages.clip import CLIP
+from vbuild.stages.shots import Shots
+from vbuild.stages.siglip import SigLIP
+from vbuild.stages.vjepa2 import VJEPA2
+
+COUNT = int(os.environ.get("VBUILD_BENCH_VIDEOS", "20"))
+BATCH = 16
+LENGTH = 5.0
+"""Seconds a clip."""
+
+SECONDS = (10, 15, 20, 25, 30)
+"""Of the videos, in turn."""
+
+TOKENS = 64
+"""Of an answer."""
+
+ROUNDS = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Taken(Stage):
+    """How bright the frames are that a model would be given: what it costs to have them."""
+
+    version: ClassVar[int] = 1
+    phase: ClassVar[Any] = "embed"
+    dear: ClassVar[bool] = True
+    writes: ClassVar[Mapping[str, Any]] = {"": "float32"}
+
+    side: int = 224
+
+    def asks(self) -> Frames:
+        """Eight frames of the model's size."""
+        return Frames(count=8, size=(self.side, self.side), kernel="bicubic", fit="squash")
+
+    def run(self, clips: Sequence[Clip], model: object) -> Iterable[Row]:  # noqa: ARG002
+        """Looks at each."""
+        return [{"": float(clip.frames.pixels.mean())} for clip in clips if clip.frames is not None]
+
+
+def measures() -> Iterable[Measure]:
+    """CPU of builds beside bare models, tokens a second beside bare `generate`, and a GPU's figures if there is one."""
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        _footage(root)
+        for name in ("clip-b32", "siglip2-base"):
+            MADE[name](root / name)
+            yield from _embedded(root, name)
+        for kind in ("qwen3_vl", "smolvlm"):
+            (root / kind).mkdir()
+            _talker(root / kind, kind)
+            yield from _said(root, kind)
+        yield from _on_gpu(root)
+
+
+# footage and weights
+
+
+def _footage(root: Path) -> None:
+    from footage import grained, video
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()
+    (root / "videos").mkdir()
+    size = (1280, 720)
+    for n in range(COUNT):
+        path, seconds = root / "videos" / f"{n}.mp4", SECONDS[n % len(SECONDS)]
+        video(path, seconds=seconds, fps=12, size=size, gop=24, crf=23, picture=grained(n, size))
+
+
+def _clips() -> int:
+    return sum(int(SECONDS[n % len(SECONDS)] // LENGTH) for n in range(COUNT))
+
+
+WORDS = {"vocab_size": 1000, "num_hidden_layers": 1, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
+"""Towers for words are small: they do not run."""
+
+
+def _clip(folder: Path, width: int = 768, layers: int = 12, patch: int = 32, dim: int = 512) -> None:
+    from transformers import CLIPConfig, CLIPModel
+
+    seen = {"hidden_size": width, "intermediate_size": 4 * width, "num_hidden_layers": layers,
+            "num_attention_heads": width // 64, "patch_size": patch}  # fmt: skip
+    CLIPModel(CLIPConfig(text_config=WORDS, vision_config=seen, projection_dim=dim)).save_pretrained(folder)
+    _pictures(folder)
+
+
+def _siglip(folder: Path, width: int = 768, layers: int = 12, patch: int = 16, side: int = 224, wide: int = 0) -> None:
+    from transformers import SiglipConfig, SiglipModel
+
+    seen = {"hidden_size": width, "intermediate_size": wide or 4 * width, "num_hidden_layers": layers,
+            "num_attention_heads": 16 if wide else 12, "patch_size": patch, "image_size": side}  # fmt: skip
+    SiglipModel(SiglipConfig(text_config={**WORDS, "hidden_size": width}, vision_config=seen)).save_pretrained(folder)
+    _pictures(folder, side)
+
+
+def _vjepa2(folder: Path) -> None:
+    from transformers import VJEPA2Config, VJEPA2Model
+
+    VJEPA2Model(VJEPA2Config(pred_num_hidden_layers=1)).save_pretrained(folder)  # its own sizes are those of L
+    _pictures(folder, 256, "video_preprocessor_config.json")
+
+
+def _pictures(folder: Path, side: int = 224, name: str = "preprocessor_config.json") -> None:
+    said = {"size": {"height": side, "width": side}, "crop_size": {"height": side, "width": side}, "resample": 3,
+            "do_center_crop": False, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}  # fmt: skip
+    (folder / name).write_text(json.dumps(said))
+
+
+def _talker(folder: Path, kind: str) -> None:
+    """A captioner of the tests'."""
+    import talkers
+
+    talkers.SEEING[kind](folder)
+
+
+def _captioner(folder: Path) -> None:
+    """Qwen2.5-VL in the size of 3 billion weights, with the words of the tests'."""
+    import talkers
+
+    folder.mkdir()
+    talkers.qwen2_5_vl(folder)
+    _large(json.loads((folder / "config.json").read_text()), "cuda").save_pretrained(folder)
+
+
+def _large(said: Mapping[str, Any], device: str) -> Any:
+    """A captioner of that size on a device, of a small one's configuration."""
+    import torch
+    from transformers import CONFIG_MAPPING, AutoModelForImageTextToText
+
+    told = {name: value for name, value in said["text_config"].items() if name != "layer_types"} | {
+        "hidden_size": 2048, "intermediate_size": 11008, "num_hidden_layers": 36, "num_attention_heads": 16,
+        "num_key_value_heads": 2, "max_position_embeddings": 32768, "vocab_size": 151936, "max_window_layers": 36,
+        "rope_parameters": {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [16, 24, 24]},
+    }  # fmt: skip
+    seen = {"depth": 32, "hidden_size": 1280, "intermediate_size": 3420, "num_heads": 16, "out_hidden_size": 2048,
+            "patch_size": 14, "fullatt_block_indexes": [7, 15, 23, 31], "window_size": 112}  # fmt: skip
+    ids = {name: said[name] for name in said if name.endswith("_token_id")}
+    config = CONFIG_MAPPING["qwen2_5_vl"](text_config=told, vision_config=seen, **ids)
+    with torch.device(device):
+        return AutoModelForImageTextToText.from_config(config, dtype=torch.bfloat16)
+
+
+MADE: Mapping[str, Any] = {
+    "clip-b32": _clip,
+    "siglip2-base": _siglip,
+    "clip-l14": lambda folder: _clip(folder, 1024, 24, 14, 768),
+    "siglip2-so400m": lambda folder: _siglip(folder, 1152, 27, 14, 384, 4304),
+    "vjepa2-l": _vjepa2,
+    "captioner-3b": _captioner,
+}
+"""Name of a model → what makes its folder."""
+
+
+def _stage(root: Path, name: str, **knobs: Any) -> Stage:
+    """The stage of a model."""
+    folder = str(root / name)
+    if name == "transnetv2":
+        return Shots(**knobs)
+    if name in ("qwen3_vl", "smolvlm", "captioner-3b"):
+        asked = {"sampling": Sampling(max_tokens=TOKENS), "windows": Windows(frames=None), "short_side": 112}
+        return Caption(model=folder, dtype="bfloat16" if name == "captioner-3b" else "float32", **asked, **knobs)  # type: ignore[arg-type]
+    kind = {"clip": CLIP, "siglip2": SigLIP, "vjepa2": VJEPA2}[name.partition("-")[0]]
+    return kind(model=folder, **knobs)
+
+
+# on the processor
+
+
+def _embedded(root: Path, name: str) -> Iterator[Measure]:
+    """A build with an encoder, beside the bare one and a build that takes the same frames."""
+    bare = cpu(lambda: _child("bare", root, name))
+    without = cpu(lambda: _child("build", root, "without"))
+    ours = cpu(lambda: _child("build", root, name))
+    yield Measure(f"{name}: {_clips()} clips, by bare model and decode", ours, bare + without, 1.05)
+    yield Measure("  of that the bare model", bare, bare + without, None)
+    yield from _filled(root, name)
+
+
+def _filled(root: Path, name: str) -> Iterator[Measure]:
+    sizes = [count for count, _, _ in _logged(root, name)]
+    yield Measure("  room in batches, by the clips in them", len(sizes) * BATCH, sum(sizes), 1.25, "clips")
+
+
+def _said(root: Path, kind: str) -> Iterator[Measure]:
+    """Seconds a token of a captioner as a stage runs it, by those of `generate` alone on inputs that are made."""
+    import torch
+
+    from vbuild.models import generation
+
+    torch.set_num_threads(os.cpu_count() or 1)
+    stage: Any = _stage(root, kind, batch=8, device="cpu")
+    network = stage.load()
+    chance = np.random.default_rng(0)
+    side = network.family.size(112, 199)
+    made = [Sampled(chance.integers(0, 256, (8, *side, 3), np.uint8), np.arange(8) / 2) for _ in range(8)]
+    clips = [Clip(duration=4.0, frames=one, window=Stretch(0, 0.0, 4.0)) for one in made]
+    network.model.generation_config.eos_token_id = -1  # random weights end whenever they like
+    from vbuild.models.messages import Prompt
+    from vbuild.watching import seen
+
+    inputs = network.inputs([Prompt(stage.asked(), seen(clip)) for clip in clips])
+
+    def ours() -> int:
+        return sum(row[""].tokens for row in stage.run(clips, network))
+
+    def bare() -> int:
+        with torch.inference_mode():
+            said = network.model.generate(**inputs, max_new_tokens=TOKENS, do_sample=False)
+        return int((said.shape[1] - inputs["input_ids"].shape[1]) * len(said))
+
+    generation.quiet()
+    assert ours() == bare() == TOKENS * len(clips)
+    spent = [(_wall(ours), _wall(bare)) for _ in range(ROUNDS)]
+    mine, theirs = (min(one[n] for one in spent) / (TOKENS * len(clips)) * 1000 for n in (0, 1))
+    yield Measure(f"{kind}: a token of 8 windows, by bare generate", mine, theirs, 1 / 0.95, "ms")
+
+
+def _wall(call: Any) -> float:
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
+
+
+# on a GPU
+
+GPU = ("siglip2-base", "siglip2-so400m", "clip-l14", "vjepa2-l", "transnetv2", "captioner-3b")
+
+
+def _on_gpu(root: Path) -> Iterator[Measure]:
+    """Clips a second of builds by those of the bare models on the same card, and how long it stood still."""
+    import torch
+
+    if not torch.cuda.is_available():
+        print(f"no GPU here: {', '.join(GPU)} are not measured")
+        return
+    for name in GPU:
+        if name in MADE and not (root / name).exists():
+            MADE[name](root / name)
+        for device in ("cpu", "cuda"):
+            _child("build", root, name, f"gpu-{device}")
+            log = _logged(root, name)
+            count, busy = sum(n for n, _, _ in log), sum(end - began for _, began, end in log)
+            whole = max(end for _, _, end in log) - min(began for _, began, _ in log)
+            bare = float(_child("rate", root, name))
+            yield Measure(
+                f"{name}, decoded by {device}: bare clips/s, by a build's", bare, count / whole, 1 / 0.9, "1/s"
+            )
+            yield Measure("  time of the batches, by the card's", whole, busy, 1 / 0.9, "s")
+
+
+# what runs in processes of their own
+
+
+def _child(*words: object) -> str:
+    """Runs this file in a process of its own, and returns what it prints."""
+    here = Path(__file__).resolve().parents[1]
+    paths = os.pathsep.join([str(here), str(here.parent), str(here.parent / "tests")])
+    command = [sys.executable, "-W", "ignore", "-m", "benches.models", *map(str, words)]
+    env = {**os.environ, "PYTHONPATH": paths, "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(command, check=False, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def _watched(stage: Stage, log: Path) -> Stage:
+    """The same stage, that notes of each batch how many there were, and when it began and ended."""
+    own = type(stage)
+
+    def run(self: Any, clips: Sequence[Clip], model: Any) -> list[Any]:
+        began = time.time()
+        rows = [*own.run(self, clips, model)]
+        with Path(self.log).open("a") as file:
+            file.write(f"{len(clips)} {began} {time.time()}\n")
+        return rows
+
+    told = {"__module__": __name__, "run": run, "version": own.version, "title": classmethod(lambda _: own.title())}
+    made = make_dataclass("Watched", [("log", str, knob(""))], bases=(own,), frozen=True, kw_only=True, namespace=told)
+    return made(**{f.name: getattr(stage, f.name) for f in fields(stage)}, log=str(log))  # type: ignore[no-any-return]
+
+
+def _logged(root: Path, name: str) -> list[tuple[int, float, float]]:
+    """Of each batch of the last build how many clips, and when it began and ended."""
+    lines = [line.split() for line in (root / f"{name}.log").read_text().splitlines()]
+    return [(int(count), float(began), float(end)) for count, began, end in lines]
+
+
+def _build(root: Path, name: str, where: str = "cpu") -> None:
+    """A build of a store of its own; of a GPU with the decoder that is named."""
+    from vbuild.config import Config, Source
+    from vbuild.engine import build
+    from vbuild.executor.config import Local
+    from vbuild.split.fixed_stride import FixedStride
+    from vbuild.stage import Decode
+
+    (root / f"{name}.log").unlink(missing_ok=True)
+    on = {"device": "cpu"} if where == "cpu" else {}
+    stage = Taken() if name == "without" else _watched(_stage(root, name, batch=BATCH, **on), root / f"{name}.log")
+    store = Path(tempfile.mkdtemp(dir=root))
+    report = build(
+        Config(
+            name="d",
+            declared="d",
+            source=Source(path=(str(root / "videos"),)),
+            split=FixedStride(length=LENGTH, min=1.0),
+            stages={"model": stage},
+            executor=Local(workers=None if where != "cpu" else 2),
+            decode=Decode(device="cuda" if where == "gpu-cuda" else "cpu"),
+            store=store,
+            output=store / "datasets",
+        )
+    )
+    assert report.kept
+    assert not report.failures
+
+
+def _bare(root: Path, name: str) -> None:
+    """The model alone, by transformers: frames in memory, in batches."""
+    import torch
+    from transformers import AutoModel
+
+    torch.set_num_threads(os.cpu_count() or 1)
+    network = AutoModel.from_pretrained(root / name, dtype=torch.float32).eval()
+    chance = np.random.default_rng(0)
+    frames = torch.from_numpy(chance.integers(0, 256, (BATCH * 8, 224, 224, 3), np.uint8))
+    count = _clips()
+    with torch.inference_mode():
+        for start in range(0, count, BATCH):
+            some = frames[: 8 * min(BATCH, count - start)].permute(0, 3, 1, 2)
+            found = network.get_image_features(pixel_values=some.float().div_(127.5).sub_(1)).pooler_output
+            torch.nn.functional.normalize(found, dim=-1).reshape(-1, 8, found.shape[-1]).mean(1).numpy()
+
+
+def _rate(root: Path, name: str) -> None:
+    """Prints the clips a second of a model on the GPU, by its stage's `run` on clips that lie in memory."""
+    stage: Any = _stage(root, name, batch=BATCH, device="cuda")
+    model = stage.load()
+    asked = stage.asks()
+    wide, high = asked.size or (199, asked.short_side)
+    count = 100 if name == "transnetv2" else asked.count or int(LENGTH * asked.fps)
+    chance = np.random.default_rng(0)
+    frames = [
+        Sampled(chance.integers(0, 256, (count, high, wide, 3), np.uint8), np.arange(count)) for _ in range(BATCH)
+    ]
+    clips = [Clip(duration=LENGTH, frames=one, window=Stretch(0, 0.0, LENGTH)) for one in frames]
+    for _ in range(3):
+        list(stage.run(clips, model))
+    print(BATCH / min(_wall(lambda: list(stage.run(clips, model))) for _ in range(ROUNDS)))
+
+
+if __name__ == "__main__":
+    what, folder, *rest = sys.argv[1:]
+    {"bare": _bare, "build": _build, "rate": _rate}[what](Path(folder), *rest)
