@@ -105,7 +105,7 @@ WRONG = [
     ({"where": "tone_mean > 'x'"}, '--where "tone_mean > \'x\'": Received literal Utf8("x") and could not convert'),
     ({"like": "12"}, "--like 12: a clip id is hex, 4 to 32 characters"),
     ({"like": "0000' or '1"}, "--like 0000' or '1: a clip id is hex"),
-    ({"like": "0" * 32}, "has no such clip with a vector in point"),
+    ({"like": "0" * 32}, "d has no such clip"),
     ({"like": "0" * 32, "vector": "tone_mean"}, "d: tone_mean is no embedding; there are point"),
 ]
 

@@ -38,10 +38,10 @@ def declare(parser: Parser) -> None:
 
 def run(args: Namespace) -> int:
     """Prints a row a clip. Raises DatasetError."""
-    from vbuild.dataset import query
+    from vbuild.dataset import read
 
     store = arguments.store_of(args) if args.store else None
-    dataset = query.open(args.name, store=store, output=arguments.output_of(args))
+    dataset = read.open(args.name, store=store, output=arguments.output_of(args))
     text = " ".join(args.words) or None
     rows = dataset.search(text, where=args.where, like=args.like, limit=args.limit, everything=args.all)
     if args.json or args.format == "json":
@@ -80,7 +80,7 @@ def _as_table(rows: pa.Table) -> str:
     """The columns that tell what a clip is: who, where, how near, and what is said of it."""
     from pathlib import Path
 
-    from vbuild.dataset.query import SCORES
+    from vbuild.dataset.search import SCORES
 
     flat = _flat(rows)
     if not flat:
