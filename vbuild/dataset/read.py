@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from vbuild import places
 from vbuild.check import hint
 from vbuild.dataset.clip import DatasetClip
 from vbuild.dataset.commit import BUILDS, DIGESTS, last_build, read_build
+from vbuild.dataset.joined import condition
 from vbuild.dataset.listing import find
-from vbuild.dataset.search import Question, answered, clip_named, conditions, explained
+from vbuild.dataset.search import Question, answered, clip_named, explained
+from vbuild.dataset.search import like as named_like
 from vbuild.errors import DatasetError
 from vbuild.store import lance_io
 from vbuild.store.blobs import blob_columns
@@ -156,14 +159,17 @@ class Dataset:
 
     def rows(self, where: str | None = None, *, everything: bool = False) -> pa.Int64Array:
         """The row ids of clips in the order of `scan`, as `clips.take_row_ids` takes them. Raises DatasetError."""
+        wanted = condition(self, where, everything=everything)
         query = self.clips.search().select(list(ORDER)).with_row_id(True).limit(None)
-        if condition := conditions(where, everything=everything):
-            query = query.where(condition)
+        if wanted.sql:
+            query = query.where(wanted.sql)
         try:
             found = query.to_arrow()
         except (ValueError, RuntimeError, OSError) as error:
             raise explained(self, error, where) from error
-        order = pa.compute.sort_indices(found, sort_keys=[(name, "ascending") for name in ORDER])
+        if wanted.rows is not None:
+            found = found.filter(pc.is_in(found["_rowid"], value_set=wanted.rows))
+        order = pc.sort_indices(found, sort_keys=[(name, "ascending") for name in ORDER])
         return found["_rowid"].combine_chunks().take(order)
 
     def _batches(self, rows: pa.Int64Array, columns: list[str], batch: int) -> Iterator[pa.RecordBatch]:
@@ -204,20 +210,28 @@ class Dataset:
         self,
         text: str | None = None,
         *,
-        where: str | None = None,
+        near: Any = None,
         like: str | None = None,
+        where: str | None = None,
         vector: str | None = None,
         limit: int = 20,
         everything: bool = False,
     ) -> pa.Table:
-        """Clips by words in their captions, by likeness to another clip, by a condition, or by all of these.
+        """Clips by words in their captions, by what they are like, by a condition, or by all of these.
 
-        `text` ranks by BM25 (`_score`), `like` (a clip id) by cosine distance (`_distance`) of the column `vector`,
-        by default the first embedding; both together by reciprocal ranks. Clips that were dropped are left out unless
-        `everything`. Without text and like, rows come in order of video and time. Columns `_uri` hold whole paths here,
-        and in the tables paths in the store. Raises DatasetError.
+        `text` ranks by BM25 (`_score`). `near` ranks by cosine distance (`_distance`) in the column `vector`, by
+        default the first embedding: near to words (by the text tower of the model that made the vectors), to a clip (a
+        `DatasetClip`, or its whole id), to a picture (a path, an image of Pillow, an array uint8 (h, w, 3)), to a video
+        (a path), or to a vector; `like` is the same of a clip, by the beginning of its id, and of a path. Both together
+        rank by reciprocal ranks. Clips that were dropped are left out unless `everything`. With neither, rows come in
+        the order of `scan`. `where` may name columns of `videos` too. Columns `_uri` hold whole paths here, and in the
+        tables paths in the store. Raises DatasetError, and UsageError if the model that made the vectors is not here.
         """
-        return answered(self, Question(text, where, like, vector, limit, everything))
+        if like is not None:
+            if near is not None:
+                raise DatasetError("near, like: they say the same; give one")
+            near = named_like(self, like)
+        return answered(self, Question(text, near, where, vector, limit, everything))
 
     def clip(self, clip_id: str) -> DatasetClip:
         """One clip, of whose id the beginning is enough. Raises DatasetError if there is none, or several."""

@@ -65,3 +65,10 @@ def _probed(path: str, early: float, seconds: float | None) -> Span:
     start = found.start_pts + round(early / base)
     end = found.end_pts if seconds is None else start + round(seconds / base)
     return Span(path, found.stream, start, end, through=found.jumps > 0)
+
+
+def seconds_of(span: Span) -> float:
+    """How long a span is."""
+    with open_container(span.uri) as container:
+        base = container.streams[span.stream].time_base or Fraction(1, 1000)
+    return float((span.end_pts - span.start_pts) * base)
