@@ -201,3 +201,17 @@ def test_conditions_on_videos_that_leave_many_clips(dataset, monkeypatch):
     monkeypatch.setattr("vbuild.dataset.joined.FEW", 0)
     assert [names(dataset.search(near=picture("red"), where="uri like '%grey%' and codec = 'h264'", limit=1))] == few
     assert few == [["grey"]]
+
+
+def test_columns_of_videos_are_read_beside_those_of_clips(dataset):
+    """In a search and in a scan, by their name or with the table's, in the order asked for."""
+    wanted = ["videos.codec", "tone_mean", "pixel_format"]
+    found = dataset.search(near=picture("red"), columns=wanted, limit=2)
+    assert found.column_names == [*wanted, "_distance"]
+    assert found["videos.codec"].to_pylist() == ["h264", "h264"]
+    (batch,) = dataset.scan(wanted)
+    assert batch.schema.names == wanted
+    assert set(batch["pixel_format"].to_pylist()) == {"yuv420p"}
+    assert dataset.to_arrow(wanted, "tone_mean > 1000").schema == batch.schema
+    with pytest.raises(DatasetError, match=r"columns=videos.codek: d has no such column; did you mean 'codec'"):
+        dataset.search(columns=["videos.codek"])

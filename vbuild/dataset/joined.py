@@ -1,4 +1,4 @@
-"""Conditions on clips that name columns of their videos, joined when they are asked."""
+"""Columns of videos beside those of clips, in conditions and in what is read: joined when they are asked for."""
 
 from __future__ import annotations
 
@@ -7,10 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from vbuild.check import hint
+from vbuild.dataset.commit import DIGESTS
 from vbuild.errors import DatasetError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from vbuild.dataset.read import Dataset
 
 PREFIX = re.compile(r"\bvideos\s*\.")
@@ -39,20 +44,21 @@ class Condition:
         return f"{named} AND {self.sql}" if self.sql else named
 
 
-def condition(dataset: Dataset, where: str | None, *, everything: bool) -> Condition:
+def condition(dataset: Dataset, where: str | None, kept: bool | None) -> Condition:
     """What a person's condition comes to.
 
     It is SQL of LanceDB over the columns of clips; or, if it names a column that `videos` alone has, by its name or as
-    `videos.codec`, SQL of DuckDB over both. Raises DatasetError.
+    `videos.codec`, SQL of DuckDB over both. `kept`: True for the clips that were, False for the others, None for all.
+    Raises DatasetError.
     """
-    kept = None if everything else "kept"
+    base = None if kept is None else "kept" if kept else "NOT kept"
     if where is None:
-        return Condition(kept)
+        return Condition(base)
     clips, videos = (set(table.schema.names) for table in (dataset.clips, dataset.videos))
     named = set(WORD.findall(where))
     if not (PREFIX.search(where) or named & (videos - clips)):
-        return Condition(f"({kept}) AND ({where})" if kept else where)
-    return Condition(kept, _joined(dataset, where, named))
+        return Condition(f"({base}) AND ({where})" if base else where)
+    return Condition(base, _joined(dataset, where, named))
 
 
 def _joined(dataset: Dataset, where: str, named: set[str]) -> pa.Int64Array:
@@ -77,3 +83,47 @@ def _joined(dataset: Dataset, where: str, named: set[str]) -> pa.Int64Array:
 
 def _prefixed(where: str, name: str) -> bool:
     return re.search(rf"\bvideos\s*\.\s*\"?{name}\b", where) is not None
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns are read of clips, and which of their videos."""
+
+    wanted: tuple[str, ...]
+    """As they were asked for, in that order."""
+    videos: Mapping[str, str]
+    """Of these, those of videos: as asked → what `videos` calls it."""
+
+    @property
+    def own(self) -> list[str]:
+        """The columns of clips that it takes."""
+        mine = [name for name in self.wanted if name not in self.videos]
+        return [*mine, *(["uri"] if self.videos and "uri" not in mine else [])]
+
+    def attached(self, dataset: Dataset, rows: pa.Table) -> pa.Table:
+        """Rows of clips, which hold `own`, with exactly what was asked for."""
+        if self.videos:
+            names = sorted({"uri", *self.videos.values()})
+            videos = dataset.videos.search().select(names).limit(None).to_arrow()
+            spots = pc.index_in(rows["uri"], value_set=videos["uri"].combine_chunks())
+            for asked, name in self.videos.items():
+                rows = rows.append_column(videos.schema.field(name).with_name(asked), videos[name].take(spots))
+        return rows.select(list(self.wanted))
+
+
+def columns(dataset: Dataset, wanted: Sequence[str] | None) -> Columns:
+    """Columns that are wanted, by default all of clips; those that `videos` alone has by their name, or as
+    `videos.codec`. Raises DatasetError for one that is not there."""
+    mine = dataset.columns()
+    if wanted is None:
+        return Columns(tuple(mine), {})
+    theirs = {name for name in dataset.videos.schema.names if name != DIGESTS}
+    joined: dict[str, str] = {}
+    for name in wanted:
+        bare = PREFIX.sub("", name)
+        if name in mine:
+            continue
+        if bare not in theirs:
+            raise DatasetError(f"columns={name}: {dataset.name} has no such column{hint(bare, [*mine, *theirs])}")
+        joined[name] = bare
+    return Columns(tuple(wanted), joined)

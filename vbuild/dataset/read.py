@@ -14,9 +14,10 @@ from vbuild import places
 from vbuild.check import hint
 from vbuild.dataset.clip import DatasetClip
 from vbuild.dataset.commit import BUILDS, DIGESTS, last_build, read_build
+from vbuild.dataset.joined import columns as columns_of
 from vbuild.dataset.joined import condition
 from vbuild.dataset.listing import find
-from vbuild.dataset.search import Question, answered, clip_named, explained
+from vbuild.dataset.search import Question, answered, clip_named, explained, near_duplicates
 from vbuild.dataset.search import like as named_like
 from vbuild.errors import DatasetError
 from vbuild.store import lance_io
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
     from lancedb.table import LanceTable
+
+    from vbuild.dataset.joined import Columns
 
 ORDER = ("uri", "start_s", "clip_id")
 """What clips are put in order by."""
@@ -146,20 +149,21 @@ class Dataset:
         """The clips that were kept, or `everything`, in an order that stays: by the video's uri, then by time.
 
         Batches of so many rows, the last of fewer; only one is held, and of every clip its place in the order.
-        `columns`: which, by default all; `where`: a condition in SQL. Columns `_uri` hold whole paths. Raises
-        DatasetError for a column that is not there, and for a condition that cannot be asked.
+        `columns`: which, by default all of clips; `where`: a condition in SQL; both may name columns of `videos`.
+        Columns `_uri` hold whole paths. Raises DatasetError for a column that is not there, and for a condition that
+        cannot be asked.
         """
-        wanted = self.columns() if columns is None else list(columns)
-        for name in wanted:
-            if name not in self.columns():
-                raise DatasetError(f"columns={name}: {self.name} has no such column{hint(name, self.columns())}")
+        wanted = columns_of(self, columns)
         if batch < 1:
             raise DatasetError(f"batch={batch}: a whole number of 1 or more is expected")
-        return self._batches(self.rows(where, everything=everything), wanted, batch)
+        return self._batches(self.rows(where, None if everything else True), wanted, batch)
 
-    def rows(self, where: str | None = None, *, everything: bool = False) -> pa.Int64Array:
-        """The row ids of clips in the order of `scan`, as `clips.take_row_ids` takes them. Raises DatasetError."""
-        wanted = condition(self, where, everything=everything)
+    def rows(self, where: str | None = None, kept: bool | None = True) -> pa.UInt64Array:
+        """The row ids of clips in the order of `scan`, as `clips.take_row_ids` takes them.
+
+        `kept`: True for those that were, False for those that were dropped, None for all. Raises DatasetError.
+        """
+        wanted = condition(self, where, kept)
         query = self.clips.search().select(list(ORDER)).with_row_id(True).limit(None)
         if wanted.sql:
             query = query.where(wanted.sql)
@@ -172,23 +176,25 @@ class Dataset:
         order = pc.sort_indices(found, sort_keys=[(name, "ascending") for name in ORDER])
         return found["_rowid"].combine_chunks().take(order)
 
-    def _batches(self, rows: pa.Int64Array, columns: list[str], batch: int) -> Iterator[pa.RecordBatch]:
+    def _batches(self, rows: pa.UInt64Array, wanted: Columns, batch: int) -> Iterator[pa.RecordBatch]:
         for start in range(0, len(rows), batch):
-            yield self.taken(rows[start : start + batch], columns).combine_chunks().to_batches()[0]
+            yield self.taken(rows[start : start + batch], wanted).combine_chunks().to_batches()[0]
 
-    def taken(self, rows: pa.Array, columns: Sequence[str]) -> pa.Table:
+    def taken(self, rows: pa.Array, wanted: Columns) -> pa.Table:
         """Some rows of clips, by row id and in that order, with whole paths."""
-        table = self.clips.take_row_ids(rows.to_pylist()).select(list(columns)).to_arrow()
-        return self.located(table.select(list(columns)))
+        own = wanted.own
+        table = self.clips.take_row_ids(rows.to_pylist()).select(own).to_arrow() if len(rows) else self._nothing(own)
+        return wanted.attached(self, self.located(table.select(own)))
+
+    def _nothing(self, names: list[str]) -> pa.Table:
+        return pa.schema([self.clips.schema.field(name) for name in names]).empty_table()
 
     def to_arrow(
         self, columns: Sequence[str] | None = None, where: str | None = None, *, everything: bool = False
     ) -> pa.Table:
         """What `scan` gives, as one table."""
-        wanted = self.columns() if columns is None else list(columns)
-        schema = pa.schema([self.clips.schema.field(name) for name in wanted if name in self.clips.schema.names])
         batches = list(self.scan(columns, where, 1 << 14, everything=everything))
-        return pa.Table.from_batches(batches, None if batches else schema)
+        return pa.Table.from_batches(batches) if batches else self.taken(pa.array([]), columns_of(self, columns))
 
     def to_pandas(
         self, columns: Sequence[str] | None = None, where: str | None = None, *, everything: bool = False
@@ -214,6 +220,7 @@ class Dataset:
         like: str | None = None,
         where: str | None = None,
         vector: str | None = None,
+        columns: Sequence[str] | None = None,
         limit: int = 20,
         everything: bool = False,
     ) -> pa.Table:
@@ -224,14 +231,30 @@ class Dataset:
         `DatasetClip`, or its whole id), to a picture (a path, an image of Pillow, an array uint8 (h, w, 3)), to a video
         (a path), or to a vector; `like` is the same of a clip, by the beginning of its id, and of a path. Both together
         rank by reciprocal ranks. Clips that were dropped are left out unless `everything`. With neither, rows come in
-        the order of `scan`. `where` may name columns of `videos` too. Columns `_uri` hold whole paths here, and in the
-        tables paths in the store. Raises DatasetError, and UsageError if the model that made the vectors is not here.
+        the order of `scan`. `where` and `columns` may name columns of `videos` too. Columns `_uri` hold whole paths
+        here, and in the tables paths in the store. Raises DatasetError, and UsageError if the model that made the
+        vectors is not here.
         """
         if like is not None:
             if near is not None:
                 raise DatasetError("near, like: they say the same; give one")
             near = named_like(self, like)
-        return answered(self, Question(text, near, where, vector, limit, everything))
+        return answered(self, Question(text, near, where, vector, columns, limit, None if everything else True))
+
+    def duplicates_of(self, clip_id: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """The near-duplicates of a clip, dropped ones too, the nearest first, with their `similarity`.
+
+        Raises DatasetError if there is no such clip.
+        """
+        return near_duplicates(self, clip_named(self, clip_id), columns)
+
+    def sql(self, query: str) -> pa.Table:
+        """What a query of DuckDB says of the tables: `clips`, `kept` (of these those that were), `videos`, `captions`,
+        `duplicates`, `failures`, `builds`. Columns `_uri` hold whole paths. Raises DatasetError.
+        """
+        from vbuild.dataset.sql import asked
+
+        return asked(self, query)
 
     def clip(self, clip_id: str) -> DatasetClip:
         """One clip, of whose id the beginning is enough. Raises DatasetError if there is none, or several."""

@@ -11,10 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vbuild.check import hint
-from vbuild.dataset.joined import condition
+from vbuild.dataset.joined import columns, condition
 from vbuild.errors import DatasetError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from vbuild.dataset.clip import DatasetClip
     from vbuild.dataset.joined import Condition
     from vbuild.dataset.read import Dataset
@@ -40,8 +42,10 @@ class Question:
     where: str | None = None
     vector: str | None = None
     """The column of embeddings by which they are."""
+    columns: Sequence[str] | None = None
     limit: int = 20
-    everything: bool = False
+    kept: bool | None = True
+    """Whether clips that were kept, those that were dropped, or all."""
 
 
 @dataclass(frozen=True)
@@ -59,17 +63,22 @@ def answered(dataset: Dataset, asked: Question) -> pa.Table:
     if asked.limit < 1:
         raise DatasetError(f"limit={asked.limit}: a whole number of 1 or more is expected")
     if asked.text is None and asked.near is None:
-        rows = dataset.rows(asked.where, everything=asked.everything)
-        return dataset.taken(rows[: asked.limit], dataset.columns())
+        rows = dataset.rows(asked.where, asked.kept)
+        return dataset.taken(rows[: asked.limit], columns(dataset, asked.columns))
     point = None if asked.near is None else pointed(dataset, asked.near, asked.vector)
-    wanted = condition(dataset, asked.where, everything=asked.everything)
+    wanted = condition(dataset, asked.where, asked.kept)
+    chosen = columns(dataset, asked.columns)
     query = _query(dataset, asked.text, point)
     if wanted.narrow:
         query = query.where(wanted.narrow)
     try:
-        return dataset.located(_found(query, asked.limit, wanted, point))
+        found = dataset.located(_found(query, asked.limit, wanted, point))
     except (ValueError, RuntimeError, OSError) as error:
         raise explained(dataset, error, asked.where) from error
+    made = chosen.attached(dataset, found)
+    for name in (name for name in SCORES if name in found.column_names):
+        made = made.append_column(name, found[name])
+    return made
 
 
 def _found(query: Any, limit: int, wanted: Condition, point: Point | None) -> pa.Table:
@@ -190,12 +199,12 @@ def embeddings(dataset: Dataset) -> list[str]:
 
 def embedding(dataset: Dataset, wanted: str | None) -> str:
     """The column of vectors that is wanted, or the first. Raises DatasetError if there is none."""
-    columns = embeddings(dataset)
-    if wanted is not None and wanted not in columns:
-        raise DatasetError(f"{dataset.name}: {wanted} is no embedding; there are {', '.join(columns) or 'none'}")
-    if not columns:
+    known = embeddings(dataset)
+    if wanted is not None and wanted not in known:
+        raise DatasetError(f"{dataset.name}: {wanted} is no embedding; there are {', '.join(known) or 'none'}")
+    if not known:
         raise DatasetError(f"{dataset.name}: it has no embedding, so no clip is like another; add one")
-    return wanted or columns[0]
+    return wanted or known[0]
 
 
 def clip_named(dataset: Dataset, clip_id: str) -> str:
@@ -220,6 +229,28 @@ def _of_clip(dataset: Dataset, clip_id: str, vector: str | None) -> Point:
     if rows[0][column] is None:
         raise DatasetError(f"clip {clip_id}: it has no vector in {column}, so no other is like it")
     return Point(column, list(rows[0][column]), clip_id)
+
+
+def near_duplicates(dataset: Dataset, clip: str, wanted: Sequence[str] | None) -> pa.Table:
+    """The clips that make a pair with one, and those that it stands for or that stands for it: the nearest first."""
+    pairs = dataset.duplicates.search().where(f"clip_a = '{clip}' OR clip_b = '{clip}'").limit(None).to_list()
+    near: dict[str, float | None] = {}
+    for pair in pairs:
+        other = pair["clip_b"] if pair["clip_a"] == clip else pair["clip_a"]
+        near[other] = max(near.get(other) or 0.0, pair["similarity"])
+    bound = dataset.clips.search().where(f"duplicate_of = '{clip}' OR clip_id = '{clip}'")
+    for row in bound.select(["clip_id", "duplicate_of"]).limit(None).to_list():
+        other = row["duplicate_of"] if row["clip_id"] == clip else row["clip_id"]
+        if other is not None:
+            near.setdefault(other, None)
+    ranked = sorted(near, key=lambda other: (-(near[other] or 0.0), other))
+    listed = ", ".join(f"'{other}'" for other in ranked)
+    rows = dataset.rows(f"clip_id IN ({listed})" if ranked else "false", None)
+    chosen = columns(dataset, wanted)
+    ids = dataset.taken(rows, columns(dataset, ["clip_id"]))["clip_id"].to_pylist()
+    order = sorted(range(len(ids)), key=lambda n: ranked.index(ids[n]))
+    found = dataset.taken(rows, chosen).take(pa.array(order, pa.int64()))
+    return found.append_column("similarity", pa.array([near[ids[n]] for n in order], pa.float64()))
 
 
 def explained(dataset: Dataset, error: Exception, where: str | None) -> DatasetError:
