@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vbuild.check import hint
-from vbuild.dataset.commit import DIGESTS
+from vbuild.dataset.shown import DIGESTS
 from vbuild.errors import DatasetError
 
 if TYPE_CHECKING:

@@ -13,12 +13,13 @@ import pyarrow.compute as pc
 from vbuild import places
 from vbuild.check import hint
 from vbuild.dataset.clip import DatasetClip
-from vbuild.dataset.commit import BUILDS, DIGESTS, last_build, read_build
+from vbuild.dataset.commit import BUILDS, last_build, read_build
 from vbuild.dataset.joined import columns as columns_of
 from vbuild.dataset.joined import condition
 from vbuild.dataset.listing import find
 from vbuild.dataset.search import Question, answered, clip_named, explained, near_duplicates
 from vbuild.dataset.search import like as named_like
+from vbuild.dataset.shown import DIGESTS
 from vbuild.errors import DatasetError
 from vbuild.store import lance_io
 from vbuild.store.blobs import blob_columns

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from vbuild.dataset.commit import BUILDS, DIGESTS
+from vbuild.dataset.commit import BUILDS
+from vbuild.dataset.shown import DIGESTS
 from vbuild.errors import DatasetError
 from vbuild.store.blobs import blob_columns
 
