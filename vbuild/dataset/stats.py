@@ -102,10 +102,8 @@ def _histogram(
     made = partial(Histogram, f.name, unit(f), about, int(there.sum()), nulls, read_by=_readers(dataset, f.name))
     if pa.types.is_integer(f.type) or pa.types.is_floating(f.type):
         numbers = values.to_numpy().astype(np.float64)
-        spread = (
-            (float(numbers.min()), float(np.median(numbers)), float(numbers.max())) if len(numbers) else (None,) * 3
-        )
-        return Histogram(*said, *spread, readers, _ranges(numbers, who[there], groups, bins))
+        least, median, most = np.quantile(numbers, (0, 0.5, 1)).tolist() if len(numbers) else [None] * 3
+        return made(least=least, median=median, most=most, bins=_ranges(numbers, who[there], groups, bins))
     if pa.types.is_boolean(f.type) or pa.types.is_string(f.type):
         known = sorted(pc.unique(values).to_pylist()) if pc.count_distinct(values).as_py() <= WORDS else []
         if not known and len(values):
