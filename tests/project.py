@@ -10,7 +10,7 @@ from pathlib import Path
 import lance
 
 from vbuild.config import Config, Source
-from vbuild.dataset.commit import DIGESTS
+from vbuild.dataset.shown import DIGESTS
 from vbuild.engine import build, plan
 from vbuild.executor.config import Local
 from vbuild.split.fixed_stride import FixedStride
@@ -83,7 +83,8 @@ class Project:
                "failures": "failure_id"}[table]  # fmt: skip
         found = dataset.to_table()
         assert found.num_rows == len(set(found[key].to_pylist()))
-        return {row[key]: row for row in found.drop_columns([DIGESTS]).to_pylist()}
+        assert DIGESTS not in found.column_names
+        return {row[key]: row for row in found.to_pylist()}
 
     def tables(self) -> dict[str, dict[str, dict]]:
         """Every table but `builds`."""

@@ -17,7 +17,8 @@ import pyarrow as pa
 import pytest
 
 from vbuild import digest
-from vbuild.dataset.commit import DIGESTS, commit, last_build
+from vbuild.dataset.commit import commit, last_build
+from vbuild.dataset.shown import DIGESTS
 from vbuild.dataset.target import Group, Target
 from vbuild.dataset.versions import fingerprint
 from vbuild.store import lance_io
@@ -55,7 +56,7 @@ def clips(keys, tones, vectors=None, texts=None, asked=None):
 
 def held(folder, table="clips"):
     """What a table holds, by key, without the bookkeeping."""
-    found = lance.dataset(str(folder / f"{table}.lance")).to_table().drop_columns(DIGESTS).to_pylist()
+    found = lance.dataset(str(folder / f"{table}.lance")).to_table().to_pylist()
     return {row.pop("clip_id"): row for row in found}
 
 
@@ -140,8 +141,12 @@ def test_groups_come_and_go(tmp_path):
 
 
 OLD = clips(["a", "b", "c"], [1.0, 2.0, 3.0], [[1.0, 0, 0, 0]] * 3)
-OLD = dataclasses.replace(OLD, groups=(*OLD.groups, group("gone", ["p", "q", "r"], pa.string())))
+OLD = dataclasses.replace(
+    OLD,
+    groups=(*OLD.groups, group("gone", ["p", "q", "r"], pa.string()), group("kept", [True, True, False], pa.bool_())),
+)
 NEW = clips(["b", "c", "d"], [2.0, 9.0, 4.0], [[1.0, 0, 0, 0], [1.0, 0, 0, 0], [0, 0, 1.0, 0]], ["x", None, "z"])
+NEW = dataclasses.replace(NEW, groups=(*NEW.groups, group("kept", [False, True, True], pa.bool_())))
 
 
 def write_calls(patch, folder, step=None):
@@ -159,9 +164,9 @@ def write_calls(patch, folder, step=None):
 
     dataset = lance.dataset(str(folder / "clips.lance"))
     writes = {
-        lance.LanceDataset: ("drop_columns", "add_columns", "merge_insert", "delete", "create_scalar_index"),
+        lance.LanceDataset: ("restore", "drop_columns", "add_columns", "merge_insert", "delete", "create_scalar_index"),
         type(dataset.optimize): ("optimize_indices",),
-        type(dataset.tags): ("create",),
+        type(dataset.tags): ("create", "update"),
         lance_io: ("append",),
     }
     for owner, names in writes.items():
@@ -178,7 +183,9 @@ def assert_finished(folder, clean):
     assert commit(folder, [NEW], build("last")).build is None
     covered = {i.name: i.num_rows_indexed for i in lance.dataset(str(folder / "clips.lance")).describe_indices()}
     assert covered == {"tone_idx": 3, "embed_idx": 3, "caption_idx": 3}
-    tags = lance.dataset(str(folder / "clips.lance")).tags.list()
+    path = str(folder / "clips.lance")
+    assert lance.dataset(path, version="kept").to_table(columns=["clip_id"])["clip_id"].to_pylist() == ["c", "d"]
+    tags = lance.dataset(path).tags.list()
     assert tags[last_build(folder)["id"]]["version"] == last_build(folder)["tables"]["clips"]
 
 
@@ -189,8 +196,9 @@ def test_a_commit_that_was_cut_short_is_finished(tmp_path, monkeypatch):
         calls = write_calls(patch, tmp_path / "whole")
         commit(tmp_path / "whole", [NEW], build(2))
     assert calls == [
-        "delete", "drop_columns", "add_columns", "merge_insert", "append", "create_scalar_index", "create_scalar_index",
-        "optimize_indices", "create", "append",
+        "restore", "delete", "drop_columns", "add_columns", "merge_insert", "merge_insert", "append",
+        "create_scalar_index", "create_scalar_index", "optimize_indices",
+        "drop_columns", "delete", "restore", "create", "create", "append", "update",
     ]  # fmt: skip
     for step in range(1, len(calls) + 1):
         folder = tmp_path / f"cut{step}"
@@ -199,7 +207,7 @@ def test_a_commit_that_was_cut_short_is_finished(tmp_path, monkeypatch):
             write_calls(patch, folder, step)
             with pytest.raises(KeyboardInterrupt):
                 commit(folder, [NEW], build(2))
-        assert last_build(folder)["id"] == "b1"
+        assert last_build(folder)["id"] == ("b2" if step == len(calls) else "b1")
         assert_finished(folder, tmp_path / f"clean{step}")
 
 
@@ -295,3 +303,78 @@ def test_versions_are_told_from_the_files_alone(tmp_path):
     assert fingerprint(tmp_path) == one
     commit(tmp_path, [clips(["a"], [2.0])], build(2))
     assert fingerprint(tmp_path)["clips"] != one["clips"]
+
+
+def test_bookkeeping_is_no_column_that_people_see(tmp_path):
+    """Not in the newest version, nor in that of any build; the next commit knows it all the same."""
+    for number in (1, 2):
+        commit(tmp_path, [clips(["a", "b"], [1.0, float(number)])], build(number))
+        dataset = lance.dataset(str(tmp_path / "clips.lance"))
+        assert dataset.schema.names == ["clip_id", "tone"]
+        assert dataset.checkout_version(f"b{number}").schema.names == ["clip_id", "tone"]
+        assert dataset.checkout_version(f"b{number}.digests").schema.names == ["clip_id", "tone", DIGESTS]
+
+
+def shown_as_before(path):
+    """Makes a table what it was when its bookkeeping was a column of it."""
+    dataset = lance.dataset(str(path))
+    tags = dataset.tags.list()
+    dataset.checkout_version("b1.digests").restore()
+    for name in tags:
+        lance.dataset(str(path)).tags.delete(name)
+    return lance.dataset(str(path)).version
+
+
+def test_a_table_of_before_is_brought_up_to_date(tmp_path):
+    """No value of it is asked for nor written: its bookkeeping goes out of sight."""
+    rows = {"keys": ["a", "b"], "tones": [1.0, 2.0], "texts": ["x", "y"]}
+    commit(tmp_path, [clips(**rows)], build(1))
+    version = shown_as_before(tmp_path / "clips.lance")
+    builds = lance.dataset(str(tmp_path / "builds.lance"))
+    builds.update({"tables": f"""'{{"clips": {version}}}'"""})
+    before = files(tmp_path / "clips.lance" / "data")
+    asked = []
+    done = commit(tmp_path, [clips(**rows, asked=asked)], build(2))
+    assert done.changed == {"clips": {"added": 0, "updated": 0, "deleted": 0}}
+    assert (asked, files(tmp_path / "clips.lance" / "data")) == ([], before)
+    assert DIGESTS not in lance.dataset(str(tmp_path / "clips.lance")).schema.names
+    assert commit(tmp_path, [clips(**rows)], build(3)).build is None
+    done = commit(tmp_path, [clips(**{**rows, "tones": [1.0, 3.0]}, asked=asked)], build(4))
+    assert (done.changed["clips"]["updated"], asked) == (1, [("tone", [1])])
+
+
+def test_what_others_did_to_a_table_is_undone(tmp_path):
+    """Whatever somebody writes to it, the next commit shows what it was, and asks for no value."""
+    target = clips(["a", "b", "c"], [1.0, 2.0, 3.0])
+    path = tmp_path / "clips.lance"
+    commit(tmp_path, [target], build(1))
+    for number, harm in enumerate(
+        (
+            lambda d: d.delete("clip_id = 'a'"),
+            lambda d: d.add_columns({"mine": "tone * 2"}),
+            lambda d: d.update({"tone": "tone * 2"}),
+            lambda d: d.drop_columns(["tone"]),
+        )
+    ):
+        harm(lance.dataset(str(path)))
+        asked = []
+        commit(tmp_path, [clips(["a", "b", "c"], [1.0, 2.0, 3.0], asked=asked)], build(f"x{number}"))
+        assert held(tmp_path) == {"a": {"tone": 1.0}, "b": {"tone": 2.0}, "c": {"tone": 3.0}}
+        assert asked == []
+
+
+def test_the_kept_clips_alone_are_a_version(tmp_path):
+    """For loaders that know no condition, under one tag; it costs no copy, and the table has all clips."""
+    import lancedb
+
+    made = clips(list("abc"), [1.0, 2.0, 3.0])
+    path = tmp_path / "clips.lance"
+    for number, kept in enumerate(([True, False, True], [True, True, True], [False, False, False])):
+        target = dataclasses.replace(made, groups=(*made.groups, group("kept", kept, pa.bool_())))
+        commit(tmp_path, [target], build(number))
+        wanted = [key for key, there in zip("abc", kept, strict=True) if there]
+        assert lance.dataset(str(path), version="kept").to_table()["clip_id"].to_pylist() == wanted
+        assert sorted(held(tmp_path)) == ["a", "b", "c"]
+        table = lancedb.connect(str(tmp_path)).open_table("clips")
+        table.checkout("kept")
+        assert table.to_arrow()["clip_id"].to_pylist() == wanted

@@ -79,7 +79,7 @@ class Shop:
 
     def clips(self, version: int | None = None, output: Path | None = None) -> list[dict]:
         path = (output or self.config.output) / self.config.name / "clips.lance"
-        rows = lance.dataset(str(path), version=version).to_table().drop_columns(["row_digest"]).to_pylist()
+        rows = lance.dataset(str(path), version=version).to_table().to_pylist()
         return sorted(rows, key=lambda row: row["clip_id"])
 
 

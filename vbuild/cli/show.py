@@ -10,7 +10,7 @@ from vbuild.cli.printer import document, some, table
 if TYPE_CHECKING:
     from vbuild.cli.arguments import Namespace, Parser
 
-ABOUT = "what a built dataset holds: columns, types, units, nulls, and where each comes from"
+ABOUT = "what a built dataset holds: columns, what they are, types, units, nulls, and where each comes from"
 
 
 def declare(parser: Parser) -> None:
@@ -23,12 +23,12 @@ def declare(parser: Parser) -> None:
 def run(args: Namespace) -> int:
     """Prints the tables, and the columns of one. Raises DatasetError, and UsageError for a table that is not there."""
     from vbuild.check import hint
-    from vbuild.dataset import query
+    from vbuild.dataset import read
     from vbuild.dataset.columns import tables
     from vbuild.errors import UsageError
 
     store = arguments.store_of(args) if args.store else None
-    dataset = query.open(args.name, store=store, output=arguments.output_of(args))
+    dataset = read.open(args.name, store=store, output=arguments.output_of(args))
     known = [*dataset.build["tables"]]
     wanted = known if args.table == "all" or (args.json and not args.table) else [args.table or "clips"]
     if unknown := [name for name in wanted if name not in known]:
@@ -45,7 +45,7 @@ def run(args: Namespace) -> int:
     print(f"{counts.get('kept', 0)} kept, {some(counts.get('failures', 0), 'failure')}")
     print(f"build {build['id']} of {build['time']:%Y-%m-%d %H:%M} UTC, in {dataset.folder}")
     for one in told:
-        rows = [[c.name, c.type, c.unit, c.nulls, c.source] for c in one.columns]
+        rows = [[c.name, c.type, c.unit, c.nulls, c.source, c.about] for c in one.columns]
         print(f"\n{one.name}: {some(one.rows, 'row')}")
-        print(table(["column", "type", "unit", "nulls", "from"], rows), end="")
+        print(table(["column", "type", "unit", "nulls", "from", "what it is"], rows), end="")
     return 0

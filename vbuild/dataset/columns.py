@@ -6,30 +6,17 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from vbuild.dataset.commit import DIGESTS
+from vbuild.dataset.shown import DIGESTS
+from vbuild.dataset.told import ABOUT, UNIT, unit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from vbuild.dataset.query import Dataset
+    import pyarrow as pa
+
+    from vbuild.dataset.read import Dataset
 
 FLOATS = {"halffloat": "float16", "float": "float32", "double": "float64"}
-
-UNITS = {
-    r"(.*_)?pts": "ticks",
-    r"time_base_(num|den)": "s/tick",
-    r".*_s|(.*_)?(start|end|duration)": "s",
-    r"(.*_)?(bytes|size)": "bytes",
-    r"(.*_)?(w|h|width|height)": "pixels",
-    r"(.*_)?fps": "frames/s",
-    r"(.*_)?frames": "frames",
-    r"(.*_)?bitrate": "bits/s",
-    r"rotation": "degrees",
-    r".*_loudness": "LUFS",
-    r"audio_range": "LU",
-    r".*_peak": "dBTP",
-}
-"""What a column is called → the unit that it is in, in all tables alike; others are shares, counts or texts."""
 
 DECIDED = frozenset({"kept", "dropped_by", "duplicate_of"})
 
@@ -49,6 +36,8 @@ class Column:
     name: str
     type: str
     unit: str
+    about: str
+    """What it is; "" in a dataset that was built before tables told."""
     nulls: int
     source: str
     """The instance that wrote it and its stage; `source`, `decisions` or `build`."""
@@ -74,24 +63,21 @@ def _table(dataset: Dataset, name: str, version: int) -> Table:
     import lance
 
     data = lance.dataset(str(dataset.folder / f"{name}.lance"), version=version)
-    columns = [
-        Column(f.name, arrow(f.type), _unit(f), data.count_rows(f"`{f.name}` IS NULL"), _source(name, f.name, dataset))
-        for f in data.schema
-        if f.name != DIGESTS
-    ]
-    return Table(name, data.count_rows(), version, tuple(columns))
+    columns = tuple(_column(dataset, name, f, data) for f in data.schema if f.name != DIGESTS)
+    return Table(name, data.count_rows(), version, columns)
+
+
+def _column(dataset: Dataset, table: str, f: pa.Field, data: Any) -> Column:
+    said = {key.decode(): value.decode() for key, value in (f.metadata or {}).items()}
+    nulls = data.count_rows(f"`{f.name}` IS NULL")
+    source = _source(table, f.name, dataset)
+    return Column(f.name, arrow(f.type), said.get(UNIT) or unit(f), said.get(ABOUT, ""), nulls, source)
 
 
 def arrow(kind: Any) -> str:
     """An Arrow type as people know it."""
     text = re.sub(r"\b(?:item|element): | not null", "", str(kind).replace("fixed_size_list", "vector"))
     return re.sub(r"\b(?:halffloat|float|double)\b", lambda match: FLOATS[match[0]], text)
-
-
-def _unit(f: Any) -> str:
-    if str(f.type) == "string":
-        return ""
-    return next((unit for pattern, unit in UNITS.items() if re.fullmatch(pattern, f.name)), "")
 
 
 def _source(table: str, column: str, dataset: Dataset) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vbuild.dataset.indexes import bring_indexes
+from vbuild.dataset import shown
+from vbuild.dataset.indexes import bring_indexes, lacking
+from vbuild.dataset.shown import DIGESTS, Shown
 from vbuild.digest import SIZE, column_of, keys_of
 from vbuild.errors import DatasetError
 from vbuild.store import lance_io
@@ -26,12 +28,6 @@ if TYPE_CHECKING:
 
 Digests = Mapping[str, np.ndarray]
 """Group → (n,) V16."""
-
-DIGESTS = "row_digest"
-"""The column that holds, of each row, a digest of each group of columns: a struct with a field a group.
-
-A group's field comes and goes with its columns, in the same version: it is there if and only if they hold what it says.
-"""
 
 BUILDS = "builds"
 
@@ -84,29 +80,30 @@ def commit(folder: Path, targets: Sequence[Target], build: Mapping[str, Any]) ->
     The caller holds the folder. Raises DatasetError for a column of a type that not all readers of the dataset know.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    changed: dict[str, dict[str, int]] = {}
-    versions: dict[str, int] = {}
-    for target in targets:
-        path = folder / f"{target.table}.lance"
-        done = _bring(path, target)
-        dataset = lance_io.whole(path, lance.dataset(str(path)))
-        if bring_indexes(dataset, target.indexes) or done is not None:
-            changed[target.table] = done or {"added": 0, "updated": 0, "deleted": 0}
-        versions[target.table] = dataset.version
     last = last_build(folder)
-    if not changed and last is not None and last["tables"] == versions:
+    before = {} if last is None else last["tables"]
+    changed: dict[str, dict[str, int]] = {}
+    tables: dict[str, Shown] = {}
+    for target in targets:
+        tables[target.table], done = _bring(folder / f"{target.table}.lance", target, before.get(target.table))
+        if done is not None:
+            changed[target.table] = done
+    versions = {name: table.version for name, table in tables.items()}
+    if versions == before:
         return Committed(versions, changed, None)
-    record(folder, versions, build)
+    record(folder, tables, build)
     return Committed(versions, changed, build["id"])
 
 
-def record(folder: Path, versions: Mapping[str, int], build: Mapping[str, Any]) -> None:
+def record(folder: Path, tables: Mapping[str, Shown], build: Mapping[str, Any]) -> None:
     """Adds a build to `builds`, which is the commit, when each table's version bears its tag."""
-    for name, version in versions.items():
-        lance_io.tag(folder / f"{name}.lance", build["id"], version)
+    for name, table in tables.items():
+        shown.name(folder / f"{name}.lance", build["id"], table)
     row = {name: json.dumps(value) if isinstance(value, Mapping) else value for name, value in build.items()}
-    row["tables"] = json.dumps(versions)
+    row["tables"] = json.dumps({name: table.version for name, table in tables.items()})
     lance_io.append(folder / f"{BUILDS}.lance", pa.Table.from_pylist([row], schema=BUILDS_SCHEMA))
+    for name, table in tables.items():
+        shown.point(folder / f"{name}.lance", table)
 
 
 def new_id() -> str:
@@ -138,40 +135,77 @@ def read_build(row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: json.loads(value) if name in read else value for name, value in row.items()}
 
 
-def _bring(path: Path, target: Target) -> dict[str, int] | None:
-    """Brings one table to its target. How many rows were added, updated and deleted; None if nothing was to do."""
-    schema = _schema(target)
-    dataset = lance_io.open_dataset(path)
-    if dataset is None:
+def _bring(path: Path, target: Target, last: int | None) -> tuple[Shown, dict[str, int] | None]:
+    """Brings one table to its target. What it is now, and how many rows were added, updated and deleted.
+
+    None if nothing was to do: nothing differs from what the table held, and `last`, the version of the last build, is
+    still the newest.
+    """
+    schema, before = _schema(target), shown.newest_held(path)
+    if before is None and (before := lance_io.open_dataset(path)) is None:
         rows = np.arange(len(target.keys))
         lance_io.append(path, _stream(target, target.groups, rows, _wanted(target, rows), schema))
-        return {"added": len(rows), "updated": 0, "deleted": 0}
-    before = dataset.version
-    held, deleted = _delete(dataset, target)
+        return _finished(path, target), {"added": len(rows), "updated": 0, "deleted": 0}
+    held, gone = _held(before, target)
+    known = shown.published(path, last)
+    if known is not None and _same(held, gone, target, schema) and not lacking(before, target.indexes):
+        return known, None
+    held = replace(held, dataset=shown.begun(path, before))
+    for start in range(0, len(gone), CHUNK):
+        held.dataset.delete(f"_rowid IN ({', '.join(map(str, gone[start : start + CHUNK]))})")
     updated = _reshape(held, target, schema) | _update(held, target)
     new = np.setdiff1d(np.arange(len(target.keys)), held.places, assume_unique=True)
     if len(new):
-        lance_io.append(path, _stream(target, target.groups, new, _wanted(target, new), dataset.schema))
-    dataset = lance.dataset(str(path))
-    if dataset.version == before:
-        return None
-    lance_io.compact(dataset, forget=False)
-    return {"added": len(new), "updated": int(updated.sum()), "deleted": deleted}
+        lance_io.append(path, _stream(target, target.groups, new, _wanted(target, new), held.dataset.schema))
+    lance_io.compact(lance.dataset(str(path)), forget=False)
+    done = {"added": len(new), "updated": int(updated.sum()), "deleted": len(gone)}
+    return _finished(path, target), done
 
 
-def _delete(dataset: Any, target: Target) -> tuple[Held, int]:
-    """Takes out the rows whose keys are not wanted; what is left, and how many went."""
+def _finished(path: Path, target: Target) -> Shown:
+    """The table shown, when its columns are documented and its indexes cover it."""
+    dataset = lance_io.whole(path, lance.dataset(str(path)))
+    if told := _told(dataset.schema, target):
+        dataset.update_field_metadata(told, replace=True)
+    bring_indexes(dataset, target.indexes)
+    return shown.publish(path)
+
+
+def _told(schema: pa.Schema, target: Target) -> dict[str, dict[str, str]]:
+    """What columns shall say of themselves, of those that say something else."""
+    wanted = {f.name: f.metadata or {} for f in _schema(target) if f.name != DIGESTS}
+    differ = {f.name for f in schema if f.name in wanted and (f.metadata or {}) != wanted[f.name]}
+    return {name: {k.decode(): v.decode() for k, v in wanted[name].items()} for name in sorted(differ)}
+
+
+def _held(dataset: Any, target: Target) -> tuple[Held, list[int]]:
+    """What a table holds of its target, and the row ids of what is not wanted."""
     table = dataset.to_table(columns=[target.key, *({DIGESTS} & set(dataset.schema.names))], with_row_id=True)
     spots = pc.index_in(table[target.key], value_set=target.keys)
-    gone = table["_rowid"].filter(spots.is_null()).to_pylist()
-    for start in range(0, len(gone), CHUNK):
-        dataset.delete(f"_rowid IN ({', '.join(map(str, gone[start : start + CHUNK]))})")
+    gone: list[int] = table["_rowid"].filter(spots.is_null()).to_pylist()
     digests: dict[str, np.ndarray] = {}
     if DIGESTS in table.column_names:
         left = table[DIGESTS].filter(spots.is_valid()).combine_chunks()
         digests = {f.name: keys_of(left.field(f.name)).copy() for f in left.type}
-    places = spots.drop_null().to_numpy().astype(np.int64)
-    return Held(dataset, places, digests), len(gone)
+    return Held(dataset, spots.drop_null().to_numpy().astype(np.int64), digests), gone
+
+
+def _types(schema: pa.Schema) -> dict[str, pa.DataType]:
+    return {f.name: f.type for f in schema if f.name != DIGESTS}
+
+
+def _same(held: Held, gone: Sequence[int], target: Target, schema: pa.Schema) -> bool:
+    """Whether a table is its target."""
+    there = held.dataset.schema
+    return (
+        not gone
+        and len(held.places) == len(target.keys)
+        and held.digests.keys() == {group.name for group in target.groups}
+        and {f.name: f.type for f in there if f.name != DIGESTS}
+        == {f.name: f.type for f in schema if f.name != DIGESTS}
+        and not any((held.digests[group.name] != group.digests[held.places]).any() for group in target.groups)
+        and not _told(there, target)
+    )
 
 
 def _reshape(held: Held, target: Target, schema: pa.Schema) -> np.ndarray:

@@ -21,11 +21,9 @@ def bring_indexes(dataset: Any, wanted: Mapping[str, Index]) -> bool:
     What an index covers is asked of the table, so whatever was cut short is made good. An index that covers less than
     half of the rows is made anew. A column of lists has no scalar index, and one without a vector no vector index.
     """
-    rows = dataset.count_rows()
-    covered = {index.name: index.num_rows_indexed for index in dataset.describe_indices()}
+    rows, covered = dataset.count_rows(), _covered(dataset)
     names = {column: f"{column}_idx" for column in wanted}
-    short = [column for column, name in names.items() if covered.get(name, 0) < rows and _fits(dataset, column)]
-    short = [column for column in short if wanted[column] != "vector" or dataset.count_rows(f"`{column}` IS NOT NULL")]
+    short = lacking(dataset, wanted)
     makes = [column for column in short if 2 * covered.get(names[column], 0) < rows]
     for column in makes:
         _make(dataset, column, wanted[column], names[column], rows)
@@ -33,6 +31,17 @@ def bring_indexes(dataset: Any, wanted: Mapping[str, Index]) -> bool:
     if behind:
         dataset.optimize.optimize_indices(index_names=behind)
     return bool(makes or behind)
+
+
+def lacking(dataset: Any, wanted: Mapping[str, Index]) -> list[str]:
+    """The columns whose index does not cover all rows."""
+    rows, covered = dataset.count_rows(), _covered(dataset)
+    short = [column for column in wanted if covered.get(f"{column}_idx", 0) < rows and _fits(dataset, column)]
+    return [column for column in short if wanted[column] != "vector" or dataset.count_rows(f"`{column}` IS NOT NULL")]
+
+
+def _covered(dataset: Any) -> dict[str, int]:
+    return {index.name: index.num_rows_indexed for index in dataset.describe_indices()}
 
 
 def _fits(dataset: Any, column: str) -> bool:

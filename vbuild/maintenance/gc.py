@@ -13,6 +13,7 @@ import lance
 import pyarrow.compute as pc
 
 from vbuild.dataset.commit import BUILDS, read_build
+from vbuild.dataset.shown import HELD
 from vbuild.digest import keys_of
 from vbuild.errors import StoreError
 from vbuild.plan.order import column
@@ -256,7 +257,7 @@ def _sweep_builds(needed: Needed, swept: Swept) -> None:
             dataset = lance.dataset(str(path))
             if path.stem == BUILDS:
                 dataset.delete(f"id IN ({', '.join(map(repr, gone))})")
-            for tag in set(gone) & set(dataset.tags.list()):
+            for tag in {*gone, *(f"{build}{HELD}" for build in gone)} & set(dataset.tags.list()):
                 dataset.tags.delete(tag)
             dataset.cleanup_old_versions(older_than=timedelta(0), error_if_tagged_old_versions=False)
         part.gone_bytes += max(before - _bytes(folder), 0)

@@ -13,7 +13,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vbuild.dataset.commit import BUILDS, DIGESTS, new_id, read_build, record
+from vbuild.dataset import shown
+from vbuild.dataset.commit import BUILDS, new_id, read_build, record
+from vbuild.dataset.shown import DIGESTS
 from vbuild.digest import keys_of
 from vbuild.errors import DatasetError
 from vbuild.store import lance_io, roots, stamps
@@ -182,13 +184,15 @@ def diff(folder: Path, a: Mapping[str, Any], b: Mapping[str, Any]) -> Difference
 
 
 def _clips(folder: Path, build: Mapping[str, Any]) -> pa.Table:
-    return _at(folder, build).to_table(columns=["clip_id", "kept", "dropped_by", "duplicate_of", DIGESTS])
+    columns = ["clip_id", "kept", "dropped_by", "duplicate_of", DIGESTS]
+    return _at(folder, build, held=True).to_table(columns=columns)
 
 
-def _at(folder: Path, build: Mapping[str, Any]) -> Any:
-    """The clips at the version of a build. Raises DatasetError if it is gone."""
+def _at(folder: Path, build: Mapping[str, Any], *, held: bool = False) -> Any:
+    """The clips as a build left them, with bookkeeping if need be. Raises DatasetError if they are gone."""
+    path, version = folder / "clips.lance", build["tables"]["clips"]
     try:
-        return lance.dataset(str(folder / "clips.lance"), version=build["tables"]["clips"])
+        return shown.held_of(path, build["id"], version) if held else lance.dataset(str(path), version=version)
     except (OSError, ValueError) as error:
         raise DatasetError(f"{folder.name}: the tables of build {build['id']} cannot be read any more") from error
 
@@ -281,24 +285,26 @@ def restore(store: Path, folder: Path, name: str) -> Restored:
         build = find_build(folder, name)
         clips = _at(folder, build)
         with locked(lock_of(folder)):
-            versions = {
-                table: _restored(folder / f"{table}.lance", version) for table, version in build["tables"].items()
+            tables = {
+                table: _restored(folder / f"{table}.lance", build["id"], version)
+                for table, version in build["tables"].items()
             }
             counts = {**build["counts"], "ran": {}, "restored": build["id"]}
             row = {**build, "id": new_id(), "time": datetime.now(UTC), "seconds": 0.0, "counts": counts}
             del row["tables"]
-            record(folder, versions, row)
+            record(folder, tables, row)
         stamps.bump(store)
+    versions = {name: table.version for name, table in tables.items()}
     return Restored(row["id"], build["id"], versions, _missing(store, clips))
 
 
-def _restored(path: Path, version: int) -> int:
-    """Makes a version of a table its newest."""
-    newest = lance.dataset(str(path))
-    if newest.version != version:
-        lance.dataset(str(path), version=version).restore()
-        newest = lance.dataset(str(path))
-    return int(newest.version)
+def _restored(path: Path, build: str, version: int) -> shown.Shown:
+    """Makes what a build left of a table the newest version."""
+    known = shown.published(path, version)
+    if known is not None:
+        return known
+    shown.begun(path, shown.held_of(path, build, version))
+    return shown.publish(path)
 
 
 def _missing(store: Path, clips: Any) -> int:

@@ -120,15 +120,24 @@ def compact(dataset: Any, *, forget: bool = True) -> bool:
     return True
 
 
-def tag(path: Path, name: str, version: int) -> None:
-    """Gives a version of a dataset a name.
+def tag(path: Path, name: str, version: int, *, move: bool = False) -> None:
+    """Gives a version of a dataset a name; one that is taken is an error, or is moved.
 
     By a link: Lance makes the folder of tags a second time, under the path as an address of the web would spell it.
     """
     with tempfile.TemporaryDirectory(prefix="vbuild-") as place:
         link = Path(place, "dataset")
         link.symlink_to(path.absolute())
-        lance.dataset(str(link)).tags.create(name, version)
+        tags = lance.dataset(str(link)).tags
+        if move and name in tags.list():
+            tags.update(name, version)
+        else:
+            tags.create(name, version)
+
+
+def lacking(path: Path, dataset: Any) -> bool:
+    """Whether data files of a version are gone, or cut short."""
+    return bool(repair.lost(path, dataset))
 
 
 def delete_keys(dataset: Any, keys: np.ndarray, column: str = "key", also: str = "true") -> None:

@@ -15,6 +15,7 @@ from vbuild.dataset.tables.columns import Everything
 from vbuild.dataset.tables.failures import failures_of
 from vbuild.dataset.tables.videos import videos_of
 from vbuild.dataset.target import Group, Target
+from vbuild.dataset.told import documented
 
 if TYPE_CHECKING:
     from vbuild.engine.session import Session
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 def targets(session: Session, failing: pa.Table) -> list[Target]:
     """The tables of a session's dataset but `builds`."""
     clips = Everything(session)
-    return [videos_of(session), clips_of(clips), captions_of(clips), _duplicates(session), failures_of(failing)]
+    made = [videos_of(session), clips_of(clips), captions_of(clips), _duplicates(session), failures_of(failing)]
+    instances = {i.name: i for i in session.order.clip_stages}
+    return [documented(target, instances if target.table == "clips" else {}) for target in made]
 
 
 PAIRS = pa.schema(
