@@ -135,7 +135,7 @@ class Dataset:
             else:
                 matches = query.limit(limit + 1 if like else limit).to_arrow()
         except (ValueError, RuntimeError, OSError) as error:
-            raise self._explained(error, where) from error
+            raise self.explained(error, where) from error
         if like:
             matches = matches.filter(pc.not_equal(matches["clip_id"], whole)).slice(0, limit)
         for name in blob_columns(matches.schema):
@@ -197,7 +197,7 @@ class Dataset:
             raise DatasetError(f"--like {clip_id}: {self.name} has no such clip with a vector in {column}")
         return str(rows[0]["clip_id"]), list(rows[0][column])
 
-    def _explained(self, error: Exception, where: str | None) -> DatasetError:
+    def explained(self, error: Exception, where: str | None) -> DatasetError:
         """What went wrong in a query, for people: most often a column that is not there."""
         text = NOISE.sub("", " ".join(str(error).split()))
         names = [f.name for f in self.clips.schema if f.name != DIGESTS]
