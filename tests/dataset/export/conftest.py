@@ -25,7 +25,9 @@ def painted(seed, dark=()):
             return np.zeros((48, 64, 3), np.uint8)
         y, x = np.mgrid[:48, :64]
         wave = np.sin(x / (3 + seed) + 5 * time) + np.cos(y / (4 + seed) - 3 * time)
-        return np.stack([(wave + 2) * 60, (wave + 2) * 30 + 20 * seed, np.full_like(wave, 40 * seed)], -1).astype(np.uint8)
+        return np.stack([(wave + 2) * 60, (wave + 2) * 30 + 20 * seed, np.full_like(wave, 40 * seed)], -1).astype(
+            np.uint8
+        )
 
     return paint
 

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from vbuild.dataset.export import curator
+from vbuild.dataset.export import curated
 from vbuild.dataset.export.export import export
 from vbuild.dataset.export.form import FORMS
 from vbuild.dataset.export.publish import STATE
@@ -253,7 +253,10 @@ def test_curators_tree(dataset, tmp_path):
     out = tmp_path / "out"
     export(dataset, "curator", out, options={"pickles": True})
     clips = kept(dataset)
-    ids = [str(uuid.uuid5(uuid.NAMESPACE_URL, f"{c['uri']}_{int(c['start_s'] * 10)}_{int(c['end_s'] * 10)}")) for c in clips]
+    ids = [
+        str(uuid.uuid5(uuid.NAMESPACE_URL, f"{c['uri']}_{int(c['start_s'] * 10)}_{int(c['end_s'] * 10)}"))
+        for c in clips
+    ]
     videos = {str(uuid.uuid5(uuid.NAMESPACE_URL, f"{clip['uri']}_0")) for clip in clips}
     assert paths(out) - {"croissant.json", "summary.json"} == {
         *(f"clips/{i}.mp4" for i in ids),
@@ -264,7 +267,7 @@ def test_curators_tree(dataset, tmp_path):
         *(f"processed_videos/{name}.json" for name in ("a b.mp4", "deep/c.mp4")),
         *(f"processed_clip_chunks/{name}_0.json" for name in ("a b.mp4", "deep/c.mp4")),
     }
-    assert np.allclose(pickle.loads((out / f"embed_embd/{ids[0]}.pickle").read_bytes()), clips[0]["embed"])  # noqa: S301
+    assert np.allclose(pickle.loads((out / f"embed_embd/{ids[0]}.pickle").read_bytes()), clips[0]["embed"])
     tables = [pq.read_table(path) for path in (out / "embed_embd_parquet").iterdir()]
     assert {name for table in tables for name in table.column_names} == {"id", "embedding"}
     assert {i for table in tables for i in table["id"].to_pylist()} == set(ids)
@@ -275,7 +278,7 @@ def test_curators_metadata_of_a_clip(dataset, tmp_path):
     out = tmp_path / "out"
     export(dataset, "curator", out)
     clip = kept(dataset)[0]
-    ident = curator.span_uuid(clip)
+    ident = curated.span_uuid(clip)
     data = json.loads((out / f"metas/v0/{ident}.json").read_text())
     assert list(data) == [
         *("span_uuid", "source_video", "duration_span", "width_source", "height_source", "framerate_source"),
@@ -321,11 +324,11 @@ def test_curators_switches(dataset, tmp_path):
 
 def test_curators_helpers_of_paths():
     """As its own class has them."""
-    assert curator.get_output_path_clips("/o/") == "/o/clips"
-    assert curator.get_output_path_clips("/o", filtered=True) == "/o/filtered_clips"
-    assert curator.get_output_path_metas("/o", "v0") == "/o/metas/v0"
-    assert curator.get_output_path_iv2_embd_parquet("/o") == "/o/iv2_embd_parquet"
-    assert curator.get_output_path_processed_clip_chunks("/o") == "/o/processed_clip_chunks"
+    assert curated.get_output_path_clips("/o/") == "/o/clips"
+    assert curated.get_output_path_clips("/o", filtered=True) == "/o/filtered_clips"
+    assert curated.get_output_path_metas("/o", "v0") == "/o/metas/v0"
+    assert curated.get_output_path_iv2_embd_parquet("/o") == "/o/iv2_embd_parquet"
+    assert curated.get_output_path_processed_clip_chunks("/o") == "/o/processed_clip_chunks"
 
 
 def test_windows_of_cosmos_predict2(dataset, tmp_path):
@@ -334,7 +337,7 @@ def test_windows_of_cosmos_predict2(dataset, tmp_path):
     export(dataset, "cosmos_predict2", out)
     root = out / "cosmos_predict2_video2world_dataset"
     clip = kept(dataset)[0]
-    name = f"{curator.span_uuid(clip)}_0_19"
+    name = f"{curated.span_uuid(clip)}_0_19"
     assert frames(root / "videos" / f"{name}.mp4") == 20
     assert (root / "metas" / f"{name}.txt").read_text() == clip["caption"]
     assert len(list(root.rglob("*.mp4"))) == 3

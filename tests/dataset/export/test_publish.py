@@ -1,6 +1,8 @@
 """A folder is brought to what an export holds: what differs is written, what left is removed, all else stays."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -56,6 +58,29 @@ def test_an_export_that_ended_early_goes_on_where_it_was(tmp_path):
     assert files(out) == {"a": b"1", "b": b"2"}
 
 
+KILLED = """
+import os, sys
+from pathlib import Path
+from vbuild.dataset.export.piece import Piece, of_bytes
+from vbuild.dataset.export.publish import publish
+
+def write(target):
+    target.write_bytes(b"half")
+    os.kill(os.getpid(), 9)
+
+publish(Path(sys.argv[1]), {"dataset": "d", "format": "jsonl"}, [of_bytes("a", b"1"), Piece("b", "s", write)])
+"""
+
+
+def test_an_export_that_was_killed_leaves_nothing(tmp_path):
+    """The next goes on, and what was half written is gone."""
+    out = tmp_path / "out"
+    done = subprocess.run([sys.executable, "-c", KILLED, str(out)], check=False)
+    assert done.returncode == -9
+    assert publish(out, OF, [of_bytes("a", b"1"), of_bytes("b", b"2")]) == Published(1, 1, 0, 1)
+    assert {p.name for p in (out / STATE).iterdir()} == {"lock", "files.jsonl"}
+
+
 def test_a_file_that_was_about_to_be_replaced_is_written_again(tmp_path):
     """An end between the line in the journal and the rename leaves no piece that is taken for the new one."""
     out = tmp_path / "out"
@@ -86,6 +111,14 @@ def test_a_folder_serves_one_export(tmp_path):
     publish(out, OF, [of_bytes("a", b"1")])
     with pytest.raises(ExportError, match="it holds an export of d as jsonl"):
         publish(out, {"dataset": "d", "format": "curator"}, [])
+
+
+def test_another_version_writes_all_anew(tmp_path):
+    """Though the signs are the same."""
+    out = tmp_path / "out"
+    publish(out, {**OF, "version": 1}, [of_bytes("a", b"1")])
+    assert publish(out, {**OF, "version": 2}, [of_bytes("a", b"1")]) == Published(1, 0, 0, 1)
+    assert publish(out, {**OF, "version": 2}, [of_bytes("a", b"1")]).kept == 1
 
 
 def test_two_pieces_of_one_path_are_refused(tmp_path):

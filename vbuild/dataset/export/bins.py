@@ -6,7 +6,7 @@ import json
 import pickle
 from typing import TYPE_CHECKING, Any
 
-from vbuild.dataset.export import curator
+from vbuild.dataset.export import curated
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,7 +59,7 @@ def media(clips: Selection, clip: Record, windows: Sequence[Record]) -> Path:
 
 def meta(clips: Selection, clip: Record, windows: Sequence[Record]) -> bytes:
     """What NeMo Curator's metas hold of a clip."""
-    return json.dumps(curator.meta(clips, clip, windows, curator.Names.of(clips)), ensure_ascii=False).encode()
+    return json.dumps(curated.meta(clips, clip, windows, curated.Names.of(clips)), ensure_ascii=False).encode()
 
 
 def text_embedding(clips: Selection) -> str | None:
@@ -78,6 +78,7 @@ def text_embeddings(clips: Selection, clip: Record, column: str, window: int) ->
     return [held[str(window)]] if str(window) in held else []
 
 
-def pickled(clips: Selection, clip: Record, column: str) -> bytes:
+def pickled(clips: Selection, clip: Record, windows: Sequence[Record], column: str) -> bytes:
     """A clip's text embedding, that of its first window, as Cosmos-Curate pickles it."""
+    del windows
     return pickle.dumps(text_embeddings(clips, clip, column, 0))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from vbuild.dataset.export.bins import text_embedding, text_embeddings
-from vbuild.dataset.export.curator import Names, span_uuid
+from vbuild.dataset.export.curated import Names, span_uuid
 from vbuild.dataset.export.form import Described, Form
 from vbuild.dataset.export.piece import Piece, of_bytes, of_copy
 from vbuild.dataset.export.selection import sign

@@ -46,5 +46,5 @@ def export(
     made = form_of(form, options or {})
     clips = Selection(dataset, where, media=media)
     pieces = chain(made.pieces(clips), croissant.told(made, clips))
-    published = publish(out, {"dataset": dataset.name, "format": form}, pieces, dry=dry)
+    published = publish(out, {"dataset": dataset.name, "format": form, "version": made.version}, pieces, dry=dry)
     return Exported(len(clips), published, made.remarks(clips))

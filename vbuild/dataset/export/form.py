@@ -45,6 +45,8 @@ class Form:
     """A form of export with its options."""
 
     name: ClassVar[str]
+    version: ClassVar[int] = 1
+    """Raised when the same clips give other files: then all are written anew."""
 
     def pieces(self, clips: Selection) -> Iterator[Piece]:
         """The files that the export shall hold. Raises ExportError where the dataset lacks what they are made of."""
@@ -71,4 +73,3 @@ def class_of(name: str) -> type[Form]:
     """The class of a form."""
     module = importlib.import_module(f"vbuild.dataset.export.{name}")
     return cast("type[Form]", getattr(module, "".join(part.capitalize() for part in name.split("_"))))
-

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from vbuild.dataset.export.form import Described, Form
-from vbuild.dataset.export.piece import Piece, of_bytes, of_copy
+from vbuild.dataset.export.piece import of_bytes, of_copy, of_table
 from vbuild.dataset.export.selection import name_of, sign_of
 from vbuild.errors import ExportError
 
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from vbuild.dataset.export.piece import Piece
     from vbuild.dataset.export.selection import Record, Selection
 
 
@@ -45,7 +45,7 @@ class Huggingface(Form):
             yield from self._files(clips, split, rows)
             table = self._table(clips, rows)
             path = f"data/{split}/metadata.parquet"
-            yield Piece(path, sign_of(table), lambda target, table=table: pq.write_table(table, target))
+            yield of_table(path, table, sign_of(table))
         yield of_bytes("README.md", self._card(clips, {split: len(rows) for split, rows in parts.items()}).encode())
 
     def _splits(self, clips: Selection) -> dict[str, np.ndarray]:
@@ -93,7 +93,9 @@ class Huggingface(Form):
         size = next(name for most, name in _SIZES if total < most)
         splits = "".join(f"  - split: {name}\n    path: data/{name}/**\n" for name in counts)
         licence = f"license: {self.licence}\n" if self.licence else ""
-        columns = "\n".join(f"| `{f.name}` | {f.type} |" for f in clips.schema if not f.name.endswith(("_uri", "_digest")))
+        columns = "\n".join(
+            f"| `{f.name}` | {f.type} |" for f in clips.schema if not f.name.endswith(("_uri", "_digest"))
+        )
         return (
             f"---\n{licence}task_categories:\n- text-to-video\nsize_categories:\n- {size}\n"
             f"configs:\n- config_name: default\n  drop_labels: true\n  data_files:\n{splits}---\n"
@@ -105,7 +107,9 @@ class Huggingface(Form):
     def described(self, clips: Selection) -> list[Described]:
         """The table, and the files."""
         kinds = tuple((n, str(clips.schema.field(n).type)) for n in clips.plain if not n.endswith("_uri"))
-        table = Described("table", "data/*/metadata.parquet", "application/x-parquet", (("file_name", "string"), *kinds))
+        table = Described(
+            "table", "data/*/metadata.parquet", "application/x-parquet", (("file_name", "string"), *kinds)
+        )
         return [table, Described("clips", "data/*/clips/*/*.mp4", "video/mp4")]
 
 

@@ -34,7 +34,11 @@ class Lance(Form):
         """The table."""
         clips.needs_media(self.name)
         signs = [sign_of(clips.table(part)) for part in clips.chunks()]
-        yield Piece("clips.lance", sign_of(pa.table({"sign": pa.array(signs, pa.string())}), self.name), lambda p: self._write(clips, p))
+        yield Piece(
+            "clips.lance",
+            sign_of(pa.table({"sign": pa.array(signs, pa.string())}), self.name),
+            lambda p: self._write(clips, p),
+        )
 
     def _schema(self, clips: Selection) -> pa.Schema:
         blob = pa.field("video", pa.large_binary(), metadata={"lance-encoding:blob": "true"})

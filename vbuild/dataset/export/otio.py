@@ -29,7 +29,7 @@ class Otio(Form):
         try:
             import opentimelineio
         except ImportError as error:
-            raise UsageError("--format otio needs a library: pip install opentimelineio") from error
+            raise UsageError("--format otio needs a library: pip install 'vbuild-video[otio]'") from error
         for uri, spans in by_video(clips, clips.plain):
             text = opentimelineio.adapters.write_to_string(_timeline(opentimelineio, uri, spans), "otio_json")
             yield of_bytes(f"{clips.relative(uri)}.otio", text.encode())

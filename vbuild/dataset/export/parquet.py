@@ -7,18 +7,17 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from vbuild.dataset.export.form import Described
 from vbuild.dataset.export.jsonl import Listed
-from vbuild.dataset.export.piece import Piece
+from vbuild.dataset.export.piece import of_table
 from vbuild.dataset.export.selection import sign_of
 from vbuild.dataset.export.shards import MIB, shards
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
+    from vbuild.dataset.export.piece import Piece
     from vbuild.dataset.export.selection import Selection
 
 ROW = 2000
@@ -55,7 +54,7 @@ class Parquet(Listed):
         for n, rows in enumerate(parts):
             table = self._table(clips, rows)
             path = f"data/clips-{n:05d}-of-{len(parts):05d}.parquet"
-            yield Piece(path, sign_of(table, self.name), lambda target, table=table: _write(table, target))
+            yield of_table(path, table, sign_of(table))
 
     def _columns(self, clips: Selection) -> list[str]:
         wanted = self.wanted(clips)
@@ -65,7 +64,7 @@ class Parquet(Listed):
     def _row(self, clips: Selection) -> int:
         """Bytes of a row, about."""
         vectors = (clips.schema.field(name).type for name in self._columns(clips) if name in clips.embeddings)
-        return ROW + sum(kind.list_size * kind.value_type.bit_width // 8 for kind in vectors)
+        return ROW + int(sum(kind.list_size * kind.value_type.bit_width // 8 for kind in vectors))
 
     def _table(self, clips: Selection, rows: np.ndarray) -> pa.Table:
         wanted = self._columns(clips)
@@ -86,7 +85,3 @@ class Parquet(Listed):
         kinds = tuple((name, str(clips.schema.field(name).type)) for name in self._columns(clips))
         table = Described("table", "data/*.parquet", "application/x-parquet", (("file", "string"), *kinds))
         return [table, *super().described(clips)]
-
-
-def _write(table: pa.Table, target: Path) -> None:
-    pq.write_table(table, target, compression="zstd")

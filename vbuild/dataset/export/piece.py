@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from vbuild import digest
@@ -12,6 +13,8 @@ from vbuild import digest
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -39,3 +42,14 @@ def of_json(path: str, value: Any, indent: int | None = None) -> Piece:
 def of_copy(path: str, source: Path, content: str) -> Piece:
     """A copy of a file, of whose bytes the hex digest is known."""
     return Piece(path, content, lambda target: shutil.copyfile(source, target))
+
+
+def of_table(path: str, table: pa.Table, sign: str) -> Piece:
+    """A parquet file, with the sign of what is in it."""
+    return Piece(path, sign, partial(_write, table))
+
+
+def _write(table: pa.Table, target: Path) -> None:
+    import pyarrow.parquet as pq
+
+    pq.write_table(table, target, compression="zstd")

@@ -43,7 +43,8 @@ def publish(out: Path, purpose: Mapping[str, Any], pieces: Iterable[Piece], *, d
 
     Each piece comes by a rename, so it is there whole or not at all; a file that no export wrote is never touched.
     What was written before an end that came early is not written again. `purpose` says what the export is of: a folder
-    serves one. Raises ExportError for a folder that holds something else, and for two pieces of one path.
+    serves one `dataset` in one `format`; where another of its words differs, all is written anew. Raises ExportError
+    for a folder that holds something else, and for two pieces of one path.
     """
     _unclaimed(out)
     if dry:
@@ -51,9 +52,12 @@ def publish(out: Path, purpose: Mapping[str, Any], pieces: Iterable[Piece], *, d
     try:
         out.mkdir(parents=True, exist_ok=True)
         with locked(out / STATE / "lock"):
+            _sweep(out / STATE)
             return _publish(out, purpose, pieces, dry=False)
     except OSError as error:
-        raise ExportError(f"{error.filename or out}: it cannot be written ({error.strerror}); the export ends") from error
+        raise ExportError(
+            f"{error.filename or out}: it cannot be written ({error.strerror}); the export ends"
+        ) from error
 
 
 def _publish(out: Path, purpose: Mapping[str, Any], pieces: Iterable[Piece], *, dry: bool) -> Published:
@@ -84,6 +88,13 @@ def _publish(out: Path, purpose: Mapping[str, Any], pieces: Iterable[Piece], *, 
         texts.replace(out / STATE / "files.jsonl", "".join(_lines(purpose, wanted)))
         journal.end()
     return Published(written, kept, len(gone), size)
+
+
+def _sweep(state: Path) -> None:
+    """Removes what an export that was killed had half written."""
+    for path in state.iterdir():
+        if path.name not in ("lock", "journal", "files.jsonl"):
+            _delete(path)
 
 
 class _Journal:
@@ -121,10 +132,13 @@ def _held(out: Path, purpose: Mapping[str, Any]) -> dict[str, tuple[str, int]]:
     listed = out / STATE / "files.jsonl"
     if listed.is_file():
         head, *rest = listed.read_text(encoding="utf-8").splitlines()
-        if (before := json.loads(head)) != dict(purpose):
+        before = json.loads(head)
+        if any(before.get(name) != purpose[name] for name in ("dataset", "format")):
             was = f"{before.get('dataset')} as {before.get('format')}"
             raise ExportError(f"{out}: it holds an export of {was}; give another --out, or delete the folder")
         _read(rest, files)
+        if before != dict(purpose):
+            files = dict.fromkeys(files, NOTHING)
     if (journal := out / STATE / "journal").is_file():
         _read(journal.read_text(encoding="utf-8").splitlines(), files)
     return files
@@ -163,11 +177,16 @@ def _write(out: Path, piece: Piece) -> int:
             shutil.rmtree(target)
         private.replace(target)
     finally:
-        if private.is_dir():
-            shutil.rmtree(private)
-        else:
-            private.unlink(missing_ok=True)
+        _delete(private)
     return _size(target)
+
+
+def _delete(path: Path) -> None:
+    """Deletes a file or a folder, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _size(path: Path) -> int:
@@ -184,10 +203,7 @@ def _remove(out: Path, paths: Iterable[str]) -> None:
     """Removes pieces, and folders that nothing is left in."""
     for path in paths:
         target = out / path
-        if target.is_dir():
-            shutil.rmtree(target)
-        else:
-            target.unlink(missing_ok=True)
+        _delete(target)
         for folder in target.parents:
             if folder == out or any(folder.iterdir()):
                 break

@@ -66,7 +66,9 @@ class Selection:
     def needs_media(self, form: str) -> str:
         """The instance that made the clips' files. Raises ExportError if there is none."""
         if self.instance is None:
-            raise ExportError(f"{self.dataset.name}: no stage makes files of clips, which {form} is made of; add transcode")
+            raise ExportError(
+                f"{self.dataset.name}: no stage makes files of clips, which {form} is made of; add transcode"
+            )
         return self.instance
 
     @cached_property
@@ -95,7 +97,9 @@ class Selection:
             raise self.dataset.explained(error, self.where) from error
         sizes = found[size[0]].fill_null(0) if size else pa.array(np.zeros(len(found), np.int64))
         found = found.select([*columns, "_rowid"]).append_column("bytes", sizes)
-        return found.sort_by([("uri", "ascending"), ("start_s", "ascending"), ("clip_id", "ascending")]).combine_chunks()
+        return found.sort_by(
+            [("uri", "ascending"), ("start_s", "ascending"), ("clip_id", "ascending")]
+        ).combine_chunks()
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -122,8 +126,7 @@ class Selection:
     def records(self, rows: np.ndarray | None = None, columns: Sequence[str] | None = None) -> Iterator[Record]:
         """Clips as plain records, without vectors unless `columns` names them. What is not a number is null."""
         for part in self.chunks(rows):
-            for row in self.table(part, self.plain if columns is None else columns).to_pylist():
-                yield {name: None if value != value else value for name, value in row.items()}  # noqa: PLR0124  NaN
+            yield from numbered(self.table(part, self.plain if columns is None else columns))
 
     def file(self, uri: str) -> Path:
         """A file of the store that a column names. Raises ExportError if it is gone."""
@@ -174,6 +177,12 @@ class Selection:
                 return uri[len(root.rstrip("/")) + 1 :]
         parts = PurePosixPath(re.sub(r"^[a-z0-9+.-]+://", "", uri)).parts
         return "/".join(part for part in parts if part not in ("/", "..", "."))
+
+
+def numbered(table: pa.Table) -> Iterator[Record]:
+    """Rows as records, in which what is not a number is null: JSON has no NaN."""
+    for row in table.to_pylist():
+        yield {name: None if value != value else value for name, value in row.items()}
 
 
 def name_of(clip: Record) -> str:

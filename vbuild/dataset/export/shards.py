@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import pyarrow as pa
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 MIB = 1 << 20
 
@@ -22,7 +26,7 @@ def shards(ids: pa.ChunkedArray | pa.Array, sizes: np.ndarray, target: int) -> l
     heads = np.array([int(name[:8], 16) for name in names[order].tolist()], np.uint64)
     bits = 0
     total = int(sizes.sum())
-    while total > target << bits and bits < 32:  # noqa: PLR2004  bits in a head
+    while total > target << bits and bits < 32:
         bits += 1
     while bits and len(np.unique(heads >> np.uint64(32 - bits))) < 1 << bits:
         bits -= 1

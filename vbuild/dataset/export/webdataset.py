@@ -6,6 +6,7 @@ import io
 import json
 import tarfile
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -14,7 +15,7 @@ import pyarrow as pa
 from vbuild.dataset.export import bins
 from vbuild.dataset.export.form import Described, Form
 from vbuild.dataset.export.piece import Piece, of_bytes, of_json
-from vbuild.dataset.export.selection import MEDIA, name_of, sign_of
+from vbuild.dataset.export.selection import MEDIA, name_of, numbered, sign_of
 from vbuild.dataset.export.shards import MIB, shards
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Webdataset(Form):
             path = f"shards/{n:06d}.tar"
             counts[path] = len(rows)
             yield self._tar(clips, rows, path)
-        yield from energon(counts, self)
+        yield from energon(counts)
 
     def _tar(self, clips: Selection, rows: np.ndarray, path: str) -> Piece:
         table = clips.table(rows)
@@ -71,7 +72,9 @@ class Webdataset(Form):
 
         def write(target: Path) -> None:
             with tarfile.open(target, "w") as tar:
-                for clip, window, vectors in zip(_plain(clips, table), windows, self._vectors(clips, table), strict=True):
+                for clip, window, vectors in zip(
+                    numbered(table.select(clips.plain)), windows, self._vectors(clips, table), strict=True
+                ):
                     _sample(tar, name_of(clip), self._parts(clips, clip, window, vectors))
 
         return Piece(path, sign_of(table, self.name, windows, self.embeddings, self.caption), write)
@@ -107,7 +110,9 @@ class Webdataset(Form):
     def _cosmos(self, clips: Selection) -> Iterator[Piece]:
         shown = [f"{clips.instance}{part}" for part in MEDIA]
         columns = ["clip_id", "uri", "start_s", "end_s", "duration_s", *shown]
-        places = np.array([bins.place(clip, str(clips.instance)) or "" for clip in clips.records(columns=columns)], object)
+        places = np.array(
+            [bins.place(clip, str(clips.instance)) or "" for clip in clips.records(columns=columns)], object
+        )
         roots = []
         for place in sorted(set(places.tolist()) - {""}):
             rows = np.flatnonzero(places == place)
@@ -129,10 +134,10 @@ class Webdataset(Form):
         """Three tars of equal keys: media, metadata and, where the dataset has them, text embeddings."""
         table = clips.table(rows)
         windows = [clips.captions(row) for row in rows.tolist()]
-        records = list(_plain(clips, table))
+        records = list(numbered(table.select(clips.plain)))
         kinds: dict[str, Any] = {"video": ("mp4", bins.media), "metas": ("json", bins.meta)}
         if (t5 := bins.text_embedding(clips)) is not None:
-            kinds["t5_xxl"] = ("pickle", lambda c, clip, w: bins.pickled(c, clip, t5))
+            kinds["t5_xxl"] = ("pickle", partial(bins.pickled, column=t5))
         for folder, (suffix, make) in kinds.items():
 
             def write(target: Path, suffix: str = suffix, make: Any = make) -> None:
@@ -155,21 +160,15 @@ class Webdataset(Form):
         return []
 
 
-def energon(counts: dict[str, int], form: Webdataset) -> Iterator[Piece]:
+def energon(counts: dict[str, int]) -> Iterator[Piece]:
     """What Megatron-Energon keeps beside shards: how many samples each holds, the splits, and how a sample is made."""
     yield of_json(".nv-meta/.info.json", {"energon_version": "7.0.0", "shard_counts": counts}, indent=2)
     train = "".join(f"  - {path}\n" for path in counts)
-    yield of_bytes(".nv-meta/split.yaml", f"exclude: []\nsplit_parts:\n  train:\n{train}  val: []\n  test: []\n".encode())
-    fields = "field_map:\n  video: mp4\n  caption: txt\n  metadata: json\n"
+    yield of_bytes(
+        ".nv-meta/split.yaml", f"exclude: []\nsplit_parts:\n  train:\n{train}  val: []\n  test: []\n".encode()
+    )
     kind = "__module__: megatron.energon\n__class__: CrudeWebdataset\nsubflavors: {}\n"
-    del form, fields
     yield of_bytes(".nv-meta/dataset.yaml", kind.encode())
-
-
-def _plain(clips: Selection, table: pa.Table) -> Iterator[Record]:
-    """Rows as records, without vectors; what is not a number is null."""
-    for row in table.select(clips.plain).to_pylist():
-        yield {name: None if value != value else value for name, value in row.items()}  # noqa: PLR0124  NaN
 
 
 def _sample(tar: tarfile.TarFile, key: str, parts: Any) -> None:
