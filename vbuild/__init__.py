@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vbuild import fields
     from vbuild.compose import load
-    from vbuild.dataset.query import Dataset, open  # noqa: A004
+    from vbuild.dataset.read import Dataset, open  # noqa: A004
     from vbuild.errors import AnswerError, MediaError, PlaceError, StageError, UsageError, VbuildError, WeightsError
     from vbuild.stage import (
         Clip,
@@ -72,7 +72,7 @@ __all__ = [
 
 _HOMES = {
     "vbuild.compose": ("load",),
-    "vbuild.dataset.query": ("Dataset", "open"),
+    "vbuild.dataset.read": ("Dataset", "open"),
     "vbuild.errors": (
         "AnswerError",
         "MediaError",

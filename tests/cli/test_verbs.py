@@ -13,7 +13,7 @@ from vbuild.errors import UsageError
 
 ROOM = Path(verbs.__file__).parent
 
-OTHERS = {"__init__", "arguments", "helping", "hydras", "main", "printer", "progress", "summary", "verbs"}
+OTHERS = {"__init__", "arguments", "helping", "hydras", "main", "printer", "progress", "rows", "summary", "verbs"}
 """Modules of the room that are no verbs."""
 
 TELLING = set(verbs.VERBS) - {"completion"}

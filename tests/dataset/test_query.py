@@ -103,10 +103,10 @@ WRONG = [
     ({"where": "tone_maen > 1"}, "--where 'tone_maen > 1': d has no column 'tone_maen'; did you mean 'tone_mean'?"),
     ({"where": "word like 'a"}, '--where "word like \'a": Unterminated string literal'),
     ({"where": "tone_mean > 'x'"}, '--where "tone_mean > \'x\'": Received literal Utf8("x") and could not convert'),
-    ({"like": "12"}, "--like 12: a clip id is hex, 4 to 32 characters"),
-    ({"like": "0000' or '1"}, "--like 0000' or '1: a clip id is hex"),
-    ({"like": "0" * 32}, "has no such clip with a vector in point"),
-    ({"like": "0" * 32, "vector": "tone_mean"}, "d: tone_mean is no embedding; there are point"),
+    ({"like": "12"}, "--like 12: there is no such file, and a clip id is hex, 4 to 32 characters"),
+    ({"like": "0000' or '1"}, "--like 0000' or '1: there is no such file, and a clip id is hex"),
+    ({"like": "0" * 32}, "d has no such clip"),
+    ({"near": [1.0, 0, 0, 0], "vector": "tone_mean"}, "d: tone_mean is no embedding; there are point"),
 ]
 
 
@@ -130,7 +130,7 @@ def test_what_a_dataset_has_not_is_said(tmp_path, project):
     with pytest.raises(DatasetError, match="no clip has a caption to be searched"):
         dataset.search("dark")
     with pytest.raises(DatasetError, match="it has no embedding"):
-        dataset.search(like="0" * 32)
+        dataset.search(like=dataset.search(limit=1)["clip_id"][0].as_py())
     with pytest.raises(DatasetError, match=r"there is none in .*; there are d"):
         vbuild.open("other", store=bare.store)
     with pytest.raises(DatasetError, match=r"nothing has been built in .* yet"):

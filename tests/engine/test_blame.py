@@ -11,7 +11,7 @@ from vbuild.cli.failures import failed
 from vbuild.cli.main import run
 from vbuild.config import FailurePolicy as Policy
 from vbuild.config import Limits
-from vbuild.dataset import query
+from vbuild.dataset import read
 from vbuild.executor.config import Local
 from vbuild.store.failures import Failures
 from vbuild.versions import recorded, versions
@@ -172,7 +172,7 @@ def test_whatever_a_stage_raises_fails_its_clip(tmp_path, how):
     )
     report = project.build()
     assert (ran(report)["deadly"], ran(report)["tone"], report.failures) == (1, 2, 1)
-    (row,) = failed(query.open("d", store=project.store))
+    (row,) = failed(read.open("d", store=project.store))
     assert row["kind"] == ("item" if how == "value" else "program")
     assert row["error"] == {"type": "TypeError", "value": "ValueError"}.get(how, how)
     assert 'made.py", line' in row["trace"]
@@ -273,7 +273,7 @@ def test_counts_agree(project, tmp_path, capsys):
         assert run([*arguments, "--store", str(project.store)]) == 0
         return capsys.readouterr().out
 
-    listed = failed(query.open("d", store=project.store))
+    listed = failed(read.open("d", store=project.store))
     assert len(listed) == report.failures == sum(stage.failed for stage in report.stages)
     assert {row["stage"] for row in listed} == {"probe", "needy", "word"}
     assert f"  {report.failures}  " in said("log", "d").splitlines()[1]
@@ -291,7 +291,7 @@ def test_files_that_cannot_be_read_are_listed(project, tmp_path):
     (tmp_path / "file").touch()
     project.videos = names
     report = project.build()
-    (row,) = failed(query.open("d", store=project.store))
+    (row,) = failed(read.open("d", store=project.store))
     assert (row["stage"], report.failures) == ("source", 1)
     assert row["uri"].endswith("nowhere.mp4")
 

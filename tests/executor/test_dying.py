@@ -11,7 +11,7 @@ from project import Project
 from vbuild.cli.failures import failed
 from vbuild.config import FailurePolicy as Policy
 from vbuild.config import Limits
-from vbuild.dataset import query
+from vbuild.dataset import read
 from vbuild.errors import TooManyFailuresError, UsageError
 from vbuild.executor.config import Local
 from vbuild.store.failures import Failures
@@ -77,7 +77,7 @@ def test_a_failure_is_listed_by_name(project):
     """The listing names the stage, the file, the span, the class of the error, and the attempts."""
     deadly(project, "interrupted")
     project.build()
-    (row,) = failed(query.open("d", store=project.store))
+    (row,) = failed(read.open("d", store=project.store))
     assert (row["stage"], row["uri"], row["start_s"]) == ("deadly", str(project.videos / "b.mp4"), pytest.approx(1.0))
     assert (row["error"], row["attempts"]) == ("InterruptedError", 1)
     assert "av" in row["versions"]
@@ -102,7 +102,7 @@ def test_attempts_end(project):
     project.local = Local(workers=0)
     report = project.build(failures=Policy(attempts=3, backoff=0.01))
     assert report.failures == 1
-    (row,) = failed(query.open("d", store=project.store))
+    (row,) = failed(read.open("d", store=project.store))
     assert row["attempts"] == 3
 
 

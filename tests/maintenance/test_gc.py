@@ -9,7 +9,7 @@ import lance
 import pytest
 from made import Tone
 
-from vbuild.dataset.query import open as opened
+from vbuild.dataset.read import open as opened
 from vbuild.errors import StoreError
 from vbuild.maintenance.gc import LOOSE, gc
 from vbuild.store import roots, stamps

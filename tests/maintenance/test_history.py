@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from vbuild.cli.main import run
-from vbuild.dataset.query import open as opened
+from vbuild.dataset.read import open as opened
 from vbuild.decisions.dedup import Dedup
 from vbuild.errors import DatasetError
 from vbuild.maintenance.gc import gc

@@ -63,12 +63,12 @@ def print_report(report: Report) -> None:
 def _tell_all(config: Config, report: Report) -> None:
     """Where the build's record lies, and each failure in full."""
     from vbuild.cli.failures import failed, traced
-    from vbuild.dataset import query
+    from vbuild.dataset import read
 
     with muted():
         if report.build:
             print(f"record: {config.store / 'runs' / report.build}")
         if report.failures and report.build:
-            dataset = query.open(report.dataset, store=config.store, output=config.output)
+            dataset = read.open(report.dataset, store=config.store, output=config.output)
             print("\n".join(map(traced, failed(dataset))), end="")
         sys.stdout.flush()

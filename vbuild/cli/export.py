@@ -32,7 +32,7 @@ def run(args: Namespace) -> int:
     from contextlib import ExitStack
     from pathlib import Path
 
-    from vbuild.dataset import query
+    from vbuild.dataset import read
     from vbuild.dataset.export.export import export
     from vbuild.dataset.export.selection import Selection
     from vbuild.errors import UsageError
@@ -45,7 +45,7 @@ def run(args: Namespace) -> int:
         raise UsageError(f"export: --out DIR is missing: the folder that --format {args.format} shall fill")
     options = _options(args.options)
     store = arguments.store_of(args) if args.store else None
-    dataset = query.open(args.name, store=store, output=arguments.output_of(args), build=args.build)
+    dataset = read.open(args.name, store=store, output=arguments.output_of(args), build=args.build)
     out = Path(args.out)
     with ExitStack() as made:
         media = Selection(dataset, media=args.media).instance

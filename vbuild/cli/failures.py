@@ -9,7 +9,7 @@ from vbuild.cli.printer import document, table
 
 if TYPE_CHECKING:
     from vbuild.cli.arguments import Namespace, Parser
-    from vbuild.dataset.query import Dataset
+    from vbuild.dataset.read import Dataset
 
 ABOUT = "what failed in a dataset, on which footage, why, and where in the code"
 
@@ -25,9 +25,9 @@ def declare(parser: Parser) -> None:
 
 def run(args: Namespace) -> int:
     """Prints a line an action or file that failed, newest last. Raises DatasetError."""
-    from vbuild.dataset import query
+    from vbuild.dataset import read
 
-    rows = failed(query.open(args.name, output=arguments.output_of(args)))
+    rows = failed(read.open(args.name, output=arguments.output_of(args)))
     if args.json:
         print(document(rows), end="")
     elif not rows:

@@ -23,12 +23,12 @@ def declare(parser: Parser) -> None:
 
 def run(args: Namespace) -> int:
     """Removes it; 1 if a person says no. Raises UsageError where nobody can be asked."""
-    from vbuild.dataset import query
+    from vbuild.dataset import read
     from vbuild.maintenance.remove import remove
 
     folder = arguments.folder_of(args)
     output = folder.parent
-    dataset = query.open(folder.name, output=output)
+    dataset = read.open(folder.name, output=output)
     store = arguments.store_of(args) if args.store else dataset.store
     bytes_ = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     what = f"{folder.name}: {dataset.build['counts'].get('clips', 0)} clips, {size(bytes_)} of tables in {folder}"

@@ -23,12 +23,12 @@ def declare(parser: Parser) -> None:
 def run(args: Namespace) -> int:
     """Prints the tables, and the columns of one. Raises DatasetError, and UsageError for a table that is not there."""
     from vbuild.check import hint
-    from vbuild.dataset import query
+    from vbuild.dataset import read
     from vbuild.dataset.columns import tables
     from vbuild.errors import UsageError
 
     store = arguments.store_of(args) if args.store else None
-    dataset = query.open(args.name, store=store, output=arguments.output_of(args))
+    dataset = read.open(args.name, store=store, output=arguments.output_of(args))
     known = [*dataset.build["tables"]]
     wanted = known if args.table == "all" or (args.json and not args.table) else [args.table or "clips"]
     if unknown := [name for name in wanted if name not in known]:

@@ -11,7 +11,7 @@ from vbuild.dataset.commit import DIGESTS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from vbuild.dataset.query import Dataset
+    from vbuild.dataset.read import Dataset
 
 FLOATS = {"halffloat": "float16", "float": "float32", "double": "float64"}
 

@@ -8,14 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vbuild.dataset import query
+from vbuild.dataset import read
 from vbuild.errors import ExportError
 from vbuild.maintenance.rerun import config_of_build
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from vbuild.dataset.query import Dataset
+    from vbuild.dataset.read import Dataset
     from vbuild.stage import Stage
 
 
@@ -35,4 +35,4 @@ def with_files_of_dropped(dataset: Dataset, media: str) -> Iterator[Dataset]:
     with tempfile.TemporaryDirectory(prefix="vbuild-export-") as folder:
         everything = {**config.stages, media: replace(stage, clips="all")}
         build(replace(config, stages=everything, output=Path(folder)))
-        yield query.open(config.name, store=dataset.store, output=folder)
+        yield read.open(config.name, store=dataset.store, output=folder)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from vbuild.dataset.query import Dataset
+    from vbuild.dataset.read import Dataset
 
 
 @dataclass(frozen=True)

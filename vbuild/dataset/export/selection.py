@@ -21,7 +21,7 @@ from vbuild.errors import DatasetError, ExportError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from vbuild.dataset.query import Dataset
+    from vbuild.dataset.read import Dataset
 
 CHUNK = 1024
 """Clips whose columns are in memory at once."""
@@ -86,20 +86,13 @@ class Selection:
     @cached_property
     def keys(self) -> pa.Table:
         """clip_id, uri, start_s, and the size of the file in `bytes`, of each clip of the selection, in order."""
-        kept = "NOT kept" if self.dropped else "kept"
-        condition = f"{kept} AND ({self.where})" if self.where else kept
+        rows = self.dataset.rows(self.where, not self.dropped)
         columns = ["clip_id", "uri", "start_s"]
         size = [f"{self.instance}_bytes"] if self.instance else []
-        query = self.dataset.clips.search().where(condition).select(columns + size).with_row_id(True).limit(None)
-        try:
-            found: pa.Table = query.to_arrow()
-        except (ValueError, RuntimeError, OSError) as error:
-            raise self.dataset.explained(error, self.where) from error
+        found = self.dataset.stored(rows, columns + size)
         sizes = found[size[0]].fill_null(0) if size else pa.array(np.zeros(len(found), np.int64))
-        found = found.select([*columns, "_rowid"]).append_column("bytes", sizes)
-        return found.sort_by(
-            [("uri", "ascending"), ("start_s", "ascending"), ("clip_id", "ascending")]
-        ).combine_chunks()
+        found = found.select(columns).append_column("_rowid", rows).append_column("bytes", sizes)
+        return found.combine_chunks()
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -107,15 +100,8 @@ class Selection:
     def table(self, rows: np.ndarray, columns: Sequence[str] | None = None) -> pa.Table:
         """Columns of some clips of the selection, in the order asked for."""
         wanted = list(self.schema.names if columns is None else columns)
-        ids = self.keys["_rowid"].take(pa.array(rows))
-        if not len(rows):
-            return pa.schema([self.schema.field(name) for name in wanted]).empty_table()
-        query = self.dataset.clips.take_row_ids(ids.to_pylist()).select(list(dict.fromkeys(["clip_id", *wanted])))
-        found: pa.Table = query.to_arrow()
-        asked = self.keys["clip_id"].take(pa.array(rows))
-        if found["clip_id"] != asked:
-            found = found.take(pc.index_in(asked, value_set=found["clip_id"].combine_chunks()))
-        return found.select(wanted).combine_chunks()
+        ids = self.keys["_rowid"].combine_chunks().take(pa.array(rows, pa.int64()))
+        return self.dataset.stored(ids, wanted).combine_chunks()
 
     def chunks(self, rows: np.ndarray | None = None, size: int = CHUNK) -> Iterator[np.ndarray]:
         """The rows of the selection, or some of them, so many at a time."""
