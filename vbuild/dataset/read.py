@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     import polars as pl
     from lancedb.table import LanceTable
 
+    from vbuild.dataset.export.export import Exported
     from vbuild.dataset.joined import Columns
+    from vbuild.dataset.torch import ClipDataset
 
 ORDER = ("uri", "start_s", "clip_id")
 """What clips are put in order by."""
@@ -266,6 +268,41 @@ class Dataset:
         row = self.clips.search().where(f"clip_id = '{whole}'").limit(1).to_arrow()
         (values,) = self.located(row.select(self.columns())).to_pylist()
         return DatasetClip(self, values)
+
+    def torch(
+        self,
+        frames: int = 16,
+        size: int | tuple[int, int] = 224,
+        *,
+        fps: float | None = None,
+        fit: Literal["squash", "crop", "pad"] = "crop",
+        columns: Sequence[str] = (),
+        where: str | None = None,
+        shuffle: bool = False,
+        seed: int = 0,
+    ) -> ClipDataset:
+        """The kept clips with their frames, decoded when they are asked for, as a map-style dataset of PyTorch.
+
+        `frames` a clip, of `size` pixels (one number, or width and height); `fps`: they lie so far apart, else over the
+        whole clip. `columns`: what comes with them; `where`: which clips. `shuffle`, by `seed`, is of its `loader`, and
+        of the iterable `ClipStream`. Raises DatasetError.
+        """
+        from vbuild.dataset.torch import ClipDataset, Wanted
+
+        shape = (size, size) if isinstance(size, int) else size
+        made = Wanted(
+            frames=frames, size=shape, fps=fps, fit=fit, columns=tuple(columns), where=where, shuffle=shuffle, seed=seed
+        )
+        return ClipDataset(self, made)
+
+    def export(self, form: str, out: str | Path, *, where: str | None = None, **options: Any) -> Exported:
+        """Brings a folder to what a form of export of the dataset shall hold; see `vbuild export`.
+
+        Raises what `vbuild.dataset.export.export` raises.
+        """
+        from vbuild.dataset.export.export import export
+
+        return export(self, form, Path(out), where=where, options=options)
 
     # the files
 
