@@ -363,8 +363,9 @@ def _plain(value: Any, path: Callable[[Path], str] = str) -> Any:
         kept = [f.name for f in dataclasses.fields(value) if not f.metadata.get("knob")]
         path = content if isinstance(value, Stage) else path
         plain = {name: _plain(getattr(value, name), path) for name in kept}
-        if isinstance(value, Stage):
+        if isinstance(value, Stage | Decision):
             plain["_target_"] = f"{type(value).__module__}.{type(value).__qualname__}"
+        if isinstance(value, Stage):
             plain["version"] = value.version
         return plain
     if isinstance(value, Mapping):

@@ -13,6 +13,7 @@ VbuildError
 ├── TooManyFailuresError   a build that was ended by failures.max or failures.max_rate
 ├── StoreError        the cache folder: not writable, damaged, full
 └── DatasetError      a dataset that is not there, or was not built by vbuild
+    └── ExportError        a folder that an export cannot fill, or a dataset that lacks what its format needs
 """
 
 from __future__ import annotations
@@ -94,6 +95,10 @@ class Stopped(KeyboardInterrupt):
 
 class DatasetError(VbuildError):
     """A dataset that is missing or damaged."""
+
+
+class ExportError(DatasetError):
+    """A folder that an export cannot fill, or a dataset that lacks what its format needs."""
 
 
 FaultKind = Literal["item", "place", "source", "program"]

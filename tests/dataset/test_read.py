@@ -187,3 +187,19 @@ def test_tables_and_builds_are_named(dataset):
         dataset.table("clip")
     with pytest.raises(DatasetError, match="d: it has no build x"):
         dataset.at("x")
+
+
+def test_clips_of_a_video_that_came_later_stand_where_they_belong(tmp_path):
+    """Rows lie in the table in the order in which they came; they are read in that of videos and times."""
+    made = Project(tmp_path, {"tone": Tone()})
+    for grey, name in ((60, "m.mp4"), (90, "z.mp4"), (120, "a.mp4")):
+        film = tmp_path / name
+        made.put(
+            name,
+            video(film, seconds=2, fps=4, size=(64, 48), picture=lambda _, g=grey: np.full((48, 64, 3), g, np.uint8)),
+        )
+        made.build()
+    dataset = vbuild.open("d", store=made.store)
+    order = [(name, second) for name in ("a.mp4", "m.mp4", "z.mp4") for second in (0, 1)]
+    assert in_batches(dataset.scan(batch=4)) == order
+    assert places(dataset.search(limit=3)) == order[:3]

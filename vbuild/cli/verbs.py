@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 GROUPS = {
     "Make": ("init", "build", "plan", "explain", "models", "lock"),
     "Look up": ("stages", "show-config", "try", "doctor"),
-    "Read": ("ls", "show", "query", "stats", "what-if", "failures"),
+    "Read": ("ls", "show", "query", "stats", "what-if", "export", "failures"),
     "Look after": ("log", "diff", "restore", "rm", "gc", "verify", "completion"),
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     import polars as pl
     from lancedb.table import LanceTable
 
+    from vbuild.dataset.export.export import Exported
     from vbuild.dataset.joined import Columns
+    from vbuild.dataset.torch import ClipDataset
 
 ORDER = ("uri", "start_s", "clip_id")
 """What clips are put in order by."""
@@ -184,11 +186,15 @@ class Dataset:
     def taken(self, rows: pa.Array, wanted: Columns) -> pa.Table:
         """Some rows of clips, by row id and in that order, with whole paths."""
         own = wanted.own
-        table = self.clips.take_row_ids(rows.to_pylist()).select(own).to_arrow() if len(rows) else self._nothing(own)
-        return wanted.attached(self, self.located(table.select(own)))
+        return wanted.attached(self, self.located(self.stored(rows, own)))
 
-    def _nothing(self, names: list[str]) -> pa.Table:
-        return pa.schema([self.clips.schema.field(name) for name in names]).empty_table()
+    def stored(self, rows: pa.Array, columns: Sequence[str]) -> pa.Table:
+        """Some rows of clips, by row id and in that order, as the table has them. LanceDB gives them as they lie."""
+        if not len(rows):
+            return pa.schema([self.clips.schema.field(name) for name in columns]).empty_table()
+        table = self.clips.take_row_ids(rows.to_pylist()).select(list(columns)).with_row_id().to_arrow()
+        order = pc.index_in(rows.cast(pa.uint64()), value_set=table["_rowid"].combine_chunks())
+        return table.take(order).select(list(columns))
 
     def to_arrow(
         self, columns: Sequence[str] | None = None, where: str | None = None, *, everything: bool = False
@@ -263,6 +269,41 @@ class Dataset:
         row = self.clips.search().where(f"clip_id = '{whole}'").limit(1).to_arrow()
         (values,) = self.located(row.select(self.columns())).to_pylist()
         return DatasetClip(self, values)
+
+    def torch(
+        self,
+        frames: int = 16,
+        size: int | tuple[int, int] = 224,
+        *,
+        fps: float | None = None,
+        fit: Literal["squash", "crop", "pad"] = "crop",
+        columns: Sequence[str] = (),
+        where: str | None = None,
+        shuffle: bool = False,
+        seed: int = 0,
+    ) -> ClipDataset:
+        """The kept clips with their frames, decoded when they are asked for, as a map-style dataset of PyTorch.
+
+        `frames` a clip, of `size` pixels (one number, or width and height); `fps`: they lie so far apart, else over the
+        whole clip. `columns`: what comes with them; `where`: which clips. `shuffle`, by `seed`, is of its `loader`, and
+        of the iterable `ClipStream`. Raises DatasetError.
+        """
+        from vbuild.dataset.torch import ClipDataset, Wanted
+
+        shape = (size, size) if isinstance(size, int) else size
+        made = Wanted(
+            frames=frames, size=shape, fps=fps, fit=fit, columns=tuple(columns), where=where, shuffle=shuffle, seed=seed
+        )
+        return ClipDataset(self, made)
+
+    def export(self, form: str, out: str | Path, *, where: str | None = None, **options: Any) -> Exported:
+        """Brings a folder to what a form of export of the dataset shall hold; see `vbuild export`.
+
+        Raises what `vbuild.dataset.export.export` raises.
+        """
+        from vbuild.dataset.export.export import export
+
+        return export(self, form, Path(out), where=where, options=options)
 
     # the files
 

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from vbuild.plan.items import Items
     from vbuild.plan.order import Instance
 
+DEDUP = "vbuild.decisions.dedup.Dedup"
+"""What a member is of which a build of before did not say what it is: dedups were the only decisions among them."""
+
 NEAR = 1e-3
 """Vectors that differ by no more than this, in each of their numbers, are taken for the same."""
 
@@ -52,7 +55,8 @@ def config_of_build(build: Mapping[str, Any], store: Path, output: Path) -> Conf
     """
 
     def plain(stage: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: value for name, value in stage.items() if name != "version"}
+        keys = {name: value for name, value in stage.items() if name != "version"}
+        return keys if "_target_" in keys else {"_target_": DEDUP, **keys}
 
     said = build["config"]
     stages = {name: plain(stage) for name, stage in said["stages"].items()}

@@ -1,0 +1,272 @@
+"""The tree that NeMo Curator's ClipWriterStage writes, with its paths and keys."""
+
+from __future__ import annotations
+
+import pickle
+import uuid
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+
+from vbuild.dataset.export.curated import FOLDERS, Names, get_output_path_clips, meta, span_uuid
+from vbuild.dataset.export.form import Described, Form
+from vbuild.dataset.export.piece import of_bytes, of_copy, of_json, of_table
+from vbuild.dataset.export.selection import Selection, numbered, sign_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from vbuild.dataset.export.piece import Piece
+    from vbuild.dataset.export.selection import Record
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curator(Form):
+    """Curator's tree: `clips/`, `filtered_clips/`, `previews/`, `metas/v0/`, embeddings, `processed_videos/`.
+
+    Ids, keys and folders are Curator's. `valid` is true of a clip that has a file and, where captions are made, a
+    window; in Curator it is false of every clip where they are not. Vectors are parquet, a file a video, with the
+    columns `id` and `embedding`; as pickles too where that is asked for.
+    """
+
+    name: ClassVar[str] = "curator"
+
+    upload_clips: bool = True
+    """Whether the clips' files are written."""
+    generate_embeddings: bool = True
+    """Whether vectors are written."""
+    generate_previews: bool = True
+    """Whether previews are written."""
+    generate_captions: bool = True
+    """Whether metadata hold texts."""
+    filtered_clips: bool = False
+    """Whether clips that were dropped are written too, in `filtered_clips/`; files that are missing are made first."""
+    pickles: bool = False
+    """Whether vectors are written as a pickle a clip, too."""
+    output_path: str = ""
+    """What `clip_location` begins with; "": it is relative to the export."""
+
+    def pieces(self, clips: Selection) -> Iterator[Piece]:
+        """Clips, then videos."""
+        names = Names.of(clips)
+        yield from _Tree(self, clips, names).pieces()
+
+    def described(self, clips: Selection) -> list[Described]:
+        """The folders."""
+        del clips
+        metas = Described("metas", "metas/v0/*.json", "application/json")
+        return [Described("clips", "clips/*.mp4", "video/mp4"), metas]
+
+    def remarks(self, clips: Selection) -> list[str]:
+        """Folders that are left out."""
+        left = []
+        if self.upload_clips and clips.instance is None:
+            left.append("clips/ is left out: no stage makes files of clips; add transcode")
+        if self.generate_previews and _preview(clips) is None:
+            left.append("previews/ is left out: no stage preview is in the dataset")
+        if self.generate_embeddings and not clips.embeddings:
+            left.append("embeddings are left out: no embedder is in the dataset")
+        if self.filtered_clips and clips.instance is not None:
+            other = Selection(clips.dataset, clips.where, dropped=True, media=clips.media)
+            without = int((other.keys["bytes"].to_numpy() == 0).sum())
+            if without:
+                left.append(f"filtered_clips/ lacks {without} of {len(other)}: their files could not be made")
+        return left
+
+
+def _preview(clips: Selection) -> str | None:
+    """The instance of previews."""
+    recipes = clips.dataset.build["recipes"]
+    return next((n for n, recipe in recipes.items() if recipe["stage"] == "preview"), None)
+
+
+@dataclass(frozen=True)
+class _Tree:
+    """One export."""
+
+    form: Curator
+    clips: Selection
+    names: Names
+
+    @cached_property
+    def preview(self) -> str | None:
+        return _preview(self.clips) if self.form.generate_previews else None
+
+    def pieces(self) -> Iterator[Piece]:
+        stats: dict[str, _Video] = {}
+        yield from self._clips(self.clips, stats)
+        if self.form.filtered_clips:
+            dropped = Selection(self.clips.dataset, self.clips.where, dropped=True, media=self.clips.media)
+            yield from self._clips(dropped, stats)
+        else:
+            self._count_dropped(stats)
+        yield from self._videos(stats)
+        if self.form.generate_embeddings:
+            yield from self._embeddings()
+
+    def _clips(self, clips: Selection, stats: dict[str, _Video]) -> Iterator[Piece]:
+        """The files of each clip; what they come to is added to the videos'."""
+        vectors = clips.embeddings if self.form.generate_embeddings and self.form.pickles and not clips.dropped else {}
+        row = 0
+        for part in clips.chunks():
+            table = clips.table(part)
+            shown = [name for name in clips.schema.names if name not in clips.embeddings]
+            for n, clip in enumerate(numbered(table.select(shown))):
+                said = clips.captions(row) if self.form.generate_captions else []
+                row += 1
+                yield from self._clip(clips, clip, said, stats.setdefault(clip["uri"], _Video()))
+                for column, stage in vectors.items():
+                    if table[column][n].is_valid:
+                        yield self._pickle(stage, column, clip, table[column][n].values.to_numpy())
+
+    def _clip(self, clips: Selection, clip: Record, said: list[Record], video: _Video) -> Iterator[Piece]:
+        names, form = self.names, self.form
+        data = meta(clips, clip, said, names, form.output_path)
+        ident, media = data["span_uuid"], clips.instance
+        folder = get_output_path_clips("", filtered=clips.dropped)
+        if media and form.upload_clips and clip[f"{media}_uri"]:
+            yield of_copy(f"{folder}/{ident}.mp4", clips.file(clip[f"{media}_uri"]), clip[f"{media}_digest"])
+        yield of_json(f"metas/v0/{ident}.json", data, indent=4)
+        video.add(clips, clip, data, names)
+        if self.preview and not clips.dropped and clip[f"{self.preview}_uri"]:
+            yield from self._previews(clips, clip, ident)
+
+    def _previews(self, clips: Selection, clip: Record, ident: str) -> Iterator[Piece]:
+        """A preview a window, called by its frames."""
+        name = str(self.preview)
+        rate = (clips.instance and clip[f"{clips.instance}_fps"]) or clip["source_fps"] or 0.0
+        spans = zip(*(clip[f"{name}_{part}"] for part in ("uri", "digest", "start", "end")), strict=True)
+        for uri, content, start, end in spans:
+            last = max(round(end * rate) - 1, 0)
+            yield of_copy(f"previews/{ident}/{round(start * rate)}_{last}.webp", clips.file(uri), content)
+
+    def _pickle(self, stage: str, column: str, clip: Record, vector: np.ndarray) -> Piece:
+        path = f"{_folder(stage, column)}/{span_uuid(clip, frame_numbers=self.names.frame_numbers)}.pickle"
+        return of_bytes(path, pickle.dumps(vector))
+
+    def _embeddings(self) -> Iterator[Piece]:
+        """A parquet file a video and embedder."""
+        uris = self.clips.keys["uri"].to_pylist()
+        ends = [n for n in range(1, len(uris) + 1) if n == len(uris) or uris[n] != uris[n - 1]]
+        start = 0
+        for end in ends:
+            rows = np.arange(start, end)
+            start = end
+            columns = ["uri", "start_s", "end_s", "source_fps", *self.clips.embeddings]
+            table = self.clips.table(rows, columns)
+            ids = [span_uuid(c, frame_numbers=self.names.frame_numbers) for c in table.select(columns[:4]).to_pylist()]
+            name = uuid.uuid5(uuid.NAMESPACE_URL, f"{uris[end - 1]}_0")
+            for column, stage in self.clips.embeddings.items():
+                vectors = table[column].combine_chunks()
+                kind = pa.list_(vectors.type.value_type)
+                held = pa.table({"id": pa.array(ids), "embedding": vectors.cast(kind)})
+                held = held.filter(held["embedding"].is_valid()).combine_chunks()
+                if len(held):
+                    path = f"{_folder(stage, column)}_parquet/{name}.parquet"
+                    yield of_table(path, held, sign_of(held))
+
+    def _count_dropped(self, stats: dict[str, _Video]) -> None:
+        """Adds clips that were dropped, of which no file is written."""
+        dropped = Selection(self.clips.dataset, self.clips.where, dropped=True, media=self.clips.media)
+        columns = ["clip_id", "uri", "start_s", "end_s", "duration_s", "source_fps", "dropped_by"]
+        for clip in dropped.records(columns=columns):
+            video = stats.setdefault(clip["uri"], _Video())
+            video.drop(clip, self.names)
+
+    def _videos(self, stats: dict[str, _Video]) -> Iterator[Piece]:
+        """What is said of each video, and of its one chunk of clips."""
+        table = self.clips.dataset.videos.search().limit(None).to_arrow()
+        shown = [n for n in table.column_names if n in _VIDEO.values()]
+        for video in table.select(["uri", *dict.fromkeys(shown)]).to_pylist():
+            place, came = self.clips.relative(video["uri"]), stats.get(video["uri"], _Video())
+            data = {name: video.get(column) for name, column in _VIDEO.items()}
+            count = {"num_total_clips": len(came.clips) + len(came.filtered), "num_clip_chunks": 1}
+            yield of_json(f"processed_videos/{place}.json", {"video": video["uri"], **data, **count}, indent=4)
+            chunk = {"video": video["uri"], "clip_chunk_index": 0, **came.said()}
+            yield of_json(f"processed_clip_chunks/{place}_0.json", chunk, indent=4)
+
+
+_VIDEO = {
+    "height": "h",
+    "width": "w",
+    "framerate": "fps",
+    "num_frames": "frames",
+    "duration": "duration",
+    "video_codec": "codec",
+    "pixel_format": "pixel_format",
+    "audio_format": "audio",
+}
+"""Curator's key of a video → our column."""
+
+
+def _folder(stage: str, column: str) -> str:
+    return FOLDERS.get(stage, f"{column}_embd")
+
+
+@dataclass
+class _Video:
+    """What came of the clips of a video, as Curator counts it."""
+
+    clips: list[str] = field(default_factory=list)
+    filtered: list[str] = field(default_factory=list)
+    by: dict[str, int] = field(default_factory=lambda: {"motion": 0, "aesthetic": 0})
+    transcoded: int = 0
+    embedded: int = 0
+    captioned: int = 0
+    previewed: int = 0
+    total: float = 0.0
+    longest: float = 0.0
+    texts: dict[str, dict[str, str]] = field(default_factory=dict)
+    better: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def drop(self, clip: Record, names: Names) -> None:
+        """Counts a clip that was dropped."""
+        self.filtered.append(span_uuid(clip, frame_numbers=names.frame_numbers))
+        if (kind := names.filters.get(str(clip["dropped_by"]).partition(":")[0])) is not None:
+            self.by[kind] += 1
+
+    def add(self, clips: Selection, clip: Record, data: Mapping[str, Any], names: Names) -> None:
+        """Counts a clip that was written."""
+        ident, media = data["span_uuid"], clips.instance
+        self.transcoded += bool(media and clip[f"{media}_uri"])
+        self.total += clip["duration_s"]
+        self.longest = max(self.longest, clip["duration_s"])
+        if clips.dropped:
+            self.drop(clip, names)
+            return
+        self.clips.append(ident)
+        self.embedded += bool(clips.embeddings)
+        preview = _preview(clips)
+        self.previewed += bool(preview and clip[f"{preview}_uri"])
+        spans = {f"{w['start_frame']}_{w['end_frame']}": w for w in data["windows"]}
+        self.texts[ident] = {span: text for span, w in spans.items() if (text := _first(w, "_caption"))}
+        self.better[ident] = {span: text for span, w in spans.items() if (text := _first(w, "_enhanced_caption"))}
+        self.captioned += bool(self.texts[ident])
+
+    def said(self) -> dict[str, Any]:
+        """What `processed_clip_chunks` holds."""
+        return {
+            "num_clips_filtered_by_motion": self.by["motion"],
+            "num_clips_filtered_by_aesthetic": self.by["aesthetic"],
+            "num_clips_passed": len(self.clips),
+            "num_clips_transcoded": self.transcoded,
+            "num_clips_with_embeddings": self.embedded,
+            "num_clips_with_caption": self.captioned,
+            "num_clips_with_webp": self.previewed,
+            "total_clip_duration": self.total,
+            "max_clip_duration": self.longest,
+            "clips": self.clips,
+            "filtered_clips": self.filtered,
+            "all_windows": self.texts,
+            "all_windows_enhanced_caption": self.better,
+        }
+
+
+def _first(window: Mapping[str, Any], suffix: str) -> str | None:
+    """The first text of a window under a key of that end."""
+    other = "_enhanced_caption"
+    keys = [k for k in window if k.endswith(suffix) and (suffix == other or not k.endswith(other))]
+    return window[keys[0]] if keys else None

@@ -1,0 +1,191 @@
+"""The clips of an export: which, in what order, and what the tables say of them."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from vbuild import digest
+from vbuild.check import hint
+from vbuild.dataset.commit import DIGESTS
+from vbuild.errors import DatasetError, ExportError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from vbuild.dataset.read import Dataset
+
+CHUNK = 1024
+"""Clips whose columns are in memory at once."""
+
+MEDIA = ("_uri", "_bytes", "_digest", "_w", "_h", "_fps", "_frames", "_codec")
+"""What stands behind the name of an instance that made a file of each clip."""
+
+Record = dict[str, Any]
+"""A clip, column → value."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The clips of a build that an export is of, in order of their videos and times."""
+
+    dataset: Dataset
+    where: str | None = None
+    """A condition in SQL beside `kept`."""
+    dropped: bool = False
+    """Those that were dropped, in place of those that are kept."""
+    media: str | None = None
+    """The instance whose files are the clips' media; None: the first that makes any."""
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """The columns of `clips`, but for what is not for people."""
+        schema: pa.Schema = self.dataset.clips.schema
+        return pa.schema([f for f in schema if f.name != DIGESTS])
+
+    @cached_property
+    def instance(self) -> str | None:
+        """The instance that made the clips' files; None if none did. Raises ExportError for one that did not."""
+        names = self.schema.names
+        made = [n.removesuffix("_uri") for n in names if n.endswith("_uri")]
+        made = [n for n in made if all(n + part in names for part in MEDIA)]
+        if self.media is not None and self.media not in made:
+            raise ExportError(
+                f"media={self.media}: it makes no file of a clip in {self.dataset.name}{hint(self.media, made)}"
+            )
+        return self.media or (made[0] if made else None)
+
+    def needs_media(self, form: str) -> str:
+        """The instance that made the clips' files. Raises ExportError if there is none."""
+        if self.instance is None:
+            raise ExportError(
+                f"{self.dataset.name}: no stage makes files of clips, which {form} is made of; add transcode"
+            )
+        return self.instance
+
+    @cached_property
+    def embeddings(self) -> dict[str, str]:
+        """Column of vectors → the stage that wrote it."""
+        recipes = self.dataset.build["recipes"]
+        vectors = [f.name for f in self.schema if pa.types.is_fixed_size_list(f.type)]
+        return {name: recipes.get(name, {}).get("stage", name) for name in vectors}
+
+    @cached_property
+    def plain(self) -> list[str]:
+        """All columns but vectors and the digests of files."""
+        return [n for n in self.schema.names if n not in self.embeddings and not n.endswith("_digest")]
+
+    @cached_property
+    def keys(self) -> pa.Table:
+        """clip_id, uri, start_s, and the size of the file in `bytes`, of each clip of the selection, in order."""
+        rows = self.dataset.rows(self.where, not self.dropped)
+        columns = ["clip_id", "uri", "start_s"]
+        size = [f"{self.instance}_bytes"] if self.instance else []
+        found = self.dataset.stored(rows, columns + size)
+        sizes = found[size[0]].fill_null(0) if size else pa.array(np.zeros(len(found), np.int64))
+        found = found.select(columns).append_column("_rowid", rows).append_column("bytes", sizes)
+        return found.combine_chunks()
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def table(self, rows: np.ndarray, columns: Sequence[str] | None = None) -> pa.Table:
+        """Columns of some clips of the selection, in the order asked for."""
+        wanted = list(self.schema.names if columns is None else columns)
+        ids = self.keys["_rowid"].combine_chunks().take(pa.array(rows, pa.int64()))
+        return self.dataset.stored(ids, wanted).combine_chunks()
+
+    def chunks(self, rows: np.ndarray | None = None, size: int = CHUNK) -> Iterator[np.ndarray]:
+        """The rows of the selection, or some of them, so many at a time."""
+        rows = np.arange(len(self)) if rows is None else rows
+        for start in range(0, len(rows), size):
+            yield rows[start : start + size]
+
+    def records(self, rows: np.ndarray | None = None, columns: Sequence[str] | None = None) -> Iterator[Record]:
+        """Clips as plain records, without vectors unless `columns` names them. What is not a number is null."""
+        for part in self.chunks(rows):
+            yield from numbered(self.table(part, self.plain if columns is None else columns))
+
+    def file(self, uri: str) -> Path:
+        """A file of the store that a column names. Raises ExportError if it is gone."""
+        path = self.dataset.store / uri
+        if not path.is_file():
+            raise ExportError(f"{path}: the file is gone from the store; build {self.dataset.name} again")
+        return path
+
+    @cached_property
+    def _captions(self) -> tuple[pa.Table, np.ndarray]:
+        """The captions of the selection in its order, and the first of each clip (n + 1,)."""
+        try:
+            table: pa.Table = self.dataset.captions.search().limit(None).to_arrow()
+        except (ValueError, DatasetError):
+            return pa.table({}), np.zeros(len(self) + 1, np.int64)
+        table = table.drop_columns([n for n in (DIGESTS, "caption_id") if n in table.column_names])
+        clip = pc.index_in(table["clip_id"], value_set=self.keys["clip_id"].combine_chunks())
+        table = table.append_column("_clip", clip).filter(clip.is_valid()).combine_chunks()
+        order = [("_clip", "ascending"), ("captioner", "ascending"), ("window", "ascending")]
+        table = table.sort_by(order)
+        starts = np.searchsorted(table["_clip"].to_numpy(), np.arange(len(self) + 1))
+        return table.drop_columns(["_clip", "clip_id"]), starts
+
+    def captions(self, row: int) -> list[Record]:
+        """The rows of `captions` of one clip of the selection, captioner by captioner, window by window."""
+        table, starts = self._captions
+        start, end = int(starts[row]), int(starts[row + 1])
+        return table.slice(start, end - start).to_pylist() if end > start else []
+
+    @cached_property
+    def captioners(self) -> dict[str, str]:
+        """Column of captions → the model that wrote them, "" where that is none."""
+        table, _ = self._captions
+        if not len(table):
+            return {}
+        pairs = table.group_by(["captioner"]).aggregate([("model", "max")])
+        return dict(zip(pairs["captioner"].to_pylist(), (m or "" for m in pairs["model_max"].to_pylist()), strict=True))
+
+    @cached_property
+    def roots(self) -> list[str]:
+        """The folders that the dataset's source names."""
+        return [str(path) for path in self.dataset.build["config"]["source"]["path"]]
+
+    def relative(self, uri: str) -> str:
+        """The path of a video in its source, without a way out of it."""
+        for root in sorted(self.roots, key=len, reverse=True):
+            if uri.startswith(root.rstrip("/") + "/"):
+                return uri[len(root.rstrip("/")) + 1 :]
+        parts = PurePosixPath(re.sub(r"^[a-z0-9+.-]+://", "", uri)).parts
+        return "/".join(part for part in parts if part not in ("/", "..", "."))
+
+
+def numbered(table: pa.Table) -> Iterator[Record]:
+    """Rows as records, in which what is not a number is null: JSON has no NaN."""
+    for row in table.to_pylist():
+        yield {name: None if value != value else value for name, value in row.items()}
+
+
+def name_of(clip: Record) -> str:
+    """A clip's name as a file: its video, its milliseconds, and the beginning of its id, without dots."""
+    video = re.sub(r"[^\w-]+", "_", Path(clip["uri"]).stem)[:80].strip("_") or "clip"
+    start, end = (round(clip[side] * 1000) for side in ("start_s", "end_s"))
+    return f"{video}_{start:07d}_{end:07d}_{clip['clip_id'][:8]}"
+
+
+def sign(*parts: Any) -> str:
+    """The sign of a piece that follows from plain values."""
+    return digest.of_bytes(json.dumps(parts, default=str, sort_keys=True).encode()).hex()
+
+
+def sign_of(table: pa.Table, *parts: Any) -> str:
+    """The sign of a piece that follows from rows of a table, and from plain values."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table.combine_chunks())
+    return digest.of_all([digest.of_bytes(memoryview(sink.getvalue())), bytes.fromhex(sign(*parts))]).hex()
