@@ -53,7 +53,7 @@ def test_an_export_that_ended_early_goes_on_where_it_was(tmp_path):
     with pytest.raises(RuntimeError):
         publish(out, OF, [of_bytes("a", b"1"), Piece("b", "s", broken)])
     assert files(out) == {"a": b"1"}
-    assert {p.name for p in (out / STATE).iterdir()} == {"lock", "journal"}
+    assert {p.name for p in (out / STATE).glob("[!.]*")} == {"lock", "journal"}
     assert publish(out, OF, [of_bytes("a", b"1"), of_bytes("b", b"2")]) == Published(1, 1, 0, 1)
     assert files(out) == {"a": b"1", "b": b"2"}
 
@@ -78,7 +78,7 @@ def test_an_export_that_was_killed_leaves_nothing(tmp_path):
     done = subprocess.run([sys.executable, "-c", KILLED, str(out)], check=False)
     assert done.returncode == -9
     assert publish(out, OF, [of_bytes("a", b"1"), of_bytes("b", b"2")]) == Published(1, 1, 0, 1)
-    assert {p.name for p in (out / STATE).iterdir()} == {"lock", "files.jsonl"}
+    assert {p.name for p in (out / STATE).glob("[!.]*")} == {"lock", "files.jsonl"}
 
 
 def test_a_file_that_was_about_to_be_replaced_is_written_again(tmp_path):

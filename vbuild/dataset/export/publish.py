@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from vbuild.errors import ExportError
-from vbuild.store import texts
 from vbuild.store.locks import locked
+from vbuild.store.place import LOCK, Folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -85,7 +85,7 @@ def _publish(out: Path, purpose: Mapping[str, Any], pieces: Iterable[Piece], *, 
     gone = [path for path in held if path not in wanted]
     if not dry:
         _remove(out, gone)
-        texts.replace(out / STATE / "files.jsonl", "".join(_lines(purpose, wanted)))
+        Folder(out / STATE).put("files.jsonl", "".join(_lines(purpose, wanted)).encode())
         journal.end()
     return Published(written, kept, len(gone), size)
 
@@ -93,7 +93,7 @@ def _publish(out: Path, purpose: Mapping[str, Any], pieces: Iterable[Piece], *, 
 def _sweep(state: Path) -> None:
     """Removes what an export that was killed had half written."""
     for path in state.iterdir():
-        if path.name not in ("lock", "journal", "files.jsonl"):
+        if path.name not in (LOCK, "lock", "journal", "files.jsonl"):
             _delete(path)
 
 

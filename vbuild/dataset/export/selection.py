@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from vbuild import digest
 from vbuild.check import hint
-from vbuild.dataset.commit import DIGESTS
+from vbuild.dataset.shown import DIGESTS
 from vbuild.errors import DatasetError, ExportError
 
 if TYPE_CHECKING:
