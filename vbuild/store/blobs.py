@@ -117,7 +117,7 @@ class Present:
     """Which blobs are there: each folder is listed once, and only what is not listed is looked for by itself."""
 
     folder: Path
-    listed: dict[str, set[str]] = field(default_factory=dict)
+    listed: dict[bytes, pa.Array] = field(default_factory=dict)
     """Folder, as `ab/` → the names in it."""
     added: set[str] = field(default_factory=set)
     """Blobs that are as good as there."""
@@ -129,18 +129,17 @@ class Present:
         import pyarrow.compute as pc
 
         uris = uris.fill_null("")
-        shards = pc.utf8_slice_codeunits(uris, 0, 3).dictionary_encode()
+        shards = pc.utf8_slice_codeunits(uris, 0, 3).cast(pa.binary()).dictionary_encode()
         codes = shards.indices.to_numpy().astype(np.min_scalar_type(len(shards.dictionary)))
         order = np.argsort(codes, kind="stable")
-        names = pc.utf8_slice_codeunits(uris, 3).take(pa.array(order))
+        names = pc.utf8_slice_codeunits(uris, 3).cast(pa.binary()).take(pa.array(order))
         gone = np.zeros(len(uris), bool)
         ends = np.cumsum(np.bincount(codes, minlength=len(shards.dictionary))).tolist()
         for shard, start, end in zip(shards.dictionary.to_pylist(), [0, *ends], ends, strict=False):
             if shard not in self.listed:
-                self.listed[shard] = set(_names(self.folder / shard))
-            there, wanted = self.listed[shard], names[start:end].to_pylist()
-            if not there.issuperset(wanted):
-                gone[order[start:end]] = [name not in there for name in wanted]
+                self.listed[shard] = pa.array(_names(os.fsencode(self.folder) + b"/" + shard), pa.binary())
+            there = pc.is_in(names[start:end], value_set=self.listed[shard])
+            gone[order[start:end]] = ~there.to_numpy(zero_copy_only=False)
         for row in np.flatnonzero(gone).tolist():
             uri = uris[row].as_py()
             gone[row] = uri not in self.added and not (self.folder / uri).is_file()
@@ -158,7 +157,7 @@ def _again(path: Path, size: int) -> bool:
     return True
 
 
-def _names(folder: Path) -> list[str]:
+def _names(folder: bytes) -> list[bytes]:
     try:
         return os.listdir(folder)  # noqa: PTH208  names are wanted, not paths
     except FileNotFoundError:
