@@ -38,6 +38,14 @@ def of_bytes(data: bytes | memoryview) -> Digest:
     return Digest(xxhash.xxh3_128_digest(data))
 
 
+def of_pieces(pieces: Iterable[bytes]) -> Digest:
+    """Digest of raw bytes that come in pieces; where one ends does not matter."""
+    state = xxhash.xxh3_128()
+    for piece in pieces:
+        state.update(piece)
+    return Digest(state.digest())
+
+
 def of_stream(stream: BinaryIO) -> Digest:
     """Digest of everything left in a binary stream, read a MiB at a time."""
     state = xxhash.xxh3_128()

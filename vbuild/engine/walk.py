@@ -117,9 +117,10 @@ class _Way:
         stream, *base = (column.to_numpy() for column in probed.columns)
         bases = np.repeat(np.stack(base, axis=1), counts, axis=0)
         ids = digest.clip_ids(videos.ids[place], np.repeat(stream, counts), starts, ends, bases)
-        keep = firsts(ids)
+        clips = Items(ids, videos, place, starts, ends)
+        keep = firsts(clips.index)
         if len(keep) == len(ids):
-            return Items(ids, videos, place, starts, ends)
+            return clips
         return Items(ids[keep], videos, place[keep], starts[keep], ends[keep])
 
     def _run(self, items: Items, wave: Sequence[Instance]) -> Steps:

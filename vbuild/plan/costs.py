@@ -13,7 +13,7 @@ from vbuild.plan.items import seconds_of
 from vbuild.values import value_column
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from vbuild.plan.items import Items, Shelf
     from vbuild.plan.order import Instance
@@ -64,12 +64,15 @@ class Costs:
     def expect(self, instance: Instance, count: StageCount, reasons: Reasons) -> None:
         """Puts what an instance's actions would cost into its count; leaves it untold where nothing was recorded."""
         recorded = self.recorded.get(instance.name, Amount())
+        wanted, possible = (amounts.get(instance.name, Amount()) for amounts in (self.wanted, self.possible))
+        if not (recorded.actions or wanted.actions or possible.actions):
+            count.recorded = any(map(len, self._nearest(instance, reasons)))
+            return
         if not recorded.actions:
             recorded = self._whole(instance, reasons)
         if not recorded.actions:
             return
         count.recorded = True
-        wanted, possible = (amounts.get(instance.name, Amount()) for amounts in (self.wanted, self.possible))
         count.seconds, count.bytes = _scaled(recorded, wanted)
         if wanted.actions:
             known = [instance.recipe, *(recipe for recipe, _ in reasons.before(instance).former)]
@@ -80,12 +83,16 @@ class Costs:
     def _whole(self, instance: Instance, reasons: Reasons) -> Amount:
         """What the nearest recipe of the stage that has results cost, over all datasets."""
         amount = Amount()
-        own = self.shelf.results(instance.name)
-        for results in (own, *(former for _, former in reasons.before(instance).former)):
+        for results in self._nearest(instance, reasons):
             if len(results):
                 _count(amount, results, np.arange(len(results)), instance)
                 return amount
         return amount
+
+    def _nearest(self, instance: Instance, reasons: Reasons) -> Iterator[Results]:
+        """The results of an instance's recipe, and those of others of its stage, the nearest first."""
+        yield self.shelf.results(instance.name)
+        yield from (former for _, former in reasons.before(instance).former)
 
     def _add(
         self, amount: Amount, items: Items, instance: Instance, rows: np.ndarray, results: Results, keys: np.ndarray

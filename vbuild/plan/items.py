@@ -16,6 +16,7 @@ from vbuild.plan.order import BASE, GIVEN, PROBE, SOURCE, VIDEO, owner
 from vbuild.rows import Rows
 from vbuild.stage import Decode
 from vbuild.store.blobs import Blobs
+from vbuild.store.keyed import Index
 from vbuild.values import DIGEST, digest_column, value_column
 
 if TYPE_CHECKING:
@@ -97,6 +98,11 @@ class Items:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @cached_property
+    def index(self) -> Index:
+        """Of the ids, which every stage that asks only for footage looks up."""
+        return Index(self.ids)
 
     @cached_property
     def away(self) -> np.ndarray:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from vbuild.plan.order import Instance
     from vbuild.store.blobs import Blobs
     from vbuild.store.failures import Failures
+    from vbuild.store.keyed import Index
     from vbuild.store.remote_cache import RemoteCache
 
 
@@ -67,9 +68,10 @@ class Lookup:
         ready = np.flatnonzero(state == State.MISSING)
         asked = keys if len(ready) == len(keys) else keys[ready]
         self._pull(instance, asked)
-        places, gone = self.stored(instance, asked)
-        stored = places >= 0
-        stored[stored], failed_parts = self._left_so(instance, keys[ready[stored]])
+        places, gone = self.stored(instance, asked, items.index if asked is items.ids else None)
+        stored, failed_parts = places >= 0, 0
+        if instance.stage.partial:
+            stored[stored], failed_parts = self._left_so(instance, keys[ready[stored]])
         results = self.shelf.results(instance.name)
         if stored.any():
             count.saved += float(np.nansum(results.take(places[stored], ["seconds"])["seconds"]))
@@ -154,16 +156,23 @@ class Lookup:
             asked.setdefault(key, instance.name)
         return new
 
-    def stored(self, instance: Instance, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The places of results whose blobs are all there, -1 for none; and which keys had one whose blob is gone."""
+    def stored(self, instance: Instance, keys: np.ndarray, index: Index | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """The places of results whose blobs are all there, -1 for none; and which keys had one whose blob is gone.
+
+        `index` is that of the keys, where there is one.
+        """
         results = self.shelf.results(instance.name)
-        places = results.lookup(keys)
-        gone = np.zeros(len(keys), bool)
+        places = results.lookup(keys, index)
+        held = places >= 0
         names = [f"{value_column(f)}_uri" for f, kind in instance.writes.items() if kind.blob]
-        if names and (places >= 0).any():
-            table = results.take(places, names)
-            for rows, uris in map(flat, table.columns):
-                gone[rows[self.present.missing(uris)]] = True
+        if not names or not held.any():
+            return places, np.zeros(len(keys), bool)
+        asked, torn = np.zeros((2, len(results)), bool)
+        asked[places[held]] = True
+        order = np.flatnonzero(asked)  # as they are stored, for so they are read fastest
+        for rows, uris in map(flat, results.take(order, names).columns):
+            torn[order[rows[self.present.missing(uris)]]] = True
+        gone = held & torn[places]
         return np.where(gone, -1, places), gone
 
     def beside(self, instance: Instance, keys: np.ndarray) -> np.ndarray:
@@ -172,11 +181,11 @@ class Lookup:
 
     def _left_so(self, instance: Instance, keys: np.ndarray) -> tuple[np.ndarray, int]:
         """Which results are taken as they are; not those of which parts failed that are tried again. How many did."""
-        if not instance.stage.partial:
-            return np.ones(len(keys), bool), 0
         failed, stay = self.beside(instance, keys), self._failed(instance, keys)
         return ~failed | stay, int(stay.sum())
 
     def _failed(self, instance: Instance, keys: np.ndarray) -> np.ndarray:
         """Which keys failed before and are not tried again."""
+        if not len(keys):
+            return np.zeros(0, bool)
         return self.failures.known(instance.recipe.id, keys, self.retry, recorded(instance.stage.__module__))

@@ -104,12 +104,11 @@ class Listing:
 
     def digest(self) -> str:
         """One digest of all names, sizes, times and inodes, and of the lists."""
-        numbers = (column.tobytes() for column in (self.sizes, self.mtimes, self.ctimes, self.inodes))
-        paths = "".join(f"\0{prefix}".join(["", *rest]) for prefix, rest in self.paths)
-        said = paths[1:].encode(errors="surrogateescape")
-        return digest.of_all(
-            digest.of_bytes(part) for part in (said, *numbers, *(listed.digest for listed in self.lists.values()))
-        ).hex()
+        numbers = (memoryview(column).cast("B") for column in (self.sizes, self.mtimes, self.ctimes, self.inodes))
+        said = (f"\0{prefix}".join(["", *rest]).encode(errors="surrogateescape") for prefix, rest in self.paths if rest)
+        paths = digest.of_pieces(text[1:] if place == 0 else text for place, text in enumerate(said))
+        lists_ = (digest.of_bytes(listed.digest) for listed in self.lists.values())
+        return digest.of_all((paths, *map(digest.of_bytes, numbers), *lists_)).hex()
 
     def notes(self) -> list[str]:
         """What was left out, a line a reason."""

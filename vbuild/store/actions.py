@@ -200,15 +200,18 @@ class Results:
                 f"{self.recipe.version} do not hold; raise its version"
             )
 
-    def lookup(self, keys: np.ndarray) -> np.ndarray:
-        """The place of each key (n,) V16, int64 (n,); -1 where there is none. Of rows with one key the first wins."""
+    def lookup(self, keys: np.ndarray, index: Index | None = None) -> np.ndarray:
+        """The place of each key (n,) V16, int64 (n,); -1 where there is none. Of rows with one key the first wins.
+
+        `index` is that of the keys, where there is one.
+        """
         if self.dataset is None or not len(keys):
             return np.full(len(keys), -1, np.int64)
-        if self.asked is None or not np.array_equal(words(self.asked[0]), words(keys)):
+        if self.asked is None or not _alike(self.asked[0], keys):
             if self.index is None:
                 key, _ = self._columns(["key", "seconds"])  # which is asked for next, and to scan twice costs more
                 self.index = Index(keys_of(key))
-            self.asked = keys, self.index.find(keys)
+            self.asked = keys, self.index.find(keys if index is None else index)
         return self.asked[1]
 
     def take(self, places: np.ndarray, columns: Sequence[str]) -> pa.Table:
@@ -217,11 +220,11 @@ class Results:
         if self.dataset is None or not len(places):
             return pa.table([pa.nulls(len(places), f.type) for f in shape], names=shape.names)
         if all(map(_fixed, shape)):
-            index = pa.array(places, mask=places < 0)
+            index = _indices(places)
             return pa.table([column.take(index) for column in self._columns(shape.names)], names=shape.names)
         if len(places) > len(self) // 2:  # a scan costs less than so many rows one by one
-            index = pa.array(places, mask=places < 0)
-            return self.dataset.to_table(columns=shape.names).take(index)
+            table = self.dataset.to_table(columns=shape.names)
+            return table if np.array_equal(places, np.arange(len(table))) else table.take(_indices(places))
         wanted, back = np.unique(places[places >= 0], return_inverse=True)
         table = self.dataset.take(wanted.tolist(), columns=list(columns)) if len(wanted) else shape.empty_table()
         index = np.full(len(places), -1, np.int64)
@@ -265,6 +268,17 @@ class Results:
         """Joins fragments where there are many; the order of rows stays."""
         if self.dataset is not None and lance_io.compact(self.dataset):
             self._take_over(lance_io.open_dataset(self.path))
+
+
+def _alike(some: np.ndarray, others: np.ndarray) -> bool:
+    """Whether keys (n,) V16 are those."""
+    return some is others or np.array_equal(words(some), words(others))
+
+
+def _indices(places: np.ndarray) -> pa.Array:
+    """Places as what Arrow takes by: null for -1."""
+    none = places < 0
+    return pa.array(places, mask=none) if none.any() else pa.array(places)
 
 
 def _fixed(f: pa.Field) -> bool:

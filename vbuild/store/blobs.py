@@ -28,7 +28,7 @@ FOLDER = "blobs"
 TMP = "tmp"
 """What of that folder holds no blobs."""
 
-SHARD = re.compile(r"[0-9a-f]{2}/")
+SHARD = re.compile(rb"[0-9a-f]{2}/")
 """The folder of a blob."""
 
 BATCH = 100
@@ -131,7 +131,7 @@ class Present:
     """Which blobs are there: each folder is listed once, and only what is not listed is looked for by itself."""
 
     place: Place
-    listed: dict[str, set[str]] = field(default_factory=dict)
+    listed: dict[bytes, pa.Array] = field(default_factory=dict)
     """Folder, as `ab/` → the names in it."""
     added: set[str] = field(default_factory=set)
     """Blobs that are as good as there."""
@@ -143,22 +143,31 @@ class Present:
         import pyarrow.compute as pc
 
         uris = uris.fill_null("")
-        shards = pc.utf8_slice_codeunits(uris, 0, 3).dictionary_encode()
+        shards = pc.utf8_slice_codeunits(uris, 0, 3).cast(pa.binary()).dictionary_encode()
         codes = shards.indices.to_numpy().astype(np.min_scalar_type(len(shards.dictionary)))
         order = np.argsort(codes, kind="stable")
-        names = pc.utf8_slice_codeunits(uris, 3).take(pa.array(order))
+        names = pc.utf8_slice_codeunits(uris, 3).cast(pa.binary()).take(pa.array(order))
         gone = np.zeros(len(uris), bool)
         ends = np.cumsum(np.bincount(codes, minlength=len(shards.dictionary))).tolist()
         for shard, start, end in zip(shards.dictionary.to_pylist(), [0, *ends], ends, strict=False):
             if shard not in self.listed:
-                self.listed[shard] = set(self.place.names(FOLDER + "/" + shard[:2]) if SHARD.fullmatch(shard) else ())
-            there, wanted = self.listed[shard], names[start:end].to_pylist()
-            if not there.issuperset(wanted):
-                gone[order[start:end]] = [name not in there for name in wanted]
+                self.listed[shard] = self._names(shard)
+            there = pc.is_in(names[start:end], value_set=self.listed[shard])
+            gone[order[start:end]] = ~there.to_numpy(zero_copy_only=False)
         for row in np.flatnonzero(gone).tolist():
             uri = uris[row].as_py()
             gone[row] = uri not in self.added and not self._is_there(uri)
         return gone
+
+    def _names(self, shard: bytes) -> pa.Array:
+        """The names in a folder, as bytes."""
+        import pyarrow as pa
+
+        names = self.place.names(f"{FOLDER}/{shard[:2].decode()}") if SHARD.fullmatch(shard) else []
+        try:
+            return pa.array(names, pa.string()).cast(pa.binary())
+        except UnicodeEncodeError:  # a name that no blob has
+            return pa.array([os.fsencode(name) for name in names], pa.binary())
 
     def _is_there(self, uri: str) -> bool:  # what a damaged row says may lead anywhere
         return legal(uri) and self.place.look(f"{FOLDER}/{uri}") is not None

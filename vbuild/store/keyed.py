@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 
 ROWS = 65_536
@@ -35,17 +37,18 @@ def by_half(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return keys[order], order
 
 
-def firsts(keys: np.ndarray) -> np.ndarray:
+def firsts(keys: np.ndarray | Index) -> np.ndarray:
     """The rows at which the keys (n,) V16 stand that stand in no row before, in order."""
-    heads, rows = _parted(_numbered(keys))
+    index = keys if isinstance(keys, Index) else Index(keys)
+    heads, rows = _parted(index.sorted)
     alike = np.flatnonzero(heads[1:] == heads[:-1])
     doubted = np.unique(rows[np.concatenate([alike, alike + 1])])
-    again = Index(keys[doubted]).find(keys[doubted]) < np.arange(len(doubted))
-    return np.delete(np.arange(len(keys)), doubted[again])
+    again = Index(index.keys[doubted]).find(index.keys[doubted]) < np.arange(len(doubted))
+    return np.delete(np.arange(len(index.keys)), doubted[again])
 
 
 class Index:
-    """Where keys (n,) V16 stand, fewer than 2^32.
+    """Where keys (n,) V16 stand, fewer than 2^32. Keys that are asked for more than once are one themselves.
 
     One sorted number a key, for a sort of numbers is several times as fast as one that says where they stood: 32 bits
     of the key, then its row. Those of which the 32 bits are alike stand together, the first row first.
@@ -54,21 +57,41 @@ class Index:
     def __init__(self, keys: np.ndarray) -> None:
         self.keys, self.sorted = keys, _numbered(keys)
 
-    def find(self, keys: np.ndarray) -> np.ndarray:
+    @cached_property
+    def ordered(self) -> np.ndarray:
+        """The keys as they are sorted."""
+        return np.asarray(self.keys[_parted(self.sorted)[1]])
+
+    def find(self, keys: np.ndarray | Index) -> np.ndarray:
         """The row of each key, int64 (n,); -1 where there is none. Of rows with one key the first wins."""
-        places = np.full(len(keys), -1, np.int64)
-        wanted = _numbered(keys) if len(self.keys) else places[:0]
-        for start in range(0, len(wanted), ROWS):
-            heads, rows = _parted(wanted[start : start + ROWS])
-            spots = np.searchsorted(self.sorted, heads)
+        sought = keys if isinstance(keys, Index) else Index(keys)
+        places = np.full(len(sought.keys), -1, np.int64)
+        for start in range(0, len(places) if len(self.keys) else 0, ROWS):
+            part = slice(start, start + ROWS)
+            heads, rows = _parted(sought.sorted[part])
+            wanted, spots = sought.ordered[part], self._spots(heads)
             while len(rows):
                 found, at = _parted(self.sorted.take(spots, mode="clip"))
-                hit = same(self.keys[at], keys[rows])
-                places[rows] = np.where(hit, at, -1)
+                hit = same(self.keys[at], wanted)
+                if hit.all():
+                    places[rows] = at
+                    break
+                places[rows[hit]] = at[hit]
                 again = np.flatnonzero(~hit)
                 again = again[(found[again] == heads[again]) & (spots[again] + 1 < len(self.sorted))]
-                heads, rows, spots = heads[again], rows[again], spots[again] + 1
+                heads, rows, wanted, spots = heads[again], rows[again], wanted[again], spots[again] + 1
         return places
+
+    def _spots(self, heads: np.ndarray) -> np.ndarray:
+        """For each of some heads, which are sorted, the first number here that is no less."""
+        first = int(np.searchsorted(self.sorted, heads[0]))
+        here = self.sorted[first : first + len(heads)]
+        if len(here) < len(heads) or not np.array_equal(here & ~ROW, heads):
+            return np.asarray(np.searchsorted(self.sorted, heads))
+        spots = np.arange(first, first + len(heads))  # nothing else is held than what is asked for
+        twins = np.flatnonzero(heads[1:] == heads[:-1]) + 1
+        spots[twins] = np.searchsorted(self.sorted, heads[twins])
+        return spots
 
 
 def _numbered(keys: np.ndarray) -> np.ndarray:
