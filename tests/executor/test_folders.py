@@ -1,6 +1,7 @@
 """What a build keeps outside its store is gone with it, or with the start of the next one."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -11,7 +12,7 @@ from processes import until
 
 from vbuild.config import Limits
 from vbuild.executor.config import Local
-from vbuild.executor.folders import NOTES, PARCELS, YOUNG, Folder, sweep
+from vbuild.executor.folders import MEMORY, NOTES, PARCELS, SEMAPHORES, YOUNG, Folder, sweep
 from vbuild.store.blobs import Blobs
 
 HOLD = """
@@ -71,16 +72,18 @@ time.sleep(100)
 
 
 def test_the_start_of_any_build_takes_away_what_one_left(tmp_path):
-    """Of one with models, by one that has none."""
+    """Of one with models, all of whose processes were killed together, by one that has none: semaphores too."""
     words = [sys.executable, "-c", START, str(tmp_path), str(Path(__file__).parents[1])]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
         left = [Path(path) for path in process.stdout.readline().split()]
         assert len(left) == 2
-        process.kill()
-    assert all(path.is_dir() for path in left)
+        os.killpg(process.pid, signal.SIGKILL)
+    left += MEMORY.glob(f"{SEMAPHORES}{process.pid}-*")
+    assert len(left) > 2
+    assert all(path.exists() for path in left)
 
     def gone():
         Local(workers=1).start(Blobs(tmp_path), "b", Limits()).close()
-        return not any(path.is_dir() for path in left)
+        return not any(path.exists() for path in left)
 
-    until(gone)
+    until(gone)  # whoever else builds here sweeps too

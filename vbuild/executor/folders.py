@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
 import time
 from contextlib import suppress
@@ -21,6 +22,10 @@ NOTES = "vbuild-notes-"
 PARCELS = "vbuild-parcels-"
 """How the names of those begin in which parcels lie."""
 
+SEMAPHORES = "sem.loky-"
+"""How the names of the files begin that loky makes, with a process's number behind it; they stay where all that would
+take them away was killed too."""
+
 YOUNG = 60.0
 """Seconds for which a folder may be about to be locked."""
 
@@ -32,6 +37,8 @@ class Folder:
         made = Path(mkdtemp(prefix=f".{prefix}", dir=place))
         self.alive = (made / "alive").open("w")
         fcntl.flock(self.alive, fcntl.LOCK_EX)
+        self.alive.write(str(os.getpid()))
+        self.alive.flush()
         # under another name until its lock is held, so that nobody takes it for one of a dead build
         self.path = made.rename(made.with_name(made.name.removeprefix(".")))
 
@@ -54,7 +61,11 @@ def sweep(places: Iterable[Path] = (MEMORY, Path(gettempdir()))) -> None:
 
 
 def _take_away(folder: Path) -> None:
-    """Takes a folder away whose build is gone; one that lives holds its lock."""
+    """Takes a folder away whose build is gone, with the semaphores of its pools; one that lives holds its lock."""
     with suppress(OSError), (folder / "alive").open("r+") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        pid = file.read()
+        if pid.isdecimal() and int(pid) != os.getpid():
+            for path in MEMORY.glob(f"{SEMAPHORES}{pid}-*"):
+                path.unlink(missing_ok=True)
         shutil.rmtree(folder, ignore_errors=True)
