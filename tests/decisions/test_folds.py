@@ -75,8 +75,9 @@ def test_another_seed_draws_anew():
 
 
 def test_a_fold_of_no_share_has_nobody():
-    """A share may be 0."""
-    assert set(drawn(GROUPS, {"a": 1.0, "b": 0.0}, 0).tolist()) == {"a"}
+    """A share may be 0, or null, which takes away what another file gave."""
+    assert set(drawn(GROUPS, {"a": 1.0, "b": 0.0, "c": None}, 0).tolist()) == {"a"}
+    assert Folds(shares={"train": 0.8, "val": None, "test": 0.2}).shares["val"] is None
 
 
 def test_these_folds_are_as_they_were_when_this_was_written():

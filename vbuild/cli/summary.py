@@ -74,7 +74,7 @@ def _decided(decision: Decided) -> str:
         return "not known yet"
     if len(counts) <= FEW:
         return ", ".join(f"{place}: {n}" for place, n in counts)
-    return f"{len(counts)} of {counts[-1][1]} to {counts[0][1]} clips"
+    return f"{len(counts)} values, of {counts[-1][1]} to {counts[0][1]} clips each"
 
 
 def first_line(first: First) -> str:

@@ -32,13 +32,14 @@ def fold(decision: Placing, rule: Folds, clips: Items, shelf: Shelf) -> None:
     clips.placed[column(decision.name, "")] = pa.array(drawn(groups, rule.shares, rule.seed), pa.string())
 
 
-def drawn(groups: np.ndarray, shares: Mapping[str, float], seed: int) -> np.ndarray:
+def drawn(groups: np.ndarray, shares: Mapping[str, float | None], seed: int) -> np.ndarray:
     """The fold of each group, names (n,) of objects, of digests (n,) V16: that with the least -ln(u) / share."""
-    names = sorted(name for name, share in shares.items() if share > 0)
+    weights = {name: share for name, share in sorted(shares.items()) if share}
+    names = list(weights)
     scores = np.empty((len(names), len(groups)))
     for place, name in enumerate(names):
         bits = digest.inputs((f"fold {seed} {name}",), [groups]).view("<u8")[::2] >> np.uint64(11)
-        scores[place] = -np.log((bits + 0.5) / (1 << 53)) / shares[name]
+        scores[place] = -np.log((bits + 0.5) / (1 << 53)) / weights[name]
     return np.asarray(np.array(names, object)[scores.argmin(axis=0)])
 
 

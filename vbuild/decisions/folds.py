@@ -13,7 +13,7 @@ from vbuild.fields import Kind, Scalar
 from vbuild.stage import Phase
 
 
-def _usual() -> dict[str, float]:
+def _usual() -> dict[str, float | None]:
     return {"train": 0.9, "val": 0.05, "test": 0.05}
 
 
@@ -39,19 +39,20 @@ class Folds(Decision):
     by: str = "video_id"
     """The column whose clips stay together: of every clip (`video_id`, `uri`), of a list of videos (`speaker`), or of
     an instance (`cluster`)."""
-    shares: Mapping[str, float] = field(default_factory=_usual)
-    """Fold → its share; all of them come to 1."""
+    shares: Mapping[str, float | None] = field(default_factory=_usual)
+    """Fold → its share; all of them come to 1. null takes one away that another file gave."""
     seed: int = 0
     """Another one draws anew."""
 
     def __post_init__(self) -> None:
         """Refuses shares that are none."""
-        if not all(0 <= share <= 1 for share in self.shares.values()):
+        given = [share or 0.0 for share in self.shares.values()]
+        if not all(0 <= share <= 1 for share in given):
             raise UsageError(f"shares={dict(self.shares)}: each is from 0 to 1")
-        if not math.isclose(total := math.fsum(self.shares.values()), 1, abs_tol=1e-6):
+        if not math.isclose(total := math.fsum(given), 1, abs_tol=1e-6):
             raise UsageError(
-                f"shares={dict(self.shares)}: they come to {total:g}, not to 1; give all of them, as in "
-                "shares={train:0.8,test:0.2}"
+                f"shares={dict(self.shares)}: they come to {total:g}, not to 1; give all of them, and null to those "
+                "that go, as in shares={train:0.8,val:null,test:0.2}"
             )
         if "" in self.shares:
             raise UsageError(f"shares={dict(self.shares)}: a fold needs a name")
