@@ -185,3 +185,32 @@ def test_a_keeper_that_a_cap_drops_brings_nobody_back(project):
     capped = {key for key, row in rows.items() if row["dropped_by"] == "few"}
     assert any(row["duplicate_of"] in capped for row in rows.values())
     assert sum(row["kept"] for row in rows.values()) == 1
+
+
+def test_where_what_it_reads_has_stopped_the_last_word_counts(project, pool, tmp_path):
+    """A place that fails empties no dataset: who was kept is kept, and what came since waits."""
+    file = tmp_path / "file"
+    file.touch()
+    project.stages = {
+        "tone": made.Needy(file=str(file)),
+        "point": made.Point(),
+        "kind": Cluster(of="point", k=2),
+        "few": Balance(of=("tone_step",), most=1),
+        "fewer": Balance(of=("kind",), most=3),
+    }
+    project.where = {"near": "kind_distance < 0.5"}
+    project.build()
+    before = {key: (row["kept"], row["dropped_by"]) for key, row in project.rows().items()}
+    assert {"few", None} <= {by for _, by in before.values()}
+    file.unlink()
+    project.put("9.mp4", pool[9])
+    report = project.build()
+    assert report.wrong
+    after = {key: (row["kept"], row["dropped_by"]) for key, row in project.rows().items()}
+    assert {key: after[key] for key in before} == before
+    assert not any(kept for key, (kept, _) in after.items() if key not in before)
+    file.touch()
+    project.build()
+    fresh = Project(tmp_path, project.stages, where=project.where, store=tmp_path / "fresh", videos=project.videos)
+    fresh.build()
+    assert project.tables() == fresh.tables()

@@ -25,8 +25,8 @@ class Cluster(Decision):
     null.
 
     It is in no key, and what was found is remembered beside the store's results: another build asks only for what is
-    new. Over a million vectors of 768 numbers and 1000 clusters that is 1.5e12 multiplications, and some 5e12 to find
-    the middles.
+    new. Of a million vectors of 768 numbers and 1000 clusters that takes, at most, some 70 seconds of one processor to
+    find the middles, and 25 to find the nearest of each (scaled from a tenth).
     """
 
     phase: ClassVar[Phase] = "balance"
