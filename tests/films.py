@@ -25,3 +25,26 @@ def filmed(folder):
         video(folder / f"{n}.mp4", seconds=7, fps=8, size=(64, 48), picture=picture(n, DARK if n == 0 else ()))
         for n in range(3)
     ]
+
+
+def flat(levels):
+    """A picture of one colour in each second."""
+
+    def paint(time):
+        level = levels[min(int(time), len(levels) - 1)]
+        colour = np.array([level, (level * 3) % 256, (level * 7) % 256], np.uint8)
+        return np.broadcast_to(colour, (48, 64, 3)).copy()
+
+    return paint
+
+
+def coloured(folder):
+    """Twelve videos of 1 to 3 s, a colour a second, some colours in several of them."""
+    shades = [20, 60, 100, 140, 180, 220]
+    made = []
+    for n in range(12):
+        levels = [shades[(n * 5 + k * (1 + n % 3)) % 6] + (n // 6) * 7 for k in range(1 + n % 3)]
+        made.append(
+            video(folder / f"{n}.mp4", seconds=float(len(levels)), fps=4, size=(64, 48), gop=4, picture=flat(levels))
+        )
+    return made

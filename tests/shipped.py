@@ -112,7 +112,7 @@ def values_of(cls, name, kind, value):
     if (cls.title(), name) == ("transcode", "size"):
         yield from (size for size in ((64, 48), (1280, 720)) if size != value)
         return
-    texts = {"labels": ("b",), "prompt": "an image of {}", "refine": "once more: {caption}",
+    texts = {"labels": ("b",), "aspects": ("1:1",), "prompt": "an image of {}", "refine": "once more: {caption}",
              "choices": {"people": ("none", "some")}}  # fmt: skip
     if name in texts:
         yield texts[name]

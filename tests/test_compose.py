@@ -193,7 +193,7 @@ WRONG = {
     "where.x=": "where.x='': a condition in SQL is expected",
     "where.Bad-Name=true": "a name starts with a small letter",
     "where.kept=true": "the name 'kept' is taken",
-    "where.dedup=true": "a dedup is called so too",
+    "where.dedup=true": "a decision is called so too",
     "executor.workers=many": "executor.workers='many': a whole number is expected",
     "failures.retry=alwys": "did you mean 'always'?",
     "source.limit=x": "source.limit='x': a whole number is expected",

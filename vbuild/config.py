@@ -153,7 +153,7 @@ class Config:
     """Whether models, encoders and videos must be those that the dataset's lock holds."""
 
     def under(self, kind: type[T]) -> dict[str, T]:
-        """What stands under `stages` and is a stage, or a decision, or a dedup."""
+        """What stands under `stages` and is of a kind: a stage, a decision, a dedup."""
         return {name: one for name, one in self.stages.items() if isinstance(one, kind)}
 
     def __post_init__(self) -> None:
@@ -178,7 +178,7 @@ TAKEN = frozenset(
         *("clip_id", "video_id", "uri", "start_s", "end_s", "duration_s", "start_pts", "end_pts"),
         *("source_w", "source_h", "source_fps"),
         *("kept", "dropped_by", "duplicate_of", "error", "warning", "row_digest"),
-        *("base", "decisions", "probe", "source", "split"),
+        *("base", "decisions", "probe", "source", "span", "split"),
     ]
 )
 """Names that every dataset uses itself."""
@@ -274,7 +274,7 @@ def _identifier(kind: str, name: str, others: Mapping[str, Any]) -> None:
     if name in TAKEN:
         raise UsageError(f"{path}: the name {name!r} is taken; call it otherwise")
     if isinstance(others.get(name), Decision):
-        raise UsageError(f"{path}: a dedup is called so too, and `dropped_by` could not tell them apart; rename one")
+        raise UsageError(f"{path}: a decision is called so too, and `dropped_by` could not tell them apart; rename one")
 
 
 def _sql(value: Any, path: str) -> str:
@@ -361,7 +361,7 @@ def _plain(value: Any, path: Callable[[Path], str] = str) -> Any:
     """Plain data. `path` says what stands for a path: of a stage's parameters it is what the file holds."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         kept = [f.name for f in dataclasses.fields(value) if not f.metadata.get("knob")]
-        path = content if isinstance(value, Stage) else path
+        path = content if isinstance(value, Stage | Decision) else path
         plain = {name: _plain(getattr(value, name), path) for name in kept}
         if isinstance(value, Stage | Decision):
             plain["_target_"] = f"{type(value).__module__}.{type(value).__qualname__}"

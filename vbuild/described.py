@@ -111,15 +111,16 @@ def described(
 def shown_columns(member: Stage | Decision | type[Stage | Decision], name: str) -> dict[str, str]:
     """The columns of a dataset that a stage called so makes, with their types. A stage of videos makes few.
 
-    None of a decision, nor of a class whose columns depend on its parameters.
+    None of a class whose columns depend on its parameters.
     """
     from vbuild.dataset.columns import arrow
     from vbuild.plan.order import column
 
-    if isinstance(member, type):
-        writes: Any = {} if issubclass(member, Decision) or by_parameters(member) else member.writes
+    writes: Any
+    if isinstance(member, type) and issubclass(member, Stage):
+        writes = {} if by_parameters(member) else member.writes
     else:
-        writes = {} if isinstance(member, Decision) else declared_writes(member)
+        writes = declared_writes(member) if isinstance(member, Stage) else member.adds
     return {
         column(name, field) + part: arrow(shown.stored()[""])
         for field, kind in writes.items()

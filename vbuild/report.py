@@ -41,11 +41,13 @@ class StageCount:
 
 @dataclass
 class Decided:
-    """What a predicate or a dedup dropped."""
+    """What a decision dropped, or where it put clips."""
 
     name: str
     dropped: int = 0
     unknown: int = 0
+    places: dict[str, int] | None = None
+    """Of one that puts each clip somewhere, and drops none: the place → how many kept clips came there."""
 
 
 @dataclass(frozen=True)

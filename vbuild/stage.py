@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
-Phase = Literal["measure", "embed", "dedup", "annotate", "produce"]
+Phase = Literal["measure", "embed", "dedup", "balance", "annotate", "produce"]
 """Where a stage stands by default: what is cheap and drops much comes first."""
 
 PHASES: tuple[Phase, ...] = get_args(Phase)

@@ -29,7 +29,12 @@ def test_every_stage_and_splitter_is_listed(capsys):
     listed = told(capsys, "stages")
     assert sorted(one["name"] for one in listed) == sorted(FILES)
     assert all(one["about"].endswith((".", '."')) for one in listed)
-    assert [one["name"] for one in listed if one["kind"] == "decision"] == ["dedup"]
+    assert [one["name"] for one in listed if one["kind"] == "decision"] == [
+        "balance",
+        "cluster",
+        "dedup",
+        "folds",
+    ]
     assert run(["stages"]) == 0
     text = capsys.readouterr().out
     assert all(one["about"] in text for one in listed)

@@ -12,7 +12,10 @@ from project import Project, ran, relative
 from vbuild.config import FailurePolicy
 from vbuild.dataset.tables import targets
 from vbuild.dataset.tables.failures import failing
+from vbuild.decisions.balance import Balance
+from vbuild.decisions.cluster import Cluster
 from vbuild.decisions.dedup import Dedup
+from vbuild.decisions.folds import Folds
 from vbuild.engine.session import Session
 from vbuild.engine.walk import walk
 from vbuild.executor.config import Local
@@ -37,6 +40,12 @@ PREDICATES = {
 }
 """Some read what is measured, some what stands behind the dedup."""
 
+PLACED = {
+    "kind": ("kind <> 0", "kind_distance < 0.002 or kind is null", "kind_distance > 0"),
+    "fold": ("fold = 'train'", "fold <> 'val'"),
+}
+"""Decision → conditions on the columns that it makes."""
+
 
 class History:
     """Two datasets over one store, to which things happen."""
@@ -44,6 +53,8 @@ class History:
     def __init__(self, root, pool, seed):
         self.random, self.root, self.pool = random.Random(seed), root, pool
         self.local = Local(workers=2 if seed in IN_WORKERS else 0)
+        self.placing = seed % AT_ONCE > 1
+        """Whether clips are clustered, capped and put into folds too."""
         stages = {
             "tone": made.Tone(),
             "point": made.Point(),
@@ -64,6 +75,7 @@ class History:
         project = self.random.choice(self.projects)
         files = [self.add, self.add, self.remove, self.rename, self.replace, self.copy, self.hand_over]
         decisions = [self.decide, self.decide, self.predicate, self.predicate, self.predicate]
+        decisions += [self.cluster, self.balance, self.balance, self.fold, self.second] if self.placing else []
         stages = [self.parameter, self.parameter, self.cut, self.stage, self.shard]
         change = self.random.choice([*files, *decisions, *stages])
         said = change(project)
@@ -115,6 +127,45 @@ class History:
         if project.where.pop(name, None) is None or self.random.random() < 0.5:
             project.where[name] = self.random.choice(PREDICATES[name])
         return project.where
+
+    def cluster(self, project):
+        k, sample = self.random.choice([(None, 65536), (2, 65536), (3, 4), (5, 8)])
+        project.stages["kind"] = Cluster(of="point", k=k, sample=sample, seed=self.random.randrange(2))
+        self.condition(project, "kind")
+        return project.stages["kind"], project.where
+
+    def fold(self, project):
+        shares = self.random.choice([{"train": 0.5, "val": 0.25, "test": 0.25}, {"train": 0.7, "val": 0.3}])
+        by = self.random.choice(["video_id", "uri", "tone_step", *({"kind"} & project.stages.keys())])
+        project.stages["fold"] = Folds(by=by, shares=shares, seed=self.random.randrange(2))
+        self.condition(project, "fold")
+        return project.stages["fold"], project.where
+
+    def condition(self, project, name):
+        """A condition on what a decision makes, or none any more."""
+        if project.where.pop(f"on_{name}", None) is None:
+            project.where[f"on_{name}"] = self.random.choice(PLACED[name])
+
+    def balance(self, project):
+        columns = [("uri",), ("tone_step",), ("tone_step", "video_id"), ("word_length",)]
+        columns += [(name,) for name in ("kind", "fold") if name in project.stages]
+        rule = Balance(
+            of=self.random.choice(columns),
+            most=self.random.choice([1, 2, 3]),
+            share=self.random.choice([None, 0.3]),
+            keep=self.random.choice(["", "tone_mean desc", "duration_s, tone_step"]),
+        )
+        name = self.random.choice(["few", "fewer"])
+        project.stages[name] = rule
+        if self.random.random() < 0.3:
+            del project.stages[name]
+        return name, project.stages.get(name)
+
+    def second(self, project):
+        if project.stages.pop("again", None) is None:
+            keep = self.random.choice(["", *(["kind_distance"] if "kind" in project.stages else [])])
+            project.stages["again"] = Dedup(of="point", eps=0.02, keep=keep, at=self.random.choice([None, "annotate"]))
+        return project.stages.get("again")
 
     def parameter(self, project):
         name, stage = self.random.choice(

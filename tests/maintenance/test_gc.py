@@ -44,6 +44,17 @@ def test_what_an_earlier_build_used_goes_with_it(shop):
     assert shop.ran() == {}
 
 
+def test_clusters_go_with_their_embedding(shop):
+    """What is remembered of a recipe that no kept build has."""
+    shop.build()
+    kept, gone = (shop.store / "clusters" / name for name in (shop.recipes("quality")[0].stem, "0" * 32))
+    for folder in (kept, gone):
+        folder.mkdir(parents=True)
+    gc(shop.store, keep_builds=1, older_than=NOW)
+    assert kept.is_dir()
+    assert not gone.exists()
+
+
 def test_what_is_young_stays(shop):
     """By default nothing goes that is younger than a month."""
     shop.build()

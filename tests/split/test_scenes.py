@@ -95,6 +95,18 @@ def test_what_the_file_says_is_part_of_the_key_and_its_path_is_not(tmp_path):
     assert bounds(project) == [(0, 1.25), (1.25, 4), (4, 5)]
 
 
+def test_a_video_that_moved_is_cut_anew_and_the_reason_is_told(tmp_path):
+    """Where it lies is a part of the key, and of that nothing former is known."""
+    project = project_of(tmp_path, written(tmp_path / "s.json", {"a.mp4": [1], "b.mp4": [2]}))
+    path = project.put("a.mp4", cut_video(tmp_path / "a.mp4"))
+    project.build()
+    path.rename(project.videos / "b.mp4")
+    report = project.build()
+    (split,) = [stage for stage in report.stages if stage.name == "split"]
+    assert split.reasons == {"new input": 1}
+    assert bounds(project) == [(0, 2), (2, 5)]
+
+
 def test_two_videos_of_one_shape_have_each_their_own_scenes(tmp_path):
     """Videos that differ in nothing but their pictures and names are not cut alike."""
     project = project_of(tmp_path, written(tmp_path / "s.json", {"a.mp4": [1], "b.mp4": [2]}))

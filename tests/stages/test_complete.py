@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 UNNAMED = frozenset(("__init__", "probe"))
 """Modules of `stages/` that no dataset names: every build begins with the probe."""
 
-DECISIONS = frozenset(("dedup",))
+DECISIONS = frozenset(("balance", "cluster", "dedup", "folds"))
 """Modules of `decisions/` that a dataset names among its stages."""
 
 

@@ -9,6 +9,7 @@ from vbuild.cli.printer import document, table, wrapped
 
 if TYPE_CHECKING:
     from vbuild.cli.arguments import Namespace, Parser
+    from vbuild.decisions.decision import Decision
     from vbuild.described import Described
     from vbuild.stage import Stage
 
@@ -92,7 +93,8 @@ def _told(one: Described) -> str:
 
 
 def _instances(args: Namespace) -> int:
-    """The stages of a dataset, in the order in which they run."""
+    """The stages of a dataset, in the order in which they run, and its decisions."""
+    from vbuild.decisions.decision import Decision
     from vbuild.described import as_yaml, parameters, shown_columns
     from vbuild.plan.order import arrange
 
@@ -116,6 +118,7 @@ def _instances(args: Namespace) -> int:
                 "columns": [] if path == "split" else [*_columns(stage, shown_columns(stage, name))],
             }
         )
+    rows += [_decision(name, one) for name, one in config.under(Decision).items()]
     rows += [{"instance": f"where.{name}", "stage": "predicate", "phase": "", "set": {"": sql}, "values": {"": sql},
               "columns": []} for name, sql in config.where.items()]  # fmt: skip
     if args.json:
@@ -124,6 +127,21 @@ def _instances(args: Namespace) -> int:
     cells = [[r["instance"], r["stage"], r["phase"], _set(r["set"]), ", ".join(r["columns"])] for r in rows]
     print(table(["instance", "stage", "phase", "set, other than the default", "columns"], cells), end="")
     return 0
+
+
+def _decision(name: str, one: Decision) -> dict[str, Any]:
+    """A decision as a row."""
+    from vbuild.described import as_yaml, parameters, shown_columns
+
+    values = {p.name: (as_yaml(getattr(one, p.name)), p) for p in parameters(type(one))}
+    return {
+        "instance": f"stages.{name}",
+        "stage": type(one).__name__.lower(),
+        "phase": one.at or one.phase,
+        "set": {n: v for n, (v, p) in values.items() if v != p.default},
+        "values": {n: v for n, (v, _) in values.items()},
+        "columns": [*shown_columns(one, name)],
+    }
 
 
 def _place(path: str, places: list[str]) -> int:

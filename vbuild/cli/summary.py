@@ -9,7 +9,7 @@ from vbuild.cli.printer import size, some, table
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from vbuild.report import First, Report, StageCount
+    from vbuild.report import Decided, First, Report, StageCount
 
 
 def count(known: int, unknown: int, unsplit: int = 0) -> str:
@@ -55,11 +55,26 @@ def show(report: Report, *, planned: bool = False) -> None:
 def _table(report: Report, planned: bool) -> str:
     """A line a stage, and one a decision."""
     rows = [_planned(stage) if planned else _built(stage) for stage in report.stages]
-    for decision in report.decisions:
-        unknown = f" (of {decision.unknown} not known yet)" if decision.unknown else ""
-        rows.append([decision.name, *[""] * 5, f"dropped {decision.dropped}{unknown}"])
+    rows += [[decision.name, *[""] * 5, _decided(decision)] for decision in report.decisions]
     heads = PLAN if planned else BUILT
     return table(heads, rows, right=heads[1:-1])
+
+
+FEW = 6
+"""Places of a decision that are told one by one."""
+
+
+def _decided(decision: Decided) -> str:
+    """How many clips a decision dropped, or how many of those that are kept it put where."""
+    if decision.places is None:
+        unknown = f" (of {decision.unknown} not known yet)" if decision.unknown else ""
+        return f"dropped {decision.dropped}{unknown}"
+    counts = sorted(decision.places.items(), key=lambda place: (-place[1], place[0]))
+    if not counts:
+        return "not known yet"
+    if len(counts) <= FEW:
+        return ", ".join(f"{place}: {n}" for place, n in counts)
+    return f"{len(counts)} values, of {counts[-1][1]} to {counts[0][1]} clips each"
 
 
 def first_line(first: First) -> str:

@@ -89,9 +89,12 @@ def _source(table: str, column: str, dataset: Dataset) -> str:
         return "decisions"
     if column in OF_BUILD or table == "failures":
         return "build"
-    mine = [n for n in recipes if column == n or column.startswith(f"{n}_")] if table in ("clips", "videos") else []
+    names = {*recipes, *dataset.build["config"]["stages"]}
+    mine = [n for n in names if column == n or column.startswith(f"{n}_")] if table in ("clips", "videos") else []
     if not mine:
         return "probe" if table == "videos" and column not in ("uri", "video_id", "size", "clips") else "source"
     name = max(mine, key=len)
-    recipe = recipes[name]
+    recipe = recipes.get(name)
+    if recipe is None:
+        return f"{name}: a decision"
     return f"{name}: {recipe['stage']} {recipe['version']}"

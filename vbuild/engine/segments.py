@@ -1,11 +1,11 @@
-"""Where all shards of a build wait for one another: at a dedup, and where models make room for others."""
+"""Where all shards of a build wait for one another: at decisions over all clips, and where models make room."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from vbuild.plan.order import Deduplication, Wave
+from vbuild.plan.order import Wave, together
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ class Segment:
 
 
 def segments(order: Order, workers: Executor | None) -> list[Segment]:
-    """The waves of clips in runs that end at a dedup, which looks at all clips at once, or where models take turns.
+    """The waves of clips in runs that end at a decision that looks at all of them together, or where models take turns.
 
     Models that do not fit together are never held together, for whoever had to make room for another while both are
     wanted would come and go. A wave whose own do not fit is parted: its clips are decoded once for each part.
@@ -45,7 +45,7 @@ def segments(order: Order, workers: Executor | None) -> list[Segment]:
             held += own
             last = number == len(groups) - 1
             parts[-1].waves.append(Wave(stages, wave.decisions if last else ()))
-        if any(isinstance(d, Deduplication) for d in wave.decisions):
+        if any(map(together, wave.decisions)):
             parts.append(Segment())
     return parts
 

@@ -9,14 +9,13 @@ import numpy as np
 import pyarrow.compute as pc
 
 from vbuild import digest
-from vbuild.decisions.predicate import Predicate
-from vbuild.engine.judge import deduplicate, judge
+from vbuild.engine.judge import count_places, decide, judge
 from vbuild.engine.ledger import Ledger
 from vbuild.engine.segments import segments
 from vbuild.errors import StageError
 from vbuild.executor.protocol import Needs
 from vbuild.plan.items import Items, State
-from vbuild.plan.order import Deduplication, Wave
+from vbuild.plan.order import Wave, together
 from vbuild.report import Progress
 from vbuild.stops import undisturbed
 from vbuild.store.keyed import firsts
@@ -53,8 +52,9 @@ def walk(session: Session, watch: Watch) -> None:
             steps = [way.steps(shard, segment.waves, first=number == 0) for shard in session.shards]
             way.schedule(steps, ledger)
             for decision in segment.waves[-1].decisions if segment.waves else ():
-                if isinstance(decision, Deduplication):
-                    deduplicate(session, decision)
+                if together(decision):
+                    decide(session, decision)
+        count_places(session)
     finally:
         with undisturbed():
             if workers is not None:
@@ -85,7 +85,7 @@ class _Way:
         assert shard.clips is not None
         for wave in waves:
             yield from self._run(shard.clips, wave.stages)
-            judge(self.session, shard.clips, [d for d in wave.decisions if isinstance(d, Predicate)])
+            judge(self.session, shard.clips, wave.decisions)
 
     def _split(self, shard: Shard) -> Steps:
         """Probes the videos, runs the stages of whole videos, and cuts each into clips."""

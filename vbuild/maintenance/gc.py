@@ -221,8 +221,9 @@ def _sweep_blobs(store: Path, named: Mapping[str, str], young: float, swept: Swe
 
 
 def _sweep_folders(store: Path, needed: Needed, young: float, swept: Swept) -> None:
-    """Takes out pairs of recipes that went, records of old runs, and what killed workers left."""
-    for name, keeps in (("pairs", needed.recipes), ("runs", needed.runs), ("blobs/tmp", set[str]())):
+    """Takes out pairs and clusters of recipes that went, records of old runs, and what killed workers left."""
+    kept = {"pairs": needed.recipes, "clusters": needed.recipes, "runs": needed.runs, "blobs/tmp": set[str]()}
+    for name, keeps in kept.items():
         for entry in _folders(store / name):
             keep = entry.name in keeps or _touched_folder(entry.path) >= young
             _drop_folder(entry, swept, name, keep=keep)

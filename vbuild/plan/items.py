@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from vbuild import digest, secrets
 from vbuild.fields import kind_from
-from vbuild.plan.order import BASE, GIVEN, PROBE, SOURCE, VIDEO, owner
+from vbuild.plan.order import BASE, GIVEN, PROBE, SOURCE, SPAN, VIDEO, owner
 from vbuild.rows import Rows
 from vbuild.stage import Decode
 from vbuild.store.blobs import Blobs
@@ -87,6 +87,8 @@ class Items:
     """The clip id of the keeper; zeros for none."""
     actions: dict[str, ItemActions] = field(default_factory=dict)
     """Instance → its keys and states."""
+    placed: dict[str, pa.Array] = field(default_factory=dict)
+    """Column that a decision makes → its values; none where the decision is open."""
 
     def __post_init__(self) -> None:
         n = len(self.ids)
@@ -121,7 +123,7 @@ class Items:
 
     def states(self, instance: str) -> np.ndarray:
         """(n,) uint8: the state of an instance for each item, or for its video."""
-        if instance == SOURCE:
+        if instance in (SOURCE, SPAN):
             return np.full(len(self), State.DONE, np.uint8)
         items, way = self.holder(instance)
         state = items.actions[instance].state
@@ -168,12 +170,22 @@ class Shelf:
         """Stored columns of an instance for items (or some rows of them); null where there is no result."""
         if instance == SOURCE:
             return items.whence(columns, rows)
+        if instance == SPAN:
+            return self._lasting(items, rows).select(list(columns))
         holder, way = items.holder(instance)
         actions, results = holder.actions[instance], self.results(instance)
         if way is not None:  # many clips are of one video, which is looked up once
             rows = way if rows is None else way[rows]
             return results.take(self._places(actions, results)[rows], list(columns))
         return results.take(self._places(actions, results, rows), list(columns))
+
+    def _lasting(self, items: Items, rows: np.ndarray | None) -> pa.Table:
+        """How many seconds each item lasts, with a digest."""
+        seconds = seconds_of(items, self, np.arange(len(items)) if rows is None else rows)
+        each, back = np.unique(seconds, return_inverse=True)
+        digests = np.array([np.void(digest.of("span", value)) for value in each.tolist()], "V16")[back]
+        values = pa.array(seconds, pa.float64())
+        return pa.table({value_column("duration"): values, digest_column("duration"): digest.column_of(digests)})
 
     def _places(self, actions: ItemActions, results: Results, rows: np.ndarray | None = None) -> np.ndarray:
         """Where the results of items, or of some rows of them, stand; -1 where there is none."""
@@ -239,6 +251,8 @@ class Shelf:
 
     def _kinds(self, items: Items, port: Port) -> dict[str, Kind]:
         """The types of what a port reads."""
+        if port.source == SPAN:
+            return {f: GIVEN[SPAN][f] for f in port.fields}
         if port.source != SOURCE:
             return {f: self.instances[port.source].writes[f] for f in port.fields}
         videos = items.parent or items
@@ -253,7 +267,9 @@ class Shelf:
             wanted.update((name, table[name]) for name in base)
         for name in names:
             instance = owner(name, (self.instances[i] for i in items.actions))
-            if instance is not None:
+            if name in items.placed:
+                wanted[name] = pa.chunked_array([items.placed[name]])
+            elif instance is not None:
                 stored, part, kind = stored_column(instance, name)
                 values = self.take(items, instance.name, [stored])[stored]
                 wanted[name] = kind.shown(part, values)

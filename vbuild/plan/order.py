@@ -3,42 +3,39 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
-from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
 from vbuild.check import hint
 from vbuild.config import TAKEN
 from vbuild.contract import named
+from vbuild.decisions.balance import Balance
+from vbuild.decisions.cluster import Cluster
 from vbuild.decisions.dedup import Dedup
+from vbuild.decisions.folds import Folds
 from vbuild.decisions.predicate import Predicate, columns_read, ordering_columns
 from vbuild.errors import UsageError
 from vbuild.fields import Scalar, Vector
-from vbuild.media.versions import DEINTERLACE
 from vbuild.plan.lent import agree
-from vbuild.recipes import recipe
-from vbuild.stage import PHASES, Frames, Media, Stage, outputs, revisions
+from vbuild.plan.wiring import GIVEN as GIVEN
+from vbuild.plan.wiring import INTEGER, NOTHING, PROBE_WRITES, REAL, TEXT, Writer, sources, wire
+from vbuild.plan.wiring import PROBE as PROBE
+from vbuild.plan.wiring import SOURCE as SOURCE
+from vbuild.plan.wiring import SPAN as SPAN
+from vbuild.plan.wiring import SPLIT as SPLIT
+from vbuild.plan.wiring import Instance as Instance
+from vbuild.plan.wiring import Port as Port
+from vbuild.plan.wiring import column as column
+from vbuild.plan.wiring import owner as owner
+from vbuild.stage import PHASES, Stage, outputs
 from vbuild.stages.probe import Probe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from vbuild.config import Config
-    from vbuild.digest import Recipe
+    from vbuild.decisions.decision import Decision
     from vbuild.fields import Kind
 
-NOTHING: Mapping[str, Kind] = MappingProxyType({})
-
-PROBE = "probe"
-SPLIT = "split"
-SOURCE = "source"
-
-TEXT, INTEGER, REAL = Scalar("string"), Scalar("int64"), Scalar("float64")
-
-PROBE_WRITES = outputs(Probe())
-
-GIVEN: Mapping[str, Mapping[str, Kind]] = {PROBE: PROBE_WRITES, SOURCE: {"uri": TEXT}}
-"""What every stage may read by a port of that name: what the probe found, and where the video was found."""
 
 BASE: Mapping[str, Kind] = {
     **dict.fromkeys(("clip_id", "video_id", "uri"), TEXT),
@@ -56,54 +53,6 @@ name."""
 
 
 @dataclass(frozen=True)
-class Port:
-    """What one instance reads of another."""
-
-    name: str
-    """As the stage calls it."""
-    source: str
-    """The instance that writes it."""
-    fields: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Instance:
-    """A stage as it stands in a dataset: named and wired."""
-
-    name: str
-    stage: Stage
-    ports: tuple[Port, ...] = ()
-    deinterlace: bool = False
-    """Whether interlaced frames are made whole before it sees them."""
-
-    @cached_property
-    def recipe(self) -> Recipe:
-        """All that changes what it writes."""
-        path = SPLIT if self.name == SPLIT else f"stages.{self.name}"
-        made = named(path, lambda: recipe(self.stage))
-        if self.deinterlace and isinstance(self.stage.asks(), Frames | Media):
-            return replace(made, uses={**made.uses, "deinterlace": DEINTERLACE})
-        return made
-
-    @cached_property
-    def held(self) -> Stage:
-        """The stage as it is to run: held to the very weights that its recipe tells."""
-        told, marks = self.recipe.models, revisions(self.stage)
-        pinned = {marks[role]: told[role] for role in marks if role in told}
-        return replace(self.stage, **pinned) if pinned else self.stage  # type: ignore[arg-type]
-
-    @cached_property
-    def writes(self) -> dict[str, Kind]:
-        """Field → type."""
-        return outputs(self.stage)
-
-    @property
-    def columns(self) -> dict[str, tuple[str, Kind]]:
-        """Column of the dataset → (field, type) of the stage."""
-        return {column(self.name, f): (f, kind) for f, kind in self.writes.items()}
-
-
-@dataclass(frozen=True)
 class Deduplication:
     """A dedup as it stands in a dataset: a decision over the vectors of one instance."""
 
@@ -115,9 +64,28 @@ class Deduplication:
     """The columns that its order of keeping names."""
 
 
-Deciding = Predicate | Deduplication
+@dataclass(frozen=True)
+class Placing:
+    """A decision that caps clips, or that puts each somewhere, as it stands in a dataset."""
 
-Member = TypeVar("Member", Instance, "Instance | Deduplication")
+    name: str
+    rule: Balance | Cluster | Folds
+    reads: frozenset[str] = frozenset()
+    """The columns that it goes by."""
+
+    @property
+    def columns(self) -> dict[str, tuple[str, Kind]]:
+        """Column that it makes → (field, type)."""
+        return {column(self.name, f): (f, kind) for f, kind in self.rule.adds.items()}
+
+
+KINDS = (Balance, Cluster, Folds)
+
+Deciding = Predicate | Deduplication | Placing
+
+Standing = Instance | Deduplication | Placing
+
+Member = TypeVar("Member", Instance, "Instance | Deduplication | Placing")
 
 
 @dataclass(frozen=True)
@@ -137,7 +105,7 @@ class Order:
     """Stages of whole videos; they run before the split."""
     split: Instance
     waves: tuple[Wave, ...]
-    """A dedup, where there is one, is the last decision of its wave."""
+    """A decision that looks at all clips together, where there is one, is the last of its wave."""
 
     @property
     def video_stages(self) -> list[Instance]:
@@ -154,10 +122,20 @@ class Order:
         """All decisions, in order."""
         return [decision for wave in self.waves for decision in wave.decisions]
 
+    @property
+    def placings(self) -> list[Placing]:
+        """Those of them that make columns, in order."""
+        return [decision for decision in self.decisions if isinstance(decision, Placing) and decision.rule.adds]
 
-def column(instance: str, f: str) -> str:
-    """The name of a field's column in the dataset."""
-    return f"{instance}_{f}" if f else instance
+    @property
+    def writers(self) -> list[Writer]:
+        """All that make columns of clips."""
+        return [*self.clip_stages, *self.placings]
+
+
+def together(decision: Deciding) -> bool:
+    """Whether it looks at all clips together, so that all shards wait for one another; else at one by itself."""
+    return not isinstance(decision, Predicate) and decision.rule.together
 
 
 def arrange(config: Config, listed: Mapping[str, Kind] = NOTHING) -> Order:
@@ -167,23 +145,28 @@ def arrange(config: Config, listed: Mapping[str, Kind] = NOTHING) -> Order:
     it reads. Raises UsageError for wiring that leads nowhere, a column that no stage writes, and circles.
     """
     probe = Instance(PROBE, Probe())
-    stages, dedups, written = config.under(Stage), config.under(Dedup), list(config.stages)
+    stages, written = config.under(Stage), list(config.stages)
     known = {**GIVEN, **{name: _outputs(f"stages.{name}", stage) for name, stage in stages.items()}}
-    instances = {name: _wire(f"stages.{name}", stage, known, listed) for name, stage in stages.items()}
+    instances = {name: wire(f"stages.{name}", stage, known, listed) for name, stage in stages.items()}
     instances = {n: replace(i, deinterlace=config.decode.deinterlace) for n, i in instances.items()}
     agree(instances)
-    split = _wire(SPLIT, config.split, known)
+    split = wire(SPLIT, config.split, known)
     _entitled({PROBE: probe.stage, **config.by_path()})
     clips = {name: i for name, i in instances.items() if i.stage.scope == "clip"}
     video = {name: i for name, i in instances.items() if i.stage.scope == "video"}
     _early({f"stages.{name}": i for name, i in video.items()} | {SPLIT: split}, clips)
-    types = {**listed, **{name: PROBE_WRITES[f] for name, f in VIDEO.items()}, **_types(clips.values())}
+    placings = {name: Placing(name, rule) for name, rule in config.stages.items() if isinstance(rule, KINDS)}
+    probed = {name: PROBE_WRITES[f] for name, f in VIDEO.items()}
+    types = {**listed, **probed, **_types([*clips.values(), *placings.values()])}
     predicates = [Predicate(name, sql, columns_read(name, sql, types)) for name, sql in config.where.items()]
-    deduplications = {name: _deduplication(name, rule, clips, types) for name, rule in dedups.items()}
-    sequence = _sequence(clips, deduplications, written)
+    decisions: dict[str, Deduplication | Placing] = {
+        name: _deduplication(name, rule, clips, types) for name, rule in config.under(Dedup).items()
+    }
+    decisions |= {name: replace(p, reads=_placed_by(p, clips, types)) for name, p in placings.items()}
+    sequence = _sequence(clips, decisions, written)
     return Order(
         probe=probe,
-        video=tuple(_waves(_sorted(video, {name: _sources(i) & set(video) for name, i in video.items()}, written))),
+        video=tuple(_waves(_sorted(video, {name: sources(i) & set(video) for name, i in video.items()}, written))),
         split=split,
         waves=tuple(_waves(_place(sequence, predicates))),
     )
@@ -196,7 +179,7 @@ def _outputs(path: str, stage: Stage) -> dict[str, Kind]:
 def _early(video: Mapping[str, Instance], clips: Mapping[str, Instance]) -> None:
     """Raises UsageError for what is of whole videos, by its path, and reads what is of clips."""
     for path, instance in video.items():
-        if late := sorted(_sources(instance) & set(clips)):
+        if late := sorted(sources(instance) & set(clips)):
             raise UsageError(
                 f"{path}.of={late[0]}: it is of clips, and {path} runs on whole videos, before there are any"
             )
@@ -214,68 +197,11 @@ def _entitled(stages: Mapping[str, Stage]) -> None:
             )
 
 
-def _wire(
-    path: str, stage: Stage, known: Mapping[str, Mapping[str, Kind]], listed: Mapping[str, Kind] = NOTHING
-) -> Instance:
-    """An instance with each port of its stage led to the instance that `of` names.
-
-    A port that may stay unwired takes, where `of` names none, the instance of its own name, if there is one that fits.
-
-    `path` is that of its keys, `known` what each instance writes, `listed` what lists say of a video.
-    """
-    name = path.rpartition(".")[2]
-    ports = {port.rstrip("?"): port for port in stage.reads}
-    given = {port: port for port in ports if port in GIVEN}
-    free = [port for port in ports if port not in GIVEN]
-    optional = {port: stage.reads[declared] for port, declared in ports.items() if declared.endswith("?")}
-    named = {port: port for port, fields in optional.items() if set(fields) <= known.get(port, {}).keys()}
-    of = given | named | (dict.fromkeys(free, stage.of) if isinstance(stage.of, str) else {**(stage.of or {})})
-    for port in of:
-        if port not in ports:
-            raise UsageError(f"{path}.of: {name} has no input {port!r}{hint(port, ports)}")
-    wired = []
-    for port, declared in ports.items():
-        source = of.get(port)
-        if source is None:
-            if not declared.endswith("?"):
-                raise UsageError(f"{path}.of: say which stage gives {name} its input {port or 'column'!r}")
-            continue
-        if source not in known or source == name:
-            raise UsageError(f"{path}.of={source}: there is no such stage{hint(source, known)}")
-        fields = tuple(stage.reads[declared])
-        for f in fields:
-            if f not in known[source]:
-                raise UsageError(
-                    f"{path}.of={source}: {source} writes no {f or 'value'!r}; "
-                    f"it writes {', '.join(x or 'its own name' for x in known[source])}"
-                )
-        wired.append(Port(port, source, fields))
-    others = {other: written for other, written in known.items() if other != name}
-    return Instance(name, stage, (*wired, *(_mentioned(path, name, others, listed) for name in stage.mentions)))
-
-
-def _mentioned(path: str, wanted: str, known: Mapping[str, Mapping[str, Kind]], listed: Mapping[str, Kind]) -> Port:
-    """A column that a stage names, as a port: a stage's, or a list's of the source.
-
-    Raises UsageError for one that nobody writes, or that has no words.
-    """
-    owners = {column(source, f): (source, f) for source, fields in known.items() for f in fields}
-    owners = {name: (SOURCE, name) for name in listed} | owners
-    if wanted not in owners:
-        raise UsageError(f"{path}: it names the column {wanted!r}, which no stage writes{hint(wanted, owners)}")
-    if owners[wanted] == (SOURCE, wanted):
-        return Port(wanted, SOURCE, (wanted,))
-    source, f = owners[wanted]
-    if isinstance(known[source][f], Vector) or known[source][f].blob:
-        raise UsageError(f"{path}: it names the column {wanted!r}, which is {known[source][f]} and has no words")
-    return Port(wanted, source, (f,))
-
-
-def _types(instances: Iterable[Instance]) -> dict[str, Kind]:
+def _types(writing: Iterable[Writer]) -> dict[str, Kind]:
     """Every column that a predicate or an order may name, with its type. Raises UsageError for one of two writers."""
     types: dict[str, Kind] = dict(BASE)
     writers = dict.fromkeys([*BASE, *TAKEN], "every dataset")
-    for instance in instances:
+    for instance in writing:
         for name, (_, kind) in instance.columns.items():
             for part, t in kind.columns().items():
                 other = writers.setdefault((name + part).lower(), instance.name)
@@ -287,44 +213,73 @@ def _types(instances: Iterable[Instance]) -> dict[str, Kind]:
     return types
 
 
-def owner(name: str, instances: Iterable[Instance]) -> Instance | None:
-    """The instance that writes a column; None for a column that every clip has."""
-    for instance in instances:
-        for written, (_, kind) in instance.columns.items():
-            if name in {written + part for part in kind.columns()}:
-                return instance
-    return None
-
-
 def _deduplication(name: str, rule: Dedup, clips: Mapping[str, Instance], types: Mapping[str, Kind]) -> Deduplication:
-    of = rule.of
+    return Deduplication(name, rule, _embedding(name, rule.of, clips), ordering_columns(name, rule.keep, types))
+
+
+def _embedding(name: str, of: str | None, clips: Mapping[str, Instance]) -> str:
+    """The instance whose vectors a decision goes by."""
     if of is None or of not in clips:
         raise UsageError(f"stages.{name}.of={of}: there is no such stage{hint(str(of), clips)}")
     if not isinstance(clips[of].writes.get(""), Vector):
         raise UsageError(f"stages.{name}.of={of}: {of} writes no vector; name an embedding stage")
-    return Deduplication(name, rule, of, ordering_columns(name, rule.keep, types))
+    return of
 
 
-def _sources(instance: Instance) -> set[str]:
-    return {port.source for port in instance.ports}
+def _placed_by(placing: Placing, clips: Mapping[str, Instance], types: Mapping[str, Kind]) -> frozenset[str]:
+    """The columns that a decision goes by. Raises UsageError for what does not fit."""
+    name, rule = placing.name, placing.rule
+    if isinstance(rule, Cluster):
+        return frozenset([_embedding(name, rule.of, clips)])
+    if isinstance(rule, Folds):
+        return frozenset([_grouping(f"stages.{name}.by", rule.by, types, placing.columns)])
+    if rule.most is None and rule.share is None:
+        raise UsageError(f"stages.{name}.most: say how many clips of one value stay, as in most=100 or share=0.1")
+    grouped = {_grouping(f"stages.{name}.of", wanted, types) for wanted in rule.of}
+    return ordering_columns(name, rule.keep, types) | grouped
+
+
+def _grouping(path: str, wanted: str, types: Mapping[str, Kind], own: Iterable[str] = ()) -> str:
+    """A column by whose values clips are taken together."""
+    if wanted not in types or wanted in own:
+        raise UsageError(f"{path}={wanted}: no stage writes such a column{hint(wanted, types)}")
+    if not isinstance(types[wanted], Scalar):
+        raise UsageError(f"{path}={wanted}: it is {types[wanted]}; name a column of texts, numbers or truths")
+    return wanted
 
 
 def _sequence(
-    clips: Mapping[str, Instance], dedups: Mapping[str, Deduplication], written: list[str]
-) -> list[Instance | Deduplication]:
-    """Stages and dedups of clips in order."""
-    members: dict[str, Instance | Deduplication] = {**clips, **dedups}
-    needs: dict[str, set[str]] = {name: _sources(i) & set(clips) for name, i in clips.items()}
-    for name, dedup in dedups.items():
-        owners = (owner(c, clips.values()) for c in dedup.reads)
-        needs[name] = {dedup.of, *(o.name for o in owners if o)}
+    clips: Mapping[str, Instance], decisions: Mapping[str, Deduplication | Placing], written: list[str]
+) -> list[Standing]:
+    """Stages and decisions of clips in order."""
+    members: dict[str, Standing] = {**clips, **decisions}
+    needs: dict[str, set[str]] = {name: sources(i) & set(clips) for name, i in clips.items()}
+    writing = _writing(members.values())
+    for name, decision in decisions.items():
+        owners = (owner(c, writing) for c in decision.reads)
+        needs[name] = {o.name for o in owners if o}
+        if isinstance(decision, Deduplication):
+            needs[name].add(decision.of)
     return _sorted(members, needs, written)
 
 
+def _writing(members: Iterable[Standing]) -> list[Writer]:
+    return [member for member in members if not isinstance(member, Deduplication)]
+
+
 def _sorted(members: Mapping[str, Member], needs: Mapping[str, set[str]], written: Sequence[str]) -> list[Member]:
-    """Members so that each stands behind what it needs; among those that may stand, by phase, then as written."""
+    """Members so that each stands behind what it needs; among those that may stand, by phase, then as written.
+
+    What puts a clip somewhere by itself, for nothing, comes first of its phase: a condition on it thus comes early.
+    """
+
+    def place(name: str) -> tuple[int, bool, int]:
+        member = members[name]
+        free = isinstance(member, Placing) and not member.rule.together
+        return PHASES.index(_phase(member)), not free, written.index(name)
+
     done: list[Member] = []
-    left = sorted(members, key=lambda name: (PHASES.index(_phase(members[name])), written.index(name)))
+    left = sorted(members, key=place)
     while left:
         placed = {m.name for m in done}
         name = next((n for n in left if needs[n] <= placed), None)
@@ -335,32 +290,30 @@ def _sorted(members: Mapping[str, Member], needs: Mapping[str, set[str]], writte
     return done
 
 
-def _phase(member: Instance | Deduplication) -> str:
-    stage = member.stage if isinstance(member, Instance) else member.rule
+def _phase(member: Standing) -> str:
+    stage: Stage | Decision = member.stage if isinstance(member, Instance) else member.rule
     return stage.at or stage.phase
 
 
-def _place(
-    sequence: Sequence[Instance | Deduplication], predicates: Sequence[Predicate]
-) -> list[Instance | Deduplication | Predicate]:
-    """The sequence with every predicate directly behind the last stage that it reads."""
-    stages = [member for member in sequence if isinstance(member, Instance)]
+def _place(sequence: Sequence[Standing], predicates: Sequence[Predicate]) -> list[Standing | Predicate]:
+    """The sequence with every predicate directly behind the last stage, or decision, that it reads."""
+    stages = _writing(sequence)
     behind: dict[str | None, list[Predicate]] = {}
     for predicate in predicates:
         owners = {o.name for c in predicate.reads if (o := owner(c, stages))}
         last = next((m.name for m in reversed(sequence) if m.name in owners), None)
         behind.setdefault(last, []).append(predicate)
-    placed: list[Instance | Deduplication | Predicate] = list(behind.get(None, ()))
+    placed: list[Standing | Predicate] = list(behind.get(None, ()))
     for member in sequence:
         placed += [member, *behind.get(member.name, ())]
     return placed
 
 
-def _waves(placed: Sequence[Instance | Deduplication | Predicate]) -> list[Wave]:
+def _waves(placed: Sequence[Standing | Predicate]) -> list[Wave]:
     """Cuts where a stage needs what the wave before it leaves: its columns, or the clips that are left of it.
 
-    A decision ends a wave, unless all that comes behind it are cheap stages that share the wave's decode; a dedup ends
-    one always, for it looks at all clips.
+    A decision that drops clips ends a wave, unless all that comes behind it are cheap stages that share the wave's
+    decode; one that looks at all clips together ends one always.
     """
     waves: list[Wave] = []
     stages: list[Instance] = []
@@ -374,16 +327,20 @@ def _waves(placed: Sequence[Instance | Deduplication | Predicate]) -> list[Wave]
 
     for member in placed:
         if isinstance(member, Instance):
-            reads_wave = _sources(member) & {s.name for s in stages}
-            if reads_wave or (decisions and not _shares(member, stages)):
+            reads_wave = sources(member) & {s.name for s in stages}
+            if reads_wave or (any(map(_drops, decisions)) and not _shares(member, stages)):
                 close()
             stages.append(member)
         else:
             decisions.append(member)
-            if isinstance(member, Deduplication):
+            if together(member):
                 close()
     close()
     return waves
+
+
+def _drops(decision: Deciding) -> bool:
+    return not (isinstance(decision, Placing) and decision.rule.adds)
 
 
 def _shares(instance: Instance, wave: Sequence[Instance]) -> bool:

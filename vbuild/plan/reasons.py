@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from vbuild import digest
-from vbuild.plan.order import SOURCE
+from vbuild.plan.order import SOURCE, SPAN
 from vbuild.recipes import defaults
 from vbuild.secrets import masked_data
 from vbuild.values import digest_column
@@ -164,8 +164,11 @@ class Reasons:
     def _outputs(
         self, items: Items, port: Port, rows: np.ndarray, depth: int
     ) -> Iterator[tuple[str, list[np.ndarray]]]:
-        """What a port gave some rows before: what changed, and per field the digests; zeros where there was nothing."""
-        if port.source == SOURCE:  # what lists and paths were before is nowhere kept
+        """What a port gave some rows before: what changed, and per field the digests; zeros where there was nothing.
+
+        Of where a video is found, what lists say of it, and how long a clip is, nothing is known but what it is now.
+        """
+        if port.source in (SOURCE, SPAN):
             return
         holder, way = items.holder(port.source)
         rows = rows if way is None else way[rows]

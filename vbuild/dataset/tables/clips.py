@@ -19,14 +19,16 @@ if TYPE_CHECKING:
     from vbuild.dataset.tables.columns import Everything
     from vbuild.engine.session import Session
     from vbuild.plan.items import Items
-    from vbuild.plan.order import Instance
+    from vbuild.plan.order import Instance, Placing
 
 
 def clips_of(clips: Everything) -> Target:
     """The table `clips`."""
     session = clips.session
     ids = clips.column(lambda c: c.ids, "V16")
-    groups = [_base(clips), *(_instance(clips, i) for i in session.order.clip_stages), _decisions(clips)]
+    stages = [_instance(clips, i) for i in session.order.clip_stages]
+    places = [_placing(clips, d) for d in session.order.placings]
+    groups = [_base(clips), *stages, *places, _decisions(clips)]
     return Target("clips", "clip_id", hexed(ids).combine_chunks(), tuple(groups), _clip_indexes(session))
 
 
@@ -37,7 +39,7 @@ def _clip_indexes(session: Session) -> dict[str, Index]:
         for d in session.order.decisions
         if isinstance(d, Predicate)
         for name in d.reads
-        if name in BASE or owner(name, session.order.clip_stages)
+        if name in BASE or owner(name, session.order.writers)
     }
     for instance in session.order.clip_stages:
         for name, (_, kind) in instance.columns.items():
@@ -80,6 +82,33 @@ def _instance(clips: Everything, instance: Instance) -> Group:
         return shown_results(clips.session, c, instance, rows)
 
     return Group(instance.name, schema, clips.column(digests, "V16"), lambda rows: clips.gather(rows, schema, values))
+
+
+def _placing(clips: Everything, decision: Placing) -> Group:
+    """Where a decision put clips; null where it is open."""
+    schema = pa.schema([pa.field(name, kind.stored()[""]) for name, (_, kind) in decision.columns.items()])
+    columns = [
+        pa.chunked_array([c.placed.get(f.name, pa.nulls(len(c), f.type)) for c in clips.shards], f.type) for f in schema
+    ]
+    table = pa.table(columns, schema=schema)
+    digests = digest.inputs(schema.names, [_told(column) for column in table.columns])
+    return Group(decision.name, schema, digests, lambda rows: table.take(pa.array(rows)))
+
+
+def _told(column: pa.ChunkedArray) -> np.ndarray:
+    """A digest, or what tells as much, of each value of a column, (n,) V16; zeros for null."""
+    values = column.combine_chunks()
+    told = np.zeros(len(values), "V16")
+    known = values.is_valid().to_numpy(zero_copy_only=False)
+    if pa.types.is_string(values.type):
+        coded = values.dictionary_encode()
+        each = np.array([np.void(digest.of("place", text)) for text in coded.dictionary.to_pylist()], "V16")
+        told[known] = each[coded.indices.drop_null().to_numpy()]
+        return told
+    record = np.ones((int(known.sum()), 2))
+    record[:, 0] = values.drop_null().to_numpy()
+    told[known] = record.view("V16").reshape(-1)
+    return told
 
 
 DECISIONS = pa.schema(
