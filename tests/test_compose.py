@@ -271,7 +271,8 @@ def test_what_is_missing_is_named():
     with pytest.raises(UsageError, match=r"^source\.path: a value is needed, give source\.path=…$"):
         load(["+dataset=folder"])
     with pytest.raises(
-        UsageError, match=r"no dataset is named; give \+dataset=NAME; there are curator, curator_light, demo, folder, world, world_light"
+        UsageError,
+        match=r"no dataset is named; give \+dataset=NAME; there are curator, curator_light, demo, folder, world, world_light",
     ):
         load([])
     with pytest.raises(UsageError, match="several values are given"):
