@@ -75,7 +75,8 @@ def test_a_request_is_written_as_the_protocol_has_it(rule, films):
     assert message["content"][0]["image_url"]["url"].startswith("data:image/jpeg;base64,/9j/")
     assert message["content"][-1]["text"] == "Represent it."
     rule.tell()
-    stage = stage_of(rule, payload="text", width=8, instruction="passage: ", query="query: {}")
+    told_so = {"instruction": "passage: ", "query": "query: {}"}
+    stage = stage_of(rule, payload="text", width=8, at={"concurrency": 1}, **told_so)
     model = stage.load()
     list(stage.run([told([Window("a", enhanced="b"), Window(None), Window("c")]), told("d")], model))
     stage.embed_text(["e", "f"], model)
@@ -106,7 +107,7 @@ def test_neither_the_batch_nor_what_lacks_matters(server, films):
 def test_many_texts_are_several_requests(rule):
     """In order, though a server answers in another."""
     rule.tell()
-    stage = stage_of(rule, width=8)
+    stage = stage_of(rule, width=8, at={"concurrency": 1})
     model = stage.load()
     words = [f"text {n}" for n in range(70)]
     found = stage.embed_text(words, model)
