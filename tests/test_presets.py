@@ -165,7 +165,11 @@ def test_world_with_tiny_models(tmp_path, monkeypatch, weights):
     config = load(overrides)
     kept = check_built(config, [*overrides, "where.ugly=aesthetic >= 1000"])
     for row in kept:
-        told = {"motion_reason", "watermark_area", "watermark_share", "watermark_corner", "transcode_audio"}
+        told = {
+            "motion_reason",
+            "transcode_audio",
+            *(f"watermark_{name}" for name in ("area", "share", "corner", "moving")),
+        }
         assert unfilled(config, row) - told == set()
         assert all(0 < row[f"ask_{name}"] < 1 for name in OPINIONS)
         assert row["transcode_fps"] == pytest.approx(12, abs=0.5)
