@@ -36,8 +36,8 @@ LENGTH = 5.0
 SECONDS = (10, 15, 20, 25, 30)
 """Of the videos, in turn."""
 
-TOKENS = 64
-"""Of an answer."""
+TOKENS = Sampling().max_tokens
+"""Of an answer, as many as stages allow if nothing is said; random weights end at none."""
 
 ROUNDS = 5
 
@@ -223,7 +223,7 @@ def _said(root: Path, kind: str) -> Iterator[Measure]:
     side = network.family.size(112, 199)
     made = [Sampled(chance.integers(0, 256, (8, *side, 3), np.uint8), np.arange(8) / 2) for _ in range(8)]
     clips = [Clip(duration=4.0, frames=one, window=Stretch(0, 0.0, 4.0)) for one in made]
-    network.model.generation_config.eos_token_id = -1  # random weights end whenever they like
+    network.model.generation_config.eos_token_id = -1  # none is an end, so that all rows are as long
     from vbuild.models.messages import Prompt
     from vbuild.watching import seen
 
