@@ -270,10 +270,8 @@ def test_what_is_missing_is_named():
     """A value that has to be given is asked for by its key, and no dataset by the list of them."""
     with pytest.raises(UsageError, match=r"^source\.path: a value is needed, give source\.path=…$"):
         load(["+dataset=folder"])
-    with pytest.raises(
-        UsageError,
-        match=r"no dataset is named; give \+dataset=NAME; there are curator, curator_light, demo, folder, world, world_light",
-    ):
+    names = "curator, curator_light, demo, folder, world, world_light"
+    with pytest.raises(UsageError, match=rf"no dataset is named; give \+dataset=NAME; there are {names}$"):
         load([])
     with pytest.raises(UsageError, match="several values are given"):
         load(["+dataset=demo,folder"])

@@ -1,5 +1,6 @@
 """Embeddings by CLIP: true to the checkpoint, and the same in any batch."""
 
+import dataclasses
 import shutil
 
 import models_tiny
@@ -34,6 +35,18 @@ def test_it_is_what_transformers_own_processor_and_model_say(stage, network, cli
 def test_neither_the_batch_nor_a_clips_length_matters(stage, network, clips):
     """One, three or eight at once; of one frame, two or three; of none there is no vector."""
     check_batches(stage, clips, network)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # torch's compiler imports what torch itself has deprecated
+def test_compiled_it_says_the_same(stage, network, clips):
+    """Beyond rounding, of batches of any size."""
+    other = dataclasses.replace(stage, compile=True)
+    plain = np.stack([row[""] for row in stage.run(clips, network)])
+    model = other.load()
+    for count in (3, 1, 2):
+        found = np.stack([row[""] for row in other.run(clips[:count], model)])
+        assert np.abs(found - plain[:count]).max() < 1e-5
 
 
 def test_words_have_vectors_too(stage, network):

@@ -157,6 +157,20 @@ def test_the_size_of_a_batch_changes_nothing(folder, bert):
     assert np.abs(np.diff(batches[8], axis=0)).max() > 1e-3
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # torch's compiler imports what torch itself has deprecated
+def test_compiled_it_says_the_same(folder, bert):
+    """Beyond rounding, of batches of any size."""
+    one, other = stage(folder, bert), stage(folder, bert, compile=True)
+    clips = [Clip(duration=1.0, frames=Sampled(some, np.arange(4.0))) for some in pictures(3, 224)]
+    plain = np.stack([row[""] for row in one.run(clips, one.load())])
+    model = other.load()
+    for count in (3, 1, 2):
+        found = np.stack([row[""] for row in other.run(clips[:count], model)])
+        assert found == pytest.approx(plain[:count], abs=1e-5)
+    assert recipe(one).id == recipe(other).id
+
+
 @pytest.mark.parametrize("sampling", ["middles", "curator"])
 def test_every_clip_has_a_vector_however_short(tmp_path, folder, bert, sampling):
     """Also one of fewer pictures than four; and texts have vectors as long."""
