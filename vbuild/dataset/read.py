@@ -133,9 +133,19 @@ class Dataset:
         """One row a build, later ones too."""
         return self.table(BUILDS)
 
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """Of clips, without bookkeeping."""
+        return pa.schema([f for f in self.clips.schema if f.name != DIGESTS])
+
+    @cached_property
+    def videos_schema(self) -> pa.Schema:
+        """Of videos, likewise."""
+        return pa.schema([f for f in self.videos.schema if f.name != DIGESTS])
+
     def columns(self) -> list[str]:
         """The columns of clips."""
-        return [name for name in self.clips.schema.names if name != DIGESTS]
+        return list(self.schema.names)
 
     # all of it
 
@@ -188,7 +198,7 @@ class Dataset:
         return wanted.attached(self, self.located(table.select(own)))
 
     def _nothing(self, names: list[str]) -> pa.Table:
-        return pa.schema([self.clips.schema.field(name) for name in names]).empty_table()
+        return pa.schema([self.schema.field(name) for name in names]).empty_table()
 
     def to_arrow(
         self, columns: Sequence[str] | None = None, where: str | None = None, *, everything: bool = False
@@ -278,7 +288,7 @@ class Dataset:
 
     def located(self, rows: pa.Table) -> pa.Table:
         """Rows with the whole paths of the files that their columns name, and without bookkeeping."""
-        for name in [n for n in rows.column_names if n.endswith("_uri") and n in blob_columns(self.clips.schema)]:
+        for name in [n for n in rows.column_names if n.endswith("_uri") and n in blob_columns(self.schema)]:
             place, column = rows.column_names.index(name), rows[name]
             paths = pa.array(map(self._located, column.to_pylist()), column.type)
             rows = rows.set_column(place, rows.schema.field(name), paths)

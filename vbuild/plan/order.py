@@ -11,7 +11,7 @@ from vbuild.check import hint
 from vbuild.config import TAKEN
 from vbuild.contract import named
 from vbuild.decisions.dedup import Dedup
-from vbuild.decisions.predicate import Predicate, columns_read, ordering_columns
+from vbuild.decisions.predicate import Predicate, bared, columns_read, ordering_columns
 from vbuild.errors import UsageError
 from vbuild.fields import Scalar, Vector
 from vbuild.media.versions import DEINTERLACE
@@ -175,8 +175,10 @@ def arrange(config: Config, listed: Mapping[str, Kind] = NOTHING) -> Order:
     clips = {name: i for name, i in instances.items() if i.stage.scope == "clip"}
     video = {name: i for name, i in instances.items() if i.stage.scope == "video"}
     _early({f"stages.{name}": i for name, i in video.items()} | {SPLIT: split}, clips)
-    types = {**listed, **{name: PROBE_WRITES[f] for name, f in VIDEO.items()}, **_types(clips.values())}
-    predicates = [Predicate(name, sql, columns_read(name, sql, types)) for name, sql in config.where.items()]
+    own = _types(clips.values())
+    types = {**listed, **{name: PROBE_WRITES[f] for name, f in VIDEO.items()}, **own}
+    where = {name: bared(name, sql, own) for name, sql in config.where.items()}
+    predicates = [Predicate(name, sql, columns_read(name, sql, types)) for name, sql in where.items()]
     deduplications = {name: _deduplication(name, rule, clips, types) for name, rule in dedups.items()}
     sequence = _sequence(clips, deduplications, written)
     return Order(
