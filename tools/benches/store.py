@@ -36,8 +36,8 @@ READ = int(os.environ.get("VBUILD_BENCH_READ", "1000000"))
 A_VIDEO = 50
 """Clips of one video."""
 
-WIDE = 256
-"""Numbers of a vector."""
+WIDE = int(os.environ.get("VBUILD_BENCH_WIDE", "256"))
+"""Numbers of a vector; with 32 a million clips take 1 GB here."""
 
 QUERIES = 60
 
