@@ -56,6 +56,7 @@ CHANGES = [
     {"where.dark": "tone_mean > 100", "where.odd": "tone_step % 2 = 0"},
     {"where.video": "codec = 'h264' and tone_mean < 100"},
     {"where.all": "w > 1000"},
+    {"where.video": "videos.codec = 'h264' and 'videos.codec' <> tone_mean::text and tone_mean < 100"},
 ]
 
 
@@ -112,6 +113,12 @@ def test_a_smaller_eps_is_told_by_the_pairs(tmp_path, film, change):
 
 WRONG = [
     ({"where.dark": "tone_maen > 1"}, UsageError, "tone_maen.*did you mean 'tone_mean'"),
+    ({"where.dark": "videos.codek = 'x'"}, UsageError, "codek.*did you mean 'codec'"),
+    (
+        {"where.dark": "videos.start_pts > 1"},
+        UsageError,
+        "videos.start_pts is hidden by the column",
+    ),
     ({"where.dark": "tone_mean"}, UsageError, "not a condition"),
     ({"stages.tone.gain": "2"}, UsageError, "stages.tone.gain: only conditions"),
     ({"split.length": "2"}, UsageError, "split.length: only conditions"),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 ABOUT = "what may stand where a person is typing"
 
-BUILT = ("show", "query", "export", "failures", "log", "diff", "restore", "rm")
+BUILT = ("show", "query", "stats", "what-if", "export", "failures", "log", "diff", "restore", "rm")
 """Verbs that take the name of a dataset that was built."""
 
 DECLARED = ("build", "plan", "explain", "models", "lock", "show-config", "stages")

@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vbuild.check import hint
-from vbuild.dataset.shown import DIGESTS
 from vbuild.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ def condition(dataset: Dataset, where: str | None, kept: bool | None) -> Conditi
     base = None if kept is None else "kept" if kept else "NOT kept"
     if where is None:
         return Condition(base)
-    clips, videos = (set(table.schema.names) for table in (dataset.clips, dataset.videos))
+    clips, videos = (set(schema.names) for schema in (dataset.schema, dataset.videos_schema))
     named = set(WORD.findall(where))
     if not (PREFIX.search(where) or named & (videos - clips)):
         return Condition(f"({base}) AND ({where})" if base else where)
@@ -65,7 +64,7 @@ def _joined(dataset: Dataset, where: str, named: set[str]) -> pa.Int64Array:
     """The row ids of the clips that meet a condition on them and their videos."""
     import duckdb
 
-    clips, videos = dataset.clips.schema.names, dataset.videos.schema.names
+    clips, videos = dataset.schema.names, dataset.videos_schema.names
     meant = {name for name in videos if name in named and (name not in clips or _prefixed(where, name))}
     own = [name for name in clips if name in named and name not in ("uri", "video_id")]
     left = dataset.clips.search().select(["uri", "video_id", *own]).with_row_id(True).limit(None).to_arrow()
@@ -117,7 +116,7 @@ def columns(dataset: Dataset, wanted: Sequence[str] | None) -> Columns:
     mine = dataset.columns()
     if wanted is None:
         return Columns(tuple(mine), {})
-    theirs = {name for name in dataset.videos.schema.names if name != DIGESTS}
+    theirs = set(dataset.videos_schema.names)
     joined: dict[str, str] = {}
     for name in wanted:
         bare = PREFIX.sub("", name)

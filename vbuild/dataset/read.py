@@ -135,9 +135,19 @@ class Dataset:
         """One row a build, later ones too."""
         return self.table(BUILDS)
 
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """Of clips, without bookkeeping."""
+        return pa.schema([f for f in self.clips.schema if f.name != DIGESTS])
+
+    @cached_property
+    def videos_schema(self) -> pa.Schema:
+        """Of videos, likewise."""
+        return pa.schema([f for f in self.videos.schema if f.name != DIGESTS])
+
     def columns(self) -> list[str]:
         """The columns of clips."""
-        return [name for name in self.clips.schema.names if name != DIGESTS]
+        return list(self.schema.names)
 
     # all of it
 
@@ -191,7 +201,7 @@ class Dataset:
     def stored(self, rows: pa.Array, columns: Sequence[str]) -> pa.Table:
         """Some rows of clips, by row id and in that order, as the table has them. LanceDB gives them as they lie."""
         if not len(rows):
-            return pa.schema([self.clips.schema.field(name) for name in columns]).empty_table()
+            return pa.schema([self.schema.field(name) for name in columns]).empty_table()
         table = self.clips.take_row_ids(rows.to_pylist()).select(list(columns)).with_row_id().to_arrow()
         order = pc.index_in(rows.cast(pa.uint64()), value_set=table["_rowid"].combine_chunks())
         return table.take(order).select(list(columns))
@@ -319,7 +329,7 @@ class Dataset:
 
     def located(self, rows: pa.Table) -> pa.Table:
         """Rows with the whole paths of the files that their columns name, and without bookkeeping."""
-        for name in [n for n in rows.column_names if n.endswith("_uri") and n in blob_columns(self.clips.schema)]:
+        for name in [n for n in rows.column_names if n.endswith("_uri") and n in blob_columns(self.schema)]:
             place, column = rows.column_names.index(name), rows[name]
             paths = pa.array(map(self._located, column.to_pylist()), column.type)
             rows = rows.set_column(place, rows.schema.field(name), paths)

@@ -172,7 +172,7 @@ def _of_numbers(dataset: Dataset, column: str, near: Any) -> list[float]:
     if hasattr(near, "convert") and hasattr(near, "size"):
         near = np.asarray(near.convert("RGB"))
     found = np.asarray(near)
-    size = dataset.clips.schema.field(column).type.list_size
+    size = dataset.schema.field(column).type.list_size
     if found.dtype == np.uint8 and found.ndim == 3 and found.shape[2] == 3:
         return likeness().of_picture(dataset, column, found).tolist()  # type: ignore[no-any-return]
     if found.shape != (size,) or found.dtype.kind not in "fiu":
@@ -194,7 +194,7 @@ def _texts(dataset: Dataset) -> list[str]:
 
 def embeddings(dataset: Dataset) -> list[str]:
     """The columns of vectors."""
-    return [f.name for f in dataset.clips.schema if pa.types.is_fixed_size_list(f.type)]
+    return [f.name for f in dataset.schema if pa.types.is_fixed_size_list(f.type)]
 
 
 def embedding(dataset: Dataset, wanted: str | None) -> str:

@@ -78,7 +78,7 @@ def histograms(
 def scores(dataset: Dataset) -> list[str]:
     """The columns of what stages measured, files left out."""
     recipes: Mapping[str, Any] = dataset.build["recipes"]
-    schema = dataset.clips.schema
+    schema = dataset.schema
     files = {name.removesuffix("_uri") for name in blob_columns(schema)}
     names = [n for n in recipes if n not in files]
     return [

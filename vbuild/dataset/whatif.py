@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vbuild.check import hint
-from vbuild.decisions.predicate import Predicate, columns_read, ranks, verdicts
+from vbuild.decisions.predicate import Predicate, bared, columns_read, ranks, verdicts
 from vbuild.errors import DatasetError, UsageError
 from vbuild.fields import Scalar, kind_from
 
@@ -56,6 +56,7 @@ def what_if(dataset: Dataset, overrides: Mapping[str, str | float | None]) -> Ch
     for key, value in overrides.items():
         _set(key, value, where, dedups)
     types = _types(dataset)
+    where = {name: bared(name, sql, dataset.columns()) for name, sql in where.items()}
     predicates = [Predicate(name, sql, columns_read(name, sql, types)) for name, sql in where.items()]
     predicates.sort(key=lambda p: max(map(partial(_place, recipes), p.reads), default=-1))
     return _Judging(dataset, types, dedups).change(predicates)
@@ -94,8 +95,8 @@ def _set(key: str, value: Any, where: dict[str, str], dedups: Mapping[str, dict[
 def _types(dataset: Dataset) -> dict[str, Kind]:
     """Column → type, of what conditions may name: all of clips, and of videos what clips have not."""
     types: dict[str, Kind] = {}
-    for table in (dataset.clips, dataset.videos):
-        for f in table.schema:
+    for schema in (dataset.schema, dataset.videos_schema):
+        for f in schema:
             try:
                 types.setdefault(f.name, kind_from(f.type))
             except UsageError:

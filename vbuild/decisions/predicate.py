@@ -13,7 +13,7 @@ from vbuild.errors import UsageError
 from vbuild.fields import Scalar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Container, Iterator, Mapping, Sequence
 
     import duckdb
     import numpy as np
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 PLACE = "#"
 """A column that no stage can write."""
+
+
+VIDEOS = re.compile(r"\bvideos\s*\.\s*(\w+)", re.IGNORECASE)
+"""How a column is named as one of videos."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,22 @@ def columns_read(name: str, sql: str, types: Mapping[str, Kind]) -> frozenset[st
             raise UsageError(f"{what} is {str(kind).lower()}, not a condition; compare it with something")
         _tried(db, what, _judging([sql]), types)
     return reads
+
+
+def bared(name: str, sql: str, clips: Container[str]) -> str:
+    """A condition in which a column that is named as `videos.codec` stands by its name alone, as clips have it.
+
+    Raises UsageError for one of a name that a column of `clips` has too, which is another.
+    """
+    texts = re.split(r"('(?:[^']|'')*')", sql)
+    for place in range(0, len(texts), 2):
+        for column in VIDEOS.findall(texts[place]):
+            if column in clips:
+                raise UsageError(
+                    f"where.{name}: videos.{column} is hidden by the column {column} of clips; rename that"
+                )
+        texts[place] = VIDEOS.sub(r"\1", texts[place])
+    return "".join(texts)
 
 
 def ordering_columns(name: str, keep: str, types: Mapping[str, Kind]) -> frozenset[str]:

@@ -12,7 +12,7 @@ from vbuild.decisions.balance import Balance
 from vbuild.decisions.cluster import Cluster
 from vbuild.decisions.dedup import Dedup
 from vbuild.decisions.folds import Folds
-from vbuild.decisions.predicate import Predicate, columns_read, ordering_columns
+from vbuild.decisions.predicate import Predicate, bared, columns_read, ordering_columns
 from vbuild.errors import UsageError
 from vbuild.fields import Scalar, Vector
 from vbuild.plan.lent import agree
@@ -157,8 +157,10 @@ def arrange(config: Config, listed: Mapping[str, Kind] = NOTHING) -> Order:
     _early({f"stages.{name}": i for name, i in video.items()} | {SPLIT: split}, clips)
     placings = {name: Placing(name, rule) for name, rule in config.stages.items() if isinstance(rule, KINDS)}
     probed = {name: PROBE_WRITES[f] for name, f in VIDEO.items()}
-    types = {**listed, **probed, **_types([*clips.values(), *placings.values()])}
-    predicates = [Predicate(name, sql, columns_read(name, sql, types)) for name, sql in config.where.items()]
+    own = _types([*clips.values(), *placings.values()])
+    types = {**listed, **probed, **own}
+    where = {name: bared(name, sql, own) for name, sql in config.where.items()}
+    predicates = [Predicate(name, sql, columns_read(name, sql, types)) for name, sql in where.items()]
     decisions: dict[str, Deduplication | Placing] = {
         name: _deduplication(name, rule, clips, types) for name, rule in config.under(Dedup).items()
     }
