@@ -60,6 +60,22 @@ def test_parameters_are_those_of_the_class(name):
         assert p.about == docs(cls).get(p.name, "")
 
 
+def test_those_of_a_dataset_and_its_decisions_are_listed(capsys):
+    """With what is set otherwise than by default, and the columns that they make."""
+    added = ["+stage@stages.kind=cluster", "stages.kind.k=7", "+stage@stages.fold=folds"]
+    rows = {row["instance"]: row for row in told(capsys, "stages", "+dataset=demo", *added)}
+    assert rows["stages.dedup"]["stage"] == "dedup"
+    assert rows["stages.kind"] == {
+        "instance": "stages.kind",
+        "stage": "cluster",
+        "phase": "balance",
+        "set": {"of": "embed", "k": "7"},
+        "values": rows["stages.kind"]["values"],
+        "columns": ["kind", "kind_distance"],
+    }
+    assert rows["stages.fold"]["columns"] == ["fold"]
+
+
 def test_docstrings_of_fields_are_found():
     """Of the class itself and of those that it is made from."""
     said = docs(Motion)

@@ -20,6 +20,7 @@ from vbuild.decisions.cluster import Cluster
 from vbuild.decisions.dedup import Dedup
 from vbuild.engine import build
 from vbuild.errors import UsageError
+from vbuild.maintenance.history import builds, diff
 from vbuild.plan.order import arrange
 
 
@@ -214,3 +215,18 @@ def test_where_what_it_reads_has_stopped_the_last_word_counts(project, pool, tmp
     fresh = Project(tmp_path, project.stages, where=project.where, store=tmp_path / "fresh", videos=project.videos)
     fresh.build()
     assert project.tables() == fresh.tables()
+
+
+def test_a_difference_of_builds_tells_of_the_cap(project, pool):
+    """Whether it was declared otherwise, or more clips of one kind came, or a column changed."""
+    project.stages["few"] = Balance(of=("tone_step",), most=2, keep="start_s, duration_s")
+    project.build()
+    folder = project.store / "datasets" / project.name
+    for n in range(6, 12):
+        project.put(f"{n}.mp4", pool[n])
+    project.build()
+    reasons = {flip.reason for flip in diff(folder, *builds(folder)[-2:]).flips}
+    assert reasons == {"more clips of its tone_step stand before it"}
+    project.stages["few"] = Balance(of=("tone_step",), most=1, keep="start_s, duration_s")
+    project.build()
+    assert {flip.reason for flip in diff(folder, *builds(folder)[-2:]).flips} == {"stages.few.most 2 → 1"}

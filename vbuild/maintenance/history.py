@@ -138,7 +138,7 @@ class Flip:
     kept: bool
     """Now."""
     decision: str
-    """The predicate or dedup that drops it."""
+    """The decision that drops it."""
     reason: str
 
 
@@ -219,6 +219,8 @@ def _flips(folder: Path, two: tuple[Mapping[str, Any], Mapping[str, Any]], old: 
             reason = ", ".join(moved)
         elif keeper:
             reason = f"a near-duplicate of {keeper}" if before["kept"] else f"{keeper} stands for it no more"
+        elif isinstance(of := declared[1].get("of") if isinstance(declared[1], dict) else None, list):
+            reason = f"{'more' if before['kept'] else 'fewer'} clips of its {' and '.join(of)} stand before it"
         else:
             reason = "decided otherwise"
         flips.append(Flip(now["clip_id"], now["kept"], name, reason))
@@ -230,7 +232,9 @@ def _values(
 ) -> dict[str, list[str]]:
     """Per clip, which of the columns that a decision reads have other values, and which."""
     told = [
-        build["config"]["where"].get(name) or build["config"]["stages"].get(name, {}).get("keep", "") for build in two
+        build["config"]["where"].get(name)
+        or [build["config"]["stages"].get(name, {}).get(k, "") for k in ("keep", "of")]
+        for build in two
     ]
     words = set(re.findall(r"\w+", " ".join(map(str, told))))
     sides = [_at(folder, build) for build in two]
