@@ -217,7 +217,8 @@ class Dataset:
         self, columns: Sequence[str] | None = None, where: str | None = None, *, everything: bool = False
     ) -> pd.DataFrame:
         """The same for pandas."""
-        return self.to_arrow(columns, where, everything=everything).to_pandas()
+        frame: pd.DataFrame = self.to_arrow(columns, where, everything=everything).to_pandas()
+        return frame
 
     def to_polars(
         self, columns: Sequence[str] | None = None, where: str | None = None, *, everything: bool = False

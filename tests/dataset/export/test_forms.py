@@ -1,5 +1,6 @@
 """Every form of export is read back by what its users read it with, and follows what changes."""
 
+import importlib
 import io
 import json
 import pickle
@@ -109,7 +110,7 @@ def test_parquet_holds_vectors(dataset, tmp_path):
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # it leaves shards open
 def test_webdataset_is_read_by_its_library(dataset, tmp_path):
     """Samples of mp4, json, txt and npy."""
-    wds = pytest.importorskip("webdataset")
+    wds = importlib.import_module("webdataset")
     out = tmp_path / "out"
     export(dataset, "webdataset", out)
     samples = list(wds.WebDataset(str(out / "shards" / "000000.tar"), shardshuffle=False).decode())
@@ -179,7 +180,7 @@ def test_clips_under_five_seconds_are_in_no_bin(dataset, tmp_path):
 def test_huggingface_is_read_by_datasets(dataset, tmp_path, monkeypatch):
     """load_dataset gives a column of videos that are the clips' files, the text, and the vectors."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    datasets = pytest.importorskip("datasets")
+    datasets = importlib.import_module("datasets")
     out = tmp_path / "out"
     export(dataset, "huggingface", out, options={"licence": "cc-by-4.0"})
     loaded = datasets.load_dataset(str(out), cache_dir=str(tmp_path / "cache"))["train"]
@@ -197,7 +198,7 @@ def test_huggingface_is_read_by_datasets(dataset, tmp_path, monkeypatch):
 def test_huggingface_splits_by_a_column(dataset, tmp_path, monkeypatch):
     """Any column of few values parts the clips."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    datasets = pytest.importorskip("datasets")
+    datasets = importlib.import_module("datasets")
     out = tmp_path / "out"
     export(dataset, "huggingface", out, options={"split": "tone_step"})
     steps = [str(clip["tone_step"]) for clip in kept(dataset)]
@@ -233,7 +234,7 @@ def test_an_edit_list_is_read_by_the_splitter(dataset, tmp_path):
 
 def test_a_timeline_is_read_by_its_library(dataset, tmp_path):
     """Clips lie in it by frames of the source, with what is known of them."""
-    otio = pytest.importorskip("opentimelineio")
+    otio = importlib.import_module("opentimelineio")
     out = tmp_path / "out"
     export(dataset, "otio", out)
     timeline = otio.adapters.read_from_file(str(out / "a b.mp4.otio"))
@@ -393,7 +394,7 @@ def test_a_file_that_is_gone_from_the_store_is_said(shop, tmp_path):
 @pytest.mark.parametrize("form", [name for name in FORMS if name != "otio"])
 def test_the_description_is_valid_croissant(dataset, tmp_path, form):
     """As its own library judges."""
-    mlcroissant = pytest.importorskip("mlcroissant")
+    mlcroissant = importlib.import_module("mlcroissant")
     out = tmp_path / "out"
     export(dataset, form, out)
     assert mlcroissant.Dataset(str(out / "croissant.json")).metadata.name == "d"
@@ -403,7 +404,7 @@ def test_the_description_is_valid_croissant(dataset, tmp_path, form):
 @pytest.mark.parametrize(("form", "records"), [("jsonl", "list_records"), ("parquet", "table_records")])
 def test_the_description_tells_the_columns(dataset, tmp_path, form, records):
     """Its own library reads rows by it."""
-    mlcroissant = pytest.importorskip("mlcroissant")
+    mlcroissant = importlib.import_module("mlcroissant")
     out = tmp_path / "out"
     export(dataset, form, out, options={"columns": ["clip_id", "start_s", "transcode_frames"]})
     rows = list(mlcroissant.Dataset(str(out / "croissant.json")).records(records))
