@@ -215,3 +215,26 @@ def test_columns_of_videos_are_read_beside_those_of_clips(dataset):
     assert dataset.to_arrow(wanted, "tone_mean > 1000").schema == batch.schema
     with pytest.raises(DatasetError, match=r"columns=videos.codek: d has no such column; did you mean 'codec'"):
         dataset.search(columns=["videos.codek"])
+
+
+def test_how_the_model_runs_is_said_when_a_dataset_is_opened(project, capsys):
+    """Knobs, which no build records; what is none is refused, and so is a device that is not there."""
+    from vbuild.cli.main import run
+    from vbuild.errors import PlaceError
+
+    given = vbuild.open("d", store=project.store, knobs={"embed.device": "cpu", "embed.batch": 3})
+    assert names(given.search(near="a red car", vector="embed")) == names(
+        vbuild.open("d", store=project.store).search(near="a red car", vector="embed")
+    )
+    for knobs, kind, said in (
+        ({"embed.devise": "cpu"}, UsageError, "embed.devise: stage clip has no such knob; did you mean 'device'"),
+        ({"embed.model": "x"}, UsageError, "embed.model: stage clip has no such knob"),
+        ({"embed.device": "tpu"}, PlaceError, "embed: its model cannot be loaded .*tpu"),
+    ):
+        with pytest.raises(kind, match=said):
+            vbuild.open("d", store=project.store, knobs=knobs).search(near="a red car", vector="embed")
+    words = ["query", "d", "--store", str(project.store), "--near", "a red car", "--by", "embed"]
+    assert run([*words, "--knob", "embed.device=cpu", "--limit", "1"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
+    with pytest.raises(UsageError, match=r"--knob device=cpu: STAGE\.KNOB=VALUE is expected"):
+        run([*words, "--knob", "device=cpu"])

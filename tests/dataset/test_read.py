@@ -1,8 +1,10 @@
 """A dataset that was built is read clip by clip: rows in an order that stays, frames, and files."""
 
+import json
 import pickle
 from pathlib import Path
 
+import lance
 import numpy as np
 import pytest
 from footage import video
@@ -203,3 +205,28 @@ def test_clips_of_a_video_that_came_later_stand_where_they_belong(tmp_path):
     order = [(name, second) for name in ("a.mp4", "m.mp4", "z.mp4") for second in (0, 1)]
     assert in_batches(dataset.scan(batch=4)) == order
     assert places(dataset.search(limit=3)) == order[:3]
+
+
+def test_a_dataset_that_was_built_before_is_read_and_brought_up_to_date(tmp_path):
+    """When bookkeeping was a column of its tables: it is no column here, and after the next build it is none there."""
+    project = made(tmp_path)
+    folder = project.store / "datasets" / "d"
+    versions = {}
+    for path in folder.glob("[!b]*.lance"):
+        table = lance.dataset(str(path))
+        table.checkout_version(f"{vbuild.open('d', store=project.store).build['id']}.digests").restore()
+        for tag in table.tags.list():
+            lance.dataset(str(path)).tags.delete(tag)
+        versions[path.stem] = lance.dataset(str(path)).version
+    lance.dataset(str(folder / "builds.lance")).update({"tables": f"'{json.dumps(versions)}'"})
+    old = vbuild.open("d", store=project.store)
+    assert "row_digest" in old.clips.schema.names
+    for rows in (old.to_arrow(), old.search(), old.sql("select * from kept")):
+        assert "row_digest" not in rows.column_names
+        assert sorted(places(rows)) == KEPT
+    report = project.again()
+    assert (sum(s.ran for s in report.stages), report.changed["clips"]) == (0, {"added": 0, "updated": 0, "deleted": 0})
+    new = vbuild.open("d", store=project.store)
+    assert "row_digest" not in new.clips.schema.names
+    assert new.to_arrow(everything=True) == old.to_arrow(everything=True)
+    assert project.again().build is None

@@ -202,8 +202,6 @@ def commits(root: Path, some: Rows) -> Iterator[Measure]:
     yield Measure(f"commit of {CLIPS:,} clips / lancedb's add and the same indexes", whole, baseline, 2.0)
     few = cpu(lambda: made(root / "ours", some.changed(0.01), 2))
     yield Measure("  a score of 1 % of them changed / the whole commit", few, whole, 0.1)
-    none = cpu(lambda: made(root / "ours", some.changed(0.01), 3))
-    yield Measure("  nothing changed but digests of 1 % / the whole commit", none, whole, None)
 
 
 def queries(root: Path) -> Iterator[Measure]:

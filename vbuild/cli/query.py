@@ -38,6 +38,9 @@ def declare(parser: Parser) -> None:
     parser.add_argument(
         "--where", metavar="SQL", help="a condition such as 'motion_mean > 0.01'; columns of videos may be named too"
     )
+    parser.add_argument(
+        "--knob", action="append", default=[], metavar="KEY=VALUE", help="how its model runs, such as embed.device=cpu"
+    )
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--kept", action="store_true", help="clips that were kept (the default)")
     which.add_argument("--dropped", action="store_true", help="clips that were dropped, instead")
@@ -63,11 +66,24 @@ def run(args: Namespace) -> int:
 
     store = arguments.store_of(args) if args.store else None
     _fits(args)
-    dataset = read.open(args.name, store=store, output=arguments.output_of(args), build=args.build)
+    dataset = read.open(args.name, store=store, output=arguments.output_of(args), build=args.build, knobs=_knobs(args))
     found = _asked(dataset, args) if args.sql else _found(dataset, args)
     told = "json" if args.json else args.format
     rows.write(found, told, columns=None if args.columns is None and not args.sql else found.column_names)
     return _saved(dataset, args, found) if args.save else 0
+
+
+def _knobs(args: Namespace) -> dict[str, Any]:
+    """The knobs that were given. Raises UsageError."""
+    import yaml
+
+    given = {}
+    for word in args.knob:
+        key, has_value, value = word.partition("=")
+        if not has_value or "." not in key:
+            raise UsageError(f"--knob {word}: STAGE.KNOB=VALUE is expected, such as embed.device=cpu")
+        given[key] = yaml.safe_load(value)
+    return given
 
 
 def _fits(args: Namespace) -> None:

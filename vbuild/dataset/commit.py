@@ -266,7 +266,8 @@ def _schema(target: Target) -> pa.Schema:
         if "halffloat" in str(f.type):
             raise DatasetError(f"{target.table}.{f.name}: DuckDB reads no float16; let the stage write float32")
     digests = _digest_field([g.name for g in target.groups])
-    return pa.schema([pa.field(target.key, pa.string(), nullable=False), *fields, digests])
+    key = pa.field(target.key, pa.string(), nullable=False, metadata=dict(target.told) or None)
+    return pa.schema([key, *fields, digests])
 
 
 def _digest_field(groups: Sequence[str] | Digests) -> pa.Field:

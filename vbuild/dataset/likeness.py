@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vbuild.check import into
+from vbuild.check import hint, into
 from vbuild.contract import member_class, named
 from vbuild.embedding import Network, Reader
-from vbuild.errors import DatasetError, MediaError, SourceError
+from vbuild.errors import DatasetError, MediaError, PlaceError, SourceError, UsageError
+from vbuild.executor.faults import Failure, attempt
 from vbuild.executor.stages import loaded
 from vbuild.plan.order import Instance
 from vbuild.stage import Clip, Frames, Stage
@@ -35,7 +38,15 @@ def of_words(dataset: Dataset, column: str, words: str) -> np.ndarray:
     if isinstance(stage, Reader):  # it loads nothing for clips, whose vectors it is given
         return np.asarray(stage.encoder().texts([words])[0])
     text: Any = stage
-    return np.asarray(text.embed_text([words], loaded(instance.recipe.id, stage))[0])
+    return np.asarray(text.embed_text([words], _loaded(instance))[0])
+
+
+def _loaded(instance: Instance) -> Any:
+    """The model of a stage. Raises PlaceError for one that cannot be loaded here."""
+    found = attempt(partial(loaded, instance.recipe.id, instance.held), loads=True)
+    if isinstance(found, Failure):
+        raise PlaceError(f"{instance.name}: its model cannot be loaded ({found.message})")
+    return found
 
 
 def knows_words(stage: Stage) -> bool:
@@ -90,7 +101,7 @@ def _row(dataset: Dataset, instance: Instance, span: Any) -> Mapping[str, Any]:
         raise DatasetError(f"{instance.name}: stage {stage.title()} wants more than pictures; ask by a clip")
     frames = None if request is None else sampled(span, request)
     clip = Clip(duration=seconds_of(span), frames=frames, columns=columns)
-    (row,) = stage.run([stage.prepare(clip) if stage.hosted else clip], loaded(instance.recipe.id, stage))
+    (row,) = stage.run([stage.prepare(clip) if stage.hosted else clip], _loaded(instance))
     if isinstance(row, Exception):
         raise DatasetError(f"{instance.name}: {row}") from row
     return row
@@ -119,7 +130,7 @@ def made_by(dataset: Dataset, column: str) -> Instance:
     path, said = f"stages.{name}", declared[name]
     keys = {key: value for key, value in said.items() if key not in ("_target_", "version")}
     cls = member_class(said["_target_"], path)
-    stage = into(cls, keys, path)
+    stage = into(cls, {**keys, **_knobs(dataset, cls, name)}, path)
     assert isinstance(stage, Stage)
     instance = Instance(name, stage)
     now, then = named(path, lambda: instance.recipe.manifest), recipes[name]
@@ -134,7 +145,18 @@ def made_by(dataset: Dataset, column: str) -> Instance:
                 f"{column}: {what} is not that of the vectors ({_told(mine)} here, {_told(theirs)} there), so that "
                 f"they cannot be compared; build {dataset.name} again, or get back what it was built with"
             )
+    named(path, stage.check)
     return instance
+
+
+def _knobs(dataset: Dataset, cls: type[Any], name: str) -> dict[str, Any]:
+    """What was given of a stage's knobs, which no build records: a device, another Python."""
+    known = [f.name for f in fields(cls) if f.metadata.get("knob")]
+    given = {key.partition(".")[2]: value for key, value in dataset.knobs.items() if key.startswith(f"{name}.")}
+    for knob in given:
+        if knob not in known:
+            raise UsageError(f"{name}.{knob}: stage {cls.title()} has no such knob{hint(knob, known)}")
+    return given
 
 
 def _told(value: Any) -> str:

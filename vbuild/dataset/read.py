@@ -26,7 +26,7 @@ from vbuild.store.blobs import blob_columns
 from vbuild.values import StoredBlob
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import pandas as pd
     import polars as pl
@@ -41,14 +41,20 @@ ORDER = ("uri", "start_s", "clip_id")
 
 
 def open(  # noqa: A001  the name that people expect: vbuild.open
-    name: str, *, store: str | Path | None = None, output: str | Path | None = None, build: str | None = None
+    name: str,
+    *,
+    store: str | Path | None = None,
+    output: str | Path | None = None,
+    build: str | None = None,
+    knobs: Mapping[str, Any] | None = None,
 ) -> Dataset:
     """Opens a dataset as its last build left it, or as another build did.
 
     `name` is a dataset's, or that of the file that declares it if one dataset alone was built from it. Databases lie
     in `output`, by default the `datasets` of the store, $VBUILD_STORE or `./cache`.
     Where a database lies elsewhere, it knows its store,
-    and `store` is for one that was moved away from it. Raises DatasetError if there is none, or no such build.
+    and `store` is for one that was moved away from it. `knobs`: how stages are to run that a search makes vectors with,
+    as `{"embed.device": "cpu"}`. Raises DatasetError if there is none, or no such build.
     """
     if store is None and output is None:
         store = os.environ.get("VBUILD_STORE", "cache")
@@ -56,7 +62,7 @@ def open(  # noqa: A001  the name that people expect: vbuild.open
     row = last_build(folder) if build is None else _named_build(folder, build)
     if row is None:
         raise DatasetError(f"dataset {name!r}: no build of it was finished; build it again")
-    return Dataset(folder.name, folder, row, Path(store).absolute() if store is not None else None)
+    return Dataset(folder.name, folder, row, Path(store).absolute() if store is not None else None, knobs)
 
 
 def _named_build(folder: Path, build: str) -> dict[str, Any]:
@@ -74,13 +80,20 @@ class Dataset:
     It may be sent to other processes, each of which opens the tables anew.
     """
 
-    def __init__(self, name: str, folder: Path, build: dict[str, Any], store: Path | None = None) -> None:
-        self.name, self.folder, self.build = name, folder, build
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        build: dict[str, Any],
+        store: Path | None = None,
+        knobs: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.name, self.folder, self.build, self.knobs = name, folder, build, dict(knobs or {})
         self.store = store or places.resolved(build["config"]["store"], folder)
         """Where the files lie that its `_uri` columns name."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Dataset, (self.name, self.folder, self.build, self.store)
+        return Dataset, (self.name, self.folder, self.build, self.store, self.knobs)
 
     def __repr__(self) -> str:
         return f"<vbuild dataset {self.name}, build {self.build['id']}, in {self.folder}>"
@@ -93,7 +106,7 @@ class Dataset:
 
     def at(self, build: str) -> Dataset:
         """The same as another build left it. Raises DatasetError if there is no such build."""
-        return Dataset(self.name, self.folder, _named_build(self.folder, build), self.store)
+        return Dataset(self.name, self.folder, _named_build(self.folder, build), self.store, self.knobs)
 
     def table(self, name: str) -> LanceTable:
         """A table at the version that the build left. Raises DatasetError for one that there is not."""

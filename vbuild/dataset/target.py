@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -38,3 +38,5 @@ class Target:
     groups: tuple[Group, ...]
     indexes: Mapping[str, Index]
     """Column → the index that it shall have."""
+    told: Mapping[str, str] = field(default_factory=dict)
+    """What the key says of itself, in its metadata."""

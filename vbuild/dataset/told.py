@@ -72,6 +72,9 @@ OURS: Mapping[str, str] = {
     "clips": "How many clips it was cut into",
     "status": "Of a video: ok, warning, empty or failed; of a caption, how it ended",
     "remark": "What does not add up in a file that can be used",
+    "caption_id": "Clip, captioner and window",
+    "pair_id": "Dedup and clips",
+    "failure_id": "Instance, and clip, video or file",
     "captioner": "The column of clips that shows it",
     "window": "Its place in the clip",
     "text": "What was said of the window",
@@ -120,7 +123,7 @@ def documented(target: Target, instances: Mapping[str, Instance]) -> Target:
         )
         for group in target.groups
     )
-    return dataclasses.replace(target, groups=groups)
+    return dataclasses.replace(target, groups=groups, told={ABOUT: OURS[target.key]})
 
 
 def _field(f: pa.Field, instance: Instance | None) -> pa.Field:
