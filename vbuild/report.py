@@ -46,6 +46,10 @@ class Decided:
     name: str
     dropped: int = 0
     unknown: int = 0
+    new: int = 0
+    """Of a dedup: vectors that were compared (in a plan: that would be) with one another and with those known."""
+    known: int = 0
+    """Vectors that had been compared before, by whatever dataset."""
 
 
 @dataclass(frozen=True)

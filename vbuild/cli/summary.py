@@ -57,6 +57,8 @@ def _table(report: Report, planned: bool) -> str:
     rows = [_planned(stage) if planned else _built(stage) for stage in report.stages]
     for decision in report.decisions:
         unknown = f" (of {decision.unknown} not known yet)" if decision.unknown else ""
+        if planned and decision.new:
+            unknown += f", after comparing {some(decision.new, 'new vector')} with {decision.known} known"
         rows.append([decision.name, *[""] * 5, f"dropped {decision.dropped}{unknown}"])
     heads = PLAN if planned else BUILT
     return table(heads, rows, right=heads[1:-1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from vbuild.engine.session import Session
+    from vbuild.executor.protocol import Executor
 
 
 def judge(session: Session, clips: Items, predicates: Sequence[Predicate]) -> None:
@@ -50,22 +52,35 @@ def _open(session: Session, clips: Items, columns: Iterable[str]) -> np.ndarray:
     return waits
 
 
-def deduplicate(session: Session, decision: Deduplication) -> None:
-    """Drops, over all shards, the clips that have a near-duplicate that is kept."""
+def deduplicate(session: Session, decision: Deduplication, workers: Executor | None) -> None:
+    """Drops, over all shards, the clips that have a near-duplicate that is kept. Workers compare what is new."""
     clips = [shard.clips for shard in session.shards if shard.clips is not None]
     decided = session.decided[decision.name]
     if _undecidable(session, decision, clips):
-        for c in clips:
-            decided.unknown += int(c.kept.sum())
-            c.sure &= ~c.kept
-            _undecided(session, c, decision.name)
+        _leave_open(session, decision, clips)
         return
     from vbuild.decisions.duplicates import decide
 
-    session.duplicates[decision.name] = decide(
-        decision, clips, session.shelf, session.config.store, dry=session.build is None
-    )
+    run = None
+    if workers is not None:
+        from vbuild.engine.errands import errands  # which bring the decoders that a plan has no use for
+
+        run = partial(errands, workers, decision.name)
+    outcome = decide(decision, clips, session.shelf, session.config.store, run)
+    decided.new, decided.known = outcome.new, outcome.known
+    if outcome.pairs is None:
+        _leave_open(session, decision, clips)
+        return
+    session.duplicates[decision.name] = outcome.pairs
     decided.dropped = sum(int((c.dropped_by == decision.name).sum()) for c in clips)
+
+
+def _leave_open(session: Session, decision: Deduplication, clips: Sequence[Items]) -> None:
+    """A dedup is not decided: whatever is kept may be dropped."""
+    for c in clips:
+        session.decided[decision.name].unknown += int(c.kept.sum())
+        c.sure &= ~c.kept
+        _undecided(session, c, decision.name)
 
 
 def _undecidable(session: Session, decision: Deduplication, clips: Sequence[Items]) -> bool:

@@ -54,7 +54,7 @@ def walk(session: Session, watch: Watch) -> None:
             way.drive(steps, ledger)
             for decision in segment.waves[-1].decisions if segment.waves else ():
                 if isinstance(decision, Deduplication):
-                    deduplicate(session, decision)
+                    deduplicate(session, decision, workers)
     finally:
         with undisturbed():
             if workers is not None:

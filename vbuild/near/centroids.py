@@ -93,10 +93,10 @@ def nearest(vectors: np.ndarray, middles: np.ndarray) -> tuple[np.ndarray, np.nd
     """
     wide = unit(vectors)
     part = np.concatenate([np.empty(0, np.int64), *(own for own, _ in parted(wide.astype(np.float32), middles))])
-    cosine = np.empty(len(wide))
+    cosine, directions = np.empty(len(wide)), _directions(middles)
     for start in range(0, len(wide), ROWS):
         rows = slice(start, start + ROWS)
-        cosine[rows] = np.einsum("nd,nd->n", wide[rows], _directions(middles)[part[rows]])
+        cosine[rows] = np.einsum("nd,nd->n", wide[rows], directions[part[rows]])
     return part, 1 - cosine
 
 
@@ -104,4 +104,5 @@ def _directions(middles: np.ndarray) -> np.ndarray:
     """Centroids at length one; that of opposites may be zeros, and stays."""
     wide = middles.astype(np.float64)
     length = np.sqrt(np.einsum("kd,kd->k", wide, wide))[:, None]
-    return np.divide(wide, length, out=wide, where=length > 0)
+    wide /= np.where(length > 0, length, 1)
+    return wide

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from vbuild.check import hint
 from vbuild.config import TAKEN
 from vbuild.contract import named
-from vbuild.decisions.dedup import Dedup
+from vbuild.decisions.dedup import WORDS, Dedup
 from vbuild.decisions.predicate import Predicate, columns_read, ordering_columns
 from vbuild.errors import UsageError
 from vbuild.fields import Scalar, Vector
@@ -292,7 +292,8 @@ def _deduplication(name: str, rule: Dedup, clips: Mapping[str, Instance], types:
         raise UsageError(f"stages.{name}.of={of}: there is no such stage{hint(str(of), clips)}")
     if not isinstance(clips[of].writes.get(""), Vector):
         raise UsageError(f"stages.{name}.of={of}: {of} writes no vector; name an embedding stage")
-    return Deduplication(name, rule, of, ordering_columns(name, rule.keep, types))
+    reads = frozenset[str]() if rule.keep in WORDS else ordering_columns(name, rule.keep, types)
+    return Deduplication(name, rule, of, reads)
 
 
 def _sources(instance: Instance) -> set[str]:
