@@ -16,7 +16,7 @@ def small(monkeypatch):
     """Partitions are made of few vectors, chores are of few rows, and tiles are small and odd."""
     for name, value in (("MANY", 60), ("PARTITION", 12), ("NARROW", 2.0), ("STEP", 70), ("PARTED", 7), ("COMMIT", 90)):
         monkeypatch.setattr(compare, name, value)
-    for module in (kernel, chores):
+    for module in (kernel, chores, compare):
         monkeypatch.setattr(module, "TILE", (17, 29))
     for name, value in (("MOST", 40), ("GATHERED", 100), ("ROWS", 33)):
         monkeypatch.setattr(chores, name, value)
