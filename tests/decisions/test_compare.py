@@ -18,7 +18,7 @@ def small(monkeypatch):
         monkeypatch.setattr(compare, name, value)
     for module in (kernel, chores, compare):
         monkeypatch.setattr(module, "TILE", (17, 29))
-    for name, value in (("MOST", 40), ("GATHERED", 100), ("ROWS", 33)):
+    for name, value in (("MOST", 40), ("GATHERED", 100), ("ROWS", 33), ("WHOLE", 100)):
         monkeypatch.setattr(chores, name, value)
 
 

@@ -8,24 +8,24 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import resource
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import lance
 import numpy as np
 import pyarrow as pa
 
-from benches.measure import Measure, cpu, wall
+from benches.measure import Measure, cpu
 from vbuild.decisions.compare import complete
 from vbuild.digest import column_of, keys_of
 from vbuild.near.centroids import PER, parted, sampled, trained, unit
 from vbuild.near.kernel import fastest, threshold
 from vbuild.recipes import recipe
-from vbuild.stages.clip import CLIP
+from vbuild.stage import Stage, outputs
 from vbuild.store.actions import Results, schema
+from vbuild.store.lance_io import open_dataset
 from vbuild.store.pairs import Pairs
 from vbuild.store.sketches import Sketches
 
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
     from vbuild.near.chores import Chore
 
-LARGEST = int(os.environ.get("VBUILD_BENCH_VECTORS", "1000000"))
 SIZES = (10_000, 100_000, 1_000_000)
+LARGEST = int(os.environ.get("VBUILD_BENCH_VECTORS", str(SIZES[-1])))
 SIZE = 768
 REACHES = {0.05: 0.06, 0.10: 0.15}
 """Reach → the share of all products that it may cost, where partitions narrow, or the processor knows bfloat16."""
@@ -57,6 +57,19 @@ def measures() -> Iterator[Measure]:
                 yield from of_size(Stored(Path(folder), kind, n))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Embedded(Stage):
+    """What writes such vectors."""
+
+    version: ClassVar[int] = 1
+    phase: ClassVar = "embed"
+    of: str = "float32"
+
+    @property
+    def writes(self) -> dict[str, str]:
+        return {"": f"vector[{SIZE}, {self.of}]"}
+
+
 @dataclass(frozen=True)
 class Stored:
     """Vectors in a Lance dataset, as a stage's results are stored."""
@@ -64,6 +77,10 @@ class Stored:
     folder: Path
     kind: str
     n: int
+
+    @property
+    def stage(self) -> Embedded:
+        return Embedded(of=self.type)
 
     @property
     def type(self) -> str:
@@ -78,7 +95,7 @@ class Stored:
         random = np.random.default_rng(self.n)
         make = Groups(self.n, random) if self.kind == "planted" else Spectrum(self.n, random)
         planted = []
-        shape = schema({"": CLIP(model="x").writes[""] if False else vector(self.type)})
+        shape = schema(outputs(self.stage))
         for start in range(0, self.n, BLOCK):
             rows = min(BLOCK, self.n - start)
             vectors, near = make.block(rows)
@@ -91,7 +108,7 @@ class Stored:
         return np.concatenate(planted)
 
     def results(self) -> Results:
-        return Results(self.path, recipe(CLIP(model="x")) if False else None, {"": vector(self.type)})
+        return Results(self.path, recipe(self.stage), outputs(self.stage))
 
     def digests(self) -> np.ndarray:
         return keys_of(lance.dataset(str(self.path)).to_table(columns=["digest__value"])["digest__value"])
@@ -105,12 +122,6 @@ class Stored:
         """All of them at length one, float32, some at a time."""
         for start in range(0, self.n, BLOCK):
             yield self.rows(range(start, min(start + BLOCK, self.n))).astype(np.float32)
-
-
-def vector(of: str) -> Any:
-    from vbuild.fields import Vector
-
-    return Vector(SIZE, of)  # type: ignore[arg-type]
 
 
 class Groups:
@@ -157,7 +168,6 @@ class Spent:
     """What a call took in a process of its own."""
 
     cpu: float
-    wall: float
     peak: int
     """Bytes, of the process at its largest."""
     left: Any
@@ -178,19 +188,18 @@ def apart(call: Callable[..., Any], *args: Any) -> Spent:
 
 def _apart(send: Any, call: Callable[..., Any], *args: Any) -> None:
     left: list[Any] = []
-    seconds = wall(lambda: left.append((cpu(lambda: left.append(call(*args))))))
-    send.send((left[1], seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, left[0]))
+    seconds = cpu(lambda: left.append(call(*args)))
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    peak = next(line for line in status.splitlines() if line.startswith("VmHWM"))
+    send.send((seconds, int(peak.split()[1]) * 1024, left[0]))
 
 
 def compared(stored: Stored, pairs: Path, count: int, reach: float) -> tuple[int, bool]:
     """Our way, of the first so many; how many pairs there are, and whether partitions narrowed."""
-    import torch
-
-    torch.set_num_threads(1)
     complete(Pairs(pairs), stored.results(), stored.digests()[:count], reach, _run)
     learned = Sketches(pairs / "sketches").learned()
-    edges = lance.dataset(str(pairs / "edges.lance")).count_rows()
-    return edges, learned is not None and learned.narrow
+    edges = open_dataset(pairs / "edges.lance")
+    return 0 if edges is None else edges.count_rows(), learned is not None and learned.narrow
 
 
 def _run(chores: list[Chore]) -> Iterator[pa.Table]:
@@ -236,7 +245,7 @@ def clustered(stored: Stored, reach: float) -> int:
 
 
 def by_faiss(stored: Stored, reach: float) -> int:
-    """Faiss: an inverted file, and all within a radius, in a tenth of the partitions that it takes for 100 000."""
+    """Faiss: an inverted file, and all within a radius in the four partitions that are nearest."""
     import faiss
 
     faiss.omp_set_num_threads(1)

@@ -27,8 +27,9 @@ def closest(far: np.ndarray, own: np.ndarray, k: int) -> np.ndarray:
     margins = np.full((k, k), np.inf, np.float32)
     order = np.argsort(own, kind="stable")
     heads, starts = np.unique(own[order], return_index=True)
-    if len(heads):
-        margins[heads] = np.minimum.reduceat(far[order], starts, axis=0)
+    far = far[order]
+    for head, rows in zip(heads.tolist(), np.split(np.arange(len(far)), starts[1:]), strict=True) if len(heads) else ():
+        np.minimum.reduce(far[rows[0] : rows[-1] + 1], axis=0, out=margins[head])
     return margins
 
 

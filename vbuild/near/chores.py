@@ -10,18 +10,21 @@ import numpy as np
 import pyarrow as pa
 
 from vbuild.near.borders import Borders, closest, distances, reaching
-from vbuild.near.centroids import ROWS, nearest, parted, trained
+from vbuild.near.centroids import ROWS, nearest, parted, trained, unit
 from vbuild.near.ground import PARTS, SKETCHES, Ground, Judge
 from vbuild.near.kernel import DECIMALS, TILE, basis_of, products, sketches_of, tiles
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 EDGES = pa.schema([pa.field("a", pa.uint32()), pa.field("b", pa.uint32()), pa.field("similarity", pa.float64())])
 """Rows of a pair, and how similar they are."""
 
 MOST = 2_000_000
 """Pairs after which a chore tells what it has, and leaves the rest for another."""
+
+WHOLE = 4000
+"""Rows of other partitions that are compared whole: to read vectors, to find those near a border, costs more."""
 
 GATHERED = 1 << 15
 """Rows of other partitions whose sketches are gathered at once."""
@@ -205,10 +208,9 @@ class Join(Chore):
         """The pairs that are near."""
         joining = _Joining(self.ground)
         for n, one in enumerate(self.partitions):
-            joining.join(one)
-            joining.found.settle()
-            if joining.found.pairs > MOST and n + 1 < len(self.partitions):
-                return Made(joining.found.table(), replace(self, partitions=self.partitions[n + 1 :]))
+            if joining.found.pairs > MOST:
+                return Made(joining.found.table(), replace(self, partitions=self.partitions[n:]))
+            joining.join(one, self.partitions[n:])
         return Made(joining.found.table())
 
 
@@ -226,12 +228,17 @@ class _Joining:
         """Those of a partition, in order: the new ones first."""
         return np.asarray(self.order[self.starts[partition] : self.starts[partition + 1]], np.int64)
 
-    def join(self, one: int) -> None:
-        """Compares the new rows of a partition with its own that stand behind, and with those of others."""
-        rows = self.rows(one)
-        new = rows[rows < self.ground.fresh]
-        if not len(new):
-            return
+    def new(self, partition: int) -> np.ndarray:
+        """Those of them that are new."""
+        rows = self.rows(partition)
+        return rows[rows < self.ground.fresh]
+
+    def join(self, one: int, coming: Sequence[int]) -> None:
+        """Compares the new rows of a partition with its own that stand behind, and with those of others.
+
+        `coming`: this one and those that follow, whose vectors are read with it, for to read few costs as much.
+        """
+        rows, new = self.rows(one), self.new(one)
         sketches = self.ground.sketches(rows)
         for top, columns in tiles(len(new), len(rows)):
             i, j = self.by.near(sketches[top], sketches[columns])
@@ -239,15 +246,24 @@ class _Joining:
             self.found.add(rows[top][i[behind]], rows[columns][j[behind]])
         others = self.borders.beyond(one)
         left = self.borders.left(one)[others]
+        if sum(self.starts[other + 1] - self.starts[other] for other in others.tolist()) <= WHOLE:
+            for _, beyond, _ in self._gathered(one, others):
+                self._compare(new, sketches[: len(new)], beyond, self.ground.sketches(beyond))
+            return
+        if not self.found.judge.holds(new):
+            self.found.judge.read([self.new(other) for other in coming])
         for start in range(0, len(new), ROWS):
             some = slice(start, min(start + ROWS, len(new)))
-            reach = reaching(self.ground.units(new[some]).astype(np.float32), self.middles, one, others, left)
+            reach = reaching(self._units(new[some]), self.middles, one, others, left)
             for names, beyond, bounds in self._gathered(one, others):
                 right = self.ground.sketches(beyond)
                 for column, (first, last) in zip(names, bounds, strict=True):
                     at = np.flatnonzero(reach[:, column])
                     if len(at):
                         self._compare(new[some][at], sketches[some][at], beyond[first:last], right[first:last])
+
+    def _units(self, rows: np.ndarray) -> np.ndarray:
+        return unit(self.found.judge.vectors(rows)).astype(np.float32)
 
     def _compare(self, a: np.ndarray, left: np.ndarray, b: np.ndarray, right: np.ndarray) -> None:
         for top, columns in tiles(len(a), len(b)):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from vbuild.near.centroids import unit
 from vbuild.near.kernel import DECIMALS, threshold
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     import pyarrow as pa
@@ -90,13 +91,25 @@ class Ground:
 
     def stored(self, rows: np.ndarray) -> np.ndarray:
         """The vectors of some rows, as they are stored: (n, size)."""
-        import lance
-
-        wanted, back = np.unique(self.array("places")[rows], return_inverse=True)
         if not len(rows):
             return np.empty((0, self.size), np.float32)
-        dataset = lance.dataset(self.uri, version=self.version)
-        return numbers(dataset.take(wanted.tolist(), columns=[self.column])[self.column], self.size)[back]
+        wanted, back = np.unique(self._places[rows], return_inverse=True)
+        taken = self._dataset.take(wanted.tolist(), columns=[self.column])[self.column]
+        return numbers(taken, self.size)[back]
+
+    @cached_property
+    def _dataset(self) -> Any:
+        import lance
+
+        return lance.dataset(self.uri, version=self.version)
+
+    @cached_property
+    def _places(self) -> np.ndarray:
+        return np.asarray(self.array("places"))
+
+    def __getstate__(self) -> dict[str, object]:
+        """What it is made of: what is open is opened anew."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
 
     def units(self, rows: np.ndarray) -> np.ndarray:
         """The vectors of some rows, of length one: float64 (n, size)."""
@@ -138,13 +151,24 @@ class Judge:
 
     def _some(self, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         rows, ends = np.unique(np.concatenate([a, b]), return_inverse=True)
-        flat = unit(self._held(rows))
+        flat = unit(self.vectors(rows))
         similarity = np.round(np.einsum("nd,nd->n", flat[ends[: len(a)]], flat[ends[len(a) :]]), DECIMALS)
         near = similarity >= self.ground.least
         return a[near], b[near], similarity[near]
 
-    def _held(self, rows: np.ndarray) -> np.ndarray:
-        """The vectors of at most twice `PAIRS` rows, each once."""
+    def holds(self, rows: np.ndarray) -> bool:
+        """Whether all of some rows are held."""
+        return bool((self.slots[rows] >= 0).all())
+
+    def read(self, parts: Sequence[np.ndarray]) -> None:
+        """Takes up rows in one go, as many of some parts as there is room for, the first ones."""
+        sizes = np.cumsum([len(part) for part in parts])
+        some = np.concatenate(parts[: int(np.searchsorted(sizes, PAIRS, side="right"))] or [parts[0][:PAIRS]])
+        if len(some):
+            self.vectors(some)
+
+    def vectors(self, rows: np.ndarray) -> np.ndarray:
+        """The vectors of at most twice `PAIRS` rows, each once, as they are stored."""
         new = rows[self.slots[rows] < 0]
         if self.used + len(new) > len(self.held):
             self.slots.fill(-1)
