@@ -48,6 +48,10 @@ class Decided:
     unknown: int = 0
     places: dict[str, int] | None = None
     """Of one that puts each clip somewhere, and drops none: the place → how many kept clips came there."""
+    new: int = 0
+    """Of a dedup: vectors that were compared (in a plan: that would be) with one another and with those known."""
+    known: int = 0
+    """Vectors that had been compared before, by whatever dataset."""
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,14 @@
 """The pairs of an embedding are known among what was compared, whoever compared it and whatever left the store."""
 
 import made
+import numpy as np
 import pytest
 from project import Project, ran
 
 from vbuild.decisions.dedup import Dedup
 from vbuild.digest import keys_of
 from vbuild.executor.config import Local
+from vbuild.near.centroids import centroids, unit
 from vbuild.recipes import recipe
 from vbuild.stage import outputs
 from vbuild.store.actions import Actions
@@ -67,22 +69,67 @@ def test_vectors_that_another_build_added_meanwhile_are_compared_with(project, p
     assert project.tables() == fresh.tables()
 
 
-def test_nothing_is_compared_twice(project, pool, monkeypatch):
-    """Old vectors are compared with new ones only."""
-    from vbuild.decisions import duplicates
+def told(report):
+    """How many vectors were, or would be, compared, and with how many that were before."""
+    (decided,) = report.decisions
+    return decided.new, decided.known
 
-    sizes = []
-    near = duplicates.near_pairs
-    monkeypatch.setattr(
-        duplicates, "near_pairs", lambda v, fresh, reach: sizes.append((len(v), fresh.sum())) or near(v, fresh, reach)
-    )
-    project.again()
-    assert sizes == []
+
+def distinct(project):
+    """How many different vectors there are."""
+    return len(np.unique(keys_of(vectors(project).dataset.to_table()["digest__value"])))
+
+
+def test_nothing_is_compared_twice(project, pool):
+    """Old vectors are compared with new ones only, and with a narrower eps, another order or rule none at all."""
+    first = distinct(project)
+    assert told(project.again()) == (0, first)
     project.put("1.mp4", pool[0])
-    project.build()
-    ((all_, fresh),) = sizes
-    assert 0 < fresh < all_
+    assert told(project.build()) == (distinct(project) - first, first)
+    assert distinct(project) > first
+    everything = (0, distinct(project))
     project.local, project.shard = Local(workers=0), 1
-    project.stages["dedup"] = Dedup(of="point", eps=0.5)
+    for changed in ({"eps": 0.5}, {"keep": "tone_mean"}, {"keep": "random"}, {"rule": "components"}):
+        project.stages["dedup"] = Dedup(of="point", **{"eps": 0.9, **changed})
+        assert told(project.build()) == everything
+
+
+def test_a_plan_says_what_it_would_compare_and_does_not(project, pool):
+    """What stands behind is unknown until then."""
+    assert told(project.plan()) == (0, distinct(project))
+    assert project.plan().up_to_date
+    project.stages |= {"dedup": Dedup(of="point", eps=0.95), "pack": made.Pack()}
+    before = sorted(path.name for path in project.store.rglob("*"))
+    planned = project.plan()
+    assert told(planned) == (distinct(project), 0)
+    assert planned.decisions[0].unknown == planned.clips
+    assert not planned.up_to_date
+    pack = next(stage for stage in planned.stages if stage.name == "pack")
+    assert (pack.ran, pack.unknown) == (0, planned.clips)
+    assert sorted(path.name for path in project.store.rglob("*")) == before
+    assert told(project.build()) == (distinct(project), 0)
+    assert told(project.plan()) == (0, distinct(project))
+
+
+@pytest.mark.parametrize("keep", ["hard", "easy"])
+def test_what_lies_far_from_its_centroid_is_kept_first_or_last(tmp_path, pool, keep):
+    """Distances are found once, and a plan knows them then."""
+    project = Project(tmp_path, {**STAGES, "dedup": Dedup(of="point", eps=0.9, keep=keep, clusters=1)})
+    for n in range(3):
+        project.put(f"{n}.mp4", pool[n])
+    assert project.plan().decisions[0].dropped == 0
     project.build()
-    assert len(sizes) == 1
+    table = vectors(project).dataset.to_table()
+    wanted = keys_of(table["digest__value"])
+    points = unit(np.stack(table["value"].to_pylist()))
+    _, once = np.unique(wanted, return_index=True)
+    middle = centroids(points[once], wanted[once], 1)[0]
+    far = np.round(1 - points @ middle / np.linalg.norm(middle), 6)
+    clips = project.rows().values()
+    rows = {tuple(point): distance for point, distance in zip(table["value"].to_pylist(), far, strict=True)}
+    distances = {row["clip_id"]: rows[tuple(row["point"])] for row in clips}
+    best = (max if keep == "hard" else min)(distances.values())
+    assert {distances[row["clip_id"]] for row in clips if row["kept"]} == {best}
+    planned = project.plan()
+    assert planned.decisions[0].dropped == sum(not row["kept"] for row in clips) > 0
+    assert planned.up_to_date

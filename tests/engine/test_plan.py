@@ -47,7 +47,7 @@ def changes(project, pool):
     yield True, lambda: project.where.update(dark="tone_mean > 30")
     yield True, lambda: project.where.update(dark="tone_mean > 90")
     yield True, lambda: (project.videos / "3.mp4").unlink()
-    yield True, lambda: project.stages.update(dedup=Dedup(of="point", eps=0.01))
+    yield False, lambda: project.stages.update(dedup=Dedup(of="point", eps=0.01))
     yield False, lambda: project.stages.update(tone=made.Tone(gain=0.9))
     yield False, lambda: project.put("7.mp4", pool[7])
     yield False, lambda: setattr(project, "split", FixedStride(length=0.5, min=0.5))
@@ -126,7 +126,8 @@ def test_a_plan_of_what_is_built_is_empty(project):
     plan = project.plan()
     assert plan.up_to_date
     assert not ran(plan)
-    assert plan.decisions == report.decisions
+    said = [[(d.name, d.dropped, d.unknown) for d in each.decisions] for each in (plan, report)]
+    assert said[0] == said[1]
     assert (plan.videos, plan.clips, plan.kept) == (report.videos, report.clips, report.kept)
 
 

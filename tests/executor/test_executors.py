@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from footage import video
 from made import Deadly, Gaze, Glance, Needy, Pack, Point, Telling, Tone, Word
 from project import Project, ran
 
 from vbuild.config import FailurePolicy, Limits
+from vbuild.decisions.dedup import Dedup
+from vbuild.engine.errands import errands
+from vbuild.errors import StageError
 from vbuild.executor.config import ExecutorConfig, Inline, Local
 from vbuild.executor.perform import perform
 from vbuild.executor.protocol import Needs
 from vbuild.executor.work import Done, Opening, Task
+from vbuild.near.chores import Chore, Made
 from vbuild.store.blobs import Blobs
 from vbuild.windows import Windows
 
@@ -65,6 +72,22 @@ class Threaded(ExecutorConfig):
 
     def start(self, blobs, build, limits):
         return Threads(self.threads, blobs, build)
+
+
+@dataclass(frozen=True)
+class Bad(Chore):
+    """It raises, or its process dies of it, or it goes; of one that leaves a rest, that goes."""
+
+    how: str
+
+    def run(self):
+        if self.how == "raises":
+            raise ValueError("no good")
+        marker = Path(self.how.removeprefix("once "))
+        if self.how == "dies" or (self.how.startswith("once") and not marker.exists()):
+            marker.touch() if self.how != "dies" else None
+            os._exit(3)
+        return Made(pa.table({"how": [self.how]}), Bad(None, "goes") if self.how == "rest" else None)
 
 
 EXECUTORS = {
@@ -213,6 +236,45 @@ def started(executor, tmp_path):
 
 NOTHING = Task("u", 0, (), ())
 """A task of no actions."""
+
+
+def test_each_compares_vectors(executor, tmp_path, pool):
+    """The pairs, and who is dropped, are those of one; what an errand leaves undone is done too."""
+    found = []
+    for name, config in (("one", Inline()), ("each", executor)):
+        made = Project(tmp_path / name, {"point": Point(), "near": Dedup(of="point", eps=0.5)}, videos=pool[0].parent)
+        made.local = config
+        assert made.build().decisions[0].new > 1
+        found.append(made.tables())
+    assert found[0] == found[1]
+    assert found[0]["duplicates"]
+    assert any(row["duplicate_of"] for row in found[0]["clips"].values())
+
+
+@pytest.mark.parametrize("how", ["raises", "dies"])
+def test_an_errand_that_cannot_be_done_is_said(executor, tmp_path, how):
+    """No clip is to blame; a worker that dies of it dies alone."""
+    if how == "dies" and not (isinstance(executor, Local) and executor.workers):
+        pytest.skip("it would take this process with it")
+    started = executor.start(Blobs(tmp_path), "b", Limits())
+    try:
+        with pytest.raises(StageError, match=r"^near: .*(no good|worker process died)"):
+            list(errands(started, "near", [Bad(None, how), Bad(None, "goes")]))
+    finally:
+        started.close()
+
+
+def test_an_errand_survives_another_that_dies(executor, tmp_path):
+    """What was in flight when a worker died is done again, alone."""
+    if not (isinstance(executor, Local) and executor.workers):
+        pytest.skip("it would take this process with it")
+    started = executor.start(Blobs(tmp_path), "b", Limits())
+    marker = tmp_path / "died"
+    try:
+        tables = list(errands(started, "near", [Bad(None, "goes"), Bad(None, f"once {marker}"), Bad(None, "rest")]))
+    finally:
+        started.close()
+    assert sorted(table["how"][0].as_py() for table in tables) == sorted(["goes", f"once {marker}", "rest", "goes"])
 
 
 def test_there_is_room_where_nothing_runs(started):

@@ -55,7 +55,7 @@ def show(report: Report, *, planned: bool = False) -> None:
 def _table(report: Report, planned: bool) -> str:
     """A line a stage, and one a decision."""
     rows = [_planned(stage) if planned else _built(stage) for stage in report.stages]
-    rows += [[decision.name, *[""] * 5, _decided(decision)] for decision in report.decisions]
+    rows += [[decision.name, *[""] * 5, _decided(decision, planned=planned)] for decision in report.decisions]
     heads = PLAN if planned else BUILT
     return table(heads, rows, right=heads[1:-1])
 
@@ -64,10 +64,12 @@ FEW = 6
 """Places of a decision that are told one by one."""
 
 
-def _decided(decision: Decided) -> str:
+def _decided(decision: Decided, *, planned: bool) -> str:
     """How many clips a decision dropped, or how many of those that are kept it put where."""
     if decision.places is None:
         unknown = f" (of {decision.unknown} not known yet)" if decision.unknown else ""
+        if planned and decision.new:
+            unknown += f", after comparing {some(decision.new, 'new vector')} with {decision.known} known"
         return f"dropped {decision.dropped}{unknown}"
     counts = sorted(decision.places.items(), key=lambda place: (-place[1], place[0]))
     if not counts:

@@ -171,13 +171,14 @@ class _Judging:
     def _deduplicate(self, name: str, rule: Mapping[str, Any], behind: set[str]) -> None:
         """Who goes by the pairs that are known, which are those of the clips that came to it: kept, or dropped by what
         stands `behind` it or itself."""
-        from vbuild.decisions.duplicates import DECIMALS, Edges, keepers
+        from vbuild.decisions.keepers import Edges, keepers
+        from vbuild.near.kernel import threshold
 
         pairs = self.dataset.duplicates.search().where(f"dedup = '{name}'").limit(None).to_arrow()
         ids = self.rows["clip_id"].combine_chunks()
         a, b = (pc.index_in(pairs[side], value_set=ids).to_numpy() for side in ("clip_a", "clip_b"))
         similarity = pairs["similarity"].to_numpy()
-        near = similarity >= round(1 - rule["eps"], DECIMALS)
+        near = similarity >= threshold(rule["eps"])
         near &= self.kept[a] & self.kept[b]
         edges = Edges(np.minimum(a, b)[near], np.maximum(a, b)[near], similarity[near])
         verdict = keepers(self._ranks(rule["keep"]), edges, rule["rule"])
@@ -189,8 +190,11 @@ class _Judging:
         self.kept &= verdict.kept
 
     def _ranks(self, keep: str) -> np.ndarray:
+        from vbuild.decisions.dedup import WORDS
         from vbuild.decisions.predicate import ordering_columns
 
+        if keep in WORDS:
+            raise DatasetError(f"{self.dataset.name}: who goes by keep={keep} is told by a build, not by its tables")
         try:
             wanted = ordering_columns("keep", keep, self.types)
         except UsageError as error:

@@ -1,4 +1,4 @@
-"""Near-duplicates: the pairs within reach, found once per embedding, and the keepers that follow from them."""
+"""Takes a dedup: which clips are near-duplicates of one that is kept."""
 
 from __future__ import annotations
 
@@ -8,189 +8,133 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from vbuild import digest
+from vbuild.decisions.compare import complete, uncompared
+from vbuild.decisions.dedup import BY_CLUSTER
+from vbuild.decisions.keepers import Edges, keepers
+from vbuild.decisions.outliers import distances
 from vbuild.decisions.predicate import ranks
-from vbuild.digest import keys_of
-from vbuild.errors import StageError
+from vbuild.near.kernel import threshold
 from vbuild.plan.items import NOBODY, hexed
 from vbuild.store.pairs import pairs as stored_pairs
-from vbuild.values import digest_column, value_column
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
+    from vbuild.decisions.compare import Run
     from vbuild.plan.items import Items, Shelf
     from vbuild.plan.order import Deduplication
     from vbuild.store.actions import Results
     from vbuild.store.pairs import Pairs
 
-TILE = 2048
-"""Rows of vectors that are multiplied at once."""
 
-SLACK = 1e-5
-"""What float32 may lose of a product of unit vectors; candidates are looked at again in float64."""
+@dataclass(frozen=True)
+class Outcome:
+    """What a dedup came to."""
 
-DECIMALS = 6
-"""Similarities are rounded, so that no tile size or order moves one across a threshold."""
+    pairs: pa.Table | None
+    """Those within eps: clip_a < clip_b and keeper (hex; null where neither of the two is kept), and similarity. None
+    in a plan in which vectors are yet to be compared."""
+    new: int
+    """Vectors that were, or are to be, compared."""
+    known: int
+    """Vectors that were before."""
 
 
 @dataclass(frozen=True)
-class Edges:
-    """Near-duplicate pairs by the rows of two things: a < b in every pair, each pair once."""
+class Candidates:
+    """Those that a dedup judges: the clips that are kept where it stands, and have a vector."""
 
-    a: np.ndarray
-    b: np.ndarray
-    similarity: np.ndarray
-    """float64, cosine."""
-
-
-def near_pairs(vectors: np.ndarray, fresh: np.ndarray, reach: float) -> Edges:
-    """All pairs of unit vectors (n, d) within `reach` of cosine distance of which one row at least is fresh (n,).
-
-    Candidates come from a blocked float32 product; the float64 product of the two vectors, rounded, decides.
-    """
-    close_pairs: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-    rows = np.flatnonzero(fresh)
-    rank = np.where(fresh, np.cumsum(fresh), 0)
-    single = vectors.astype(np.float32)
-    for start in range(0, len(rows), TILE):
-        block = rows[start : start + TILE]
-        for other in range(0, len(vectors), 4 * TILE):
-            product = single[block] @ single[other : other + 4 * TILE].T
-            i, j = np.nonzero(product >= 1 - reach - SLACK)
-            i, j = block[i], j + other
-            once = rank[j] < rank[i]
-            a, b = np.minimum(i[once], j[once]), np.maximum(i[once], j[once])
-            similarity = np.round(np.einsum("nd,nd->n", vectors[a], vectors[b]), DECIMALS)
-            close = similarity >= round(1 - reach, DECIMALS)
-            close_pairs.append((a[close], b[close], similarity[close]))
-    empty = (np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
-    return Edges(*(np.concatenate(columns) for columns in zip(empty, *close_pairs, strict=True)))
+    live: np.ndarray
+    """Rows of all shards, one behind the other."""
+    clips: np.ndarray
+    """Their ids, (n,) V16."""
+    vectors: np.ndarray
+    """The digests of their vectors, each once."""
+    group: np.ndarray
+    """int64 (n,): the vector of each clip."""
 
 
-def unit(vectors: np.ndarray) -> np.ndarray:
-    """Vectors (n, d) as float64 of length one. Raises StageError for a vector of zeros."""
-    wide = vectors.astype(np.float64)
-    length = np.linalg.norm(wide, axis=1, keepdims=True)
-    if len(wide) and not length.all():
-        raise StageError("an embedding of zeros has no direction; its stage must write unit vectors or null")
-    return np.asarray(wide / length)
-
-
-def complete(pairs: Pairs, results: Results, wanted: np.ndarray, reach: float, *, dry: bool) -> Edges:
-    """The pairs within `reach` among the vectors `wanted` (n,) V16 (digests, unique), as rows of `wanted`.
-
-    Vectors that were compared before are compared with the new ones only, never with each other. One that is no longer
-    in the store cannot be, so it counts as never compared should it come back.
-    """
-    with pairs.held(dry=dry) as stored:
-        compared = stored.compared(reach)
-        new = wanted[~np.isin(wanted, compared)]
-        if len(new):
-            results.refresh()
-            ids, vectors = _vectors(results, np.concatenate([compared, new]))
-            stored.forget(compared[~np.isin(compared, ids)])
-            edges = near_pairs(vectors, np.isin(ids, new), reach)
-            stored.add(ids[edges.a], ids[edges.b], edges.similarity, new, reach)
-        a, b, similarity = stored.edges()
-    order = np.argsort(wanted)
-    here = np.isin(a, wanted) & np.isin(b, wanted) & (similarity >= round(1 - reach, DECIMALS))
-    rows = [order[np.searchsorted(wanted[order], side[here])] for side in (a, b)]
-    return Edges(np.minimum(*rows), np.maximum(*rows), similarity[here])
-
-
-def _vectors(results: Results, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The vectors of these digests that a recipe holds, with their digests: (n,) V16 and (n, d) float64 unit."""
-    everything = np.arange(len(results))
-    held = keys_of(results.take(everything, [digest_column("")])[digest_column("")])
-    _, first = np.unique(held, return_index=True)
-    rows = first[np.isin(held[first], wanted)]
-    column = results.take(rows, [value_column("")])[value_column("")].combine_chunks()
-    return held[rows], unit(column.flatten().to_numpy().reshape(len(rows), -1))
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Who is kept among n nodes."""
-
-    kept: np.ndarray
-    keeper: np.ndarray
-    """int64 (n,): the row of the node that stands for a dropped one, -1 for a kept one."""
-
-
-def keepers(rank: np.ndarray, edges: Edges, rule: str) -> Verdict:
-    """Who is kept, a pure function of ranks (n,) and edges: the order in which nodes arrived changes nothing.
-
-    `greedy`: in order of rank, a node is kept unless a neighbour already is; so every dropped node has a kept
-    neighbour and no two kept nodes are neighbours. `dominance`: a node is dropped if any neighbour ranks before it,
-    kept or not (what NeMo Curator does within a cluster).
-    """
-    kept = np.ones(len(rank), bool)
-    keeper = np.full(len(rank), -1, np.int64)
-    for node, others, similarity in _neighbourhoods(rank, edges):
-        before = rank[others] < rank[node]
-        if rule == "greedy":
-            before &= kept[others]
-        if before.any():
-            rows = np.flatnonzero(before)
-            best = rows[np.lexsort((rank[others[rows]], -similarity[rows]))[0]]
-            kept[node], keeper[node] = False, others[best]
-    return Verdict(kept, keeper)
-
-
-def _neighbourhoods(rank: np.ndarray, edges: Edges) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    """Every node that has neighbours, in order of rank, with them and their similarities."""
-    ends = np.concatenate([edges.a, edges.b])
-    others = np.concatenate([edges.b, edges.a])
-    similarity = np.tile(edges.similarity, 2)
-    order = np.lexsort((rank[others], rank[ends]))
-    ends, others, similarity = ends[order], others[order], similarity[order]
-    for part in np.split(np.arange(len(ends)), np.flatnonzero(np.diff(ends)) + 1):
-        if len(part):
-            yield int(ends[part[0]]), others[part], similarity[part]
-
-
-def decide(decision: Deduplication, shards: Sequence[Items], shelf: Shelf, store: Path, *, dry: bool) -> pa.Table:
-    """Drops the clips of all shards that have a kept near-duplicate, and returns the pairs within eps.
+def decide(decision: Deduplication, shards: Sequence[Items], shelf: Shelf, store: Path, run: Run | None) -> Outcome:
+    """Drops the clips of all shards that have a kept near-duplicate.
 
     A clip without a vector is not judged. Clips with bit-equal vectors are collapsed before anything is compared.
-    The table holds clip_a < clip_b and keeper (hex; null where neither of the two is kept) and similarity.
+    `run` has workers compare; without it, in a plan, nothing is decided unless everything was compared before.
     """
     rule = decision.rule
     reach = rule.eps if rule.reach is None else rule.reach
-    results = shelf.results(decision.of)
-    vectors = np.concatenate([np.empty(0, "V16"), *(shelf.digests(c, decision.of, [""])[0] for c in shards)])
-    kept = np.concatenate([np.empty(0, bool), *(c.kept & c.sure for c in shards)])
-    live = np.flatnonzero(kept & (vectors != NOBODY[0]))
-    clips = np.concatenate([np.empty(0, "V16"), *(c.ids for c in shards)])[live]
-    rank = np.concatenate([np.empty(0, np.int64), _ranked(decision, shards, shelf)])
-    rank = np.argsort(np.argsort(rank[live], kind="stable"), kind="stable")
-    wanted, group = np.unique(vectors[live], return_inverse=True)
+    results, known = shelf.results(decision.of), stored_pairs(store, shelf.instances[decision.of].recipe.id)
+    some = _candidates(decision, shards, shelf)
+    wanted, group = some.vectors, some.group
+    left = uncompared(known, wanted, reach)
+    if run is not None:
+        complete(known, results, wanted, reach, run)
+    rank = None if run is None and left.new else _ranked(decision, shards, shelf, some, known, results, run)
+    if rank is None:
+        return Outcome(None, left.new, left.known)
     head = np.full(len(wanted), -1, np.int64)
     by_rank = np.argsort(rank)
     head[group[by_rank[::-1]]] = by_rank[::-1]
-    edges = complete(stored_pairs(store, shelf.instances[decision.of].recipe.id), results, wanted, reach, dry=dry)
-    close = edges.similarity >= round(1 - rule.eps, DECIMALS)
-    edges = Edges(edges.a[close], edges.b[close], edges.similarity[close])
+    edges = Edges(*known.edges(wanted, threshold(rule.eps)))
     heads = keepers(rank[head], edges, rule.rule)
-    twin = head[group] != np.arange(len(live))
+    twin = head[group] != np.arange(len(some.live))
     verdict_keeper = np.where(heads.kept, -1, head[heads.keeper])[group]
     keeper = np.where(twin & (verdict_keeper < 0), head[group], verdict_keeper)
-    _drop(decision.name, shards, live, clips, keeper)
+    _drop(decision.name, shards, some.live, some.clips, keeper)
     twins = np.flatnonzero(twin)
-    return _pairs(
-        clips,
+    pairs = _pairs(
+        some.clips,
         np.concatenate([head[edges.a], head[group[twins]]]),
         np.concatenate([head[edges.b], twins]),
         np.concatenate([edges.similarity, np.ones(len(twins))]),
         keeper < 0,
     )
+    return Outcome(pairs, left.new, left.known)
 
 
-def _ranked(decision: Deduplication, shards: Sequence[Items], shelf: Shelf) -> np.ndarray:
-    """The place of every clip in the order of keeping."""
-    tables = [shelf.columns(clips, decision.reads) for clips in shards]
-    return ranks(decision.rule.keep, pa.concat_tables(tables)) if tables else np.empty(0, np.int64)
+def _candidates(decision: Deduplication, shards: Sequence[Items], shelf: Shelf) -> Candidates:
+    vectors = np.concatenate([np.empty(0, "V16"), *(shelf.digests(c, decision.of, [""])[0] for c in shards)])
+    kept = np.concatenate([np.empty(0, bool), *(c.kept & c.sure for c in shards)])
+    live = np.flatnonzero(kept & (vectors != NOBODY[0]))
+    clips = np.concatenate([np.empty(0, "V16"), *(c.ids for c in shards)])[live]
+    return Candidates(live, clips, *np.unique(vectors[live], return_inverse=True))
+
+
+def _ranked(
+    decision: Deduplication,
+    shards: Sequence[Items],
+    shelf: Shelf,
+    some: Candidates,
+    known: Pairs,
+    results: Results,
+    run: Run | None,
+) -> np.ndarray | None:
+    """The place of each candidate in the order of keeping; None where it follows from what is yet to be computed."""
+    keep = decision.rule.keep
+    if keep in BY_CLUSTER:
+        far = distances(known.folder, results, some.vectors, decision.rule.clusters, run)
+        if far is None:
+            return None
+        order = np.lexsort((_in_order(some.clips), far[some.group] if keep == "easy" else -far[some.group]))
+    elif keep == "random":
+        order = np.argsort(_in_order(digest.inputs(("random",), [some.clips])), kind="stable")
+    else:
+        tables = [shelf.columns(clips, decision.reads) for clips in shards]
+        places = ranks(keep, pa.concat_tables(tables)) if tables else np.empty(0, np.int64)
+        order = np.argsort(places[some.live], kind="stable")
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
+    return rank
+
+
+def _in_order(digests: np.ndarray) -> np.ndarray:
+    """int64 (n,): the places of digests, in the order of their bytes."""
+    halves = np.ascontiguousarray(digests).view(">u8").reshape(-1, 2)
+    order = np.lexsort((halves[:, 1], halves[:, 0]))
+    places = np.empty(len(order), np.int64)
+    places[order] = np.arange(len(order))
+    return places
 
 
 def _drop(name: str, shards: Sequence[Items], live: np.ndarray, clips: np.ndarray, keeper: np.ndarray) -> None:

@@ -116,7 +116,8 @@ def plan(config: Config) -> Report:
     walk(session, lambda _: None)
     report = summary(session, time.perf_counter() - began)
     report.notes += notes
-    report.up_to_date = not any(stage.ran or stage.unknown or stage.unsplit for stage in report.stages)
+    to_do = any(stage.ran or stage.unknown or stage.unsplit for stage in report.stages)
+    report.up_to_date = not to_do and not any(decision.unknown for decision in report.decisions)
     report.stale = report.up_to_date and _stale(config, session.files)
     return report
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from vbuild.engine.session import Session
+    from vbuild.executor.protocol import Executor
     from vbuild.plan.order import Deciding
 
 
@@ -89,18 +91,18 @@ def _unplaced(session: Session, clips: Items, columns: Iterable[str]) -> set[str
     return {c for c in columns if owner(c, session.order.placings) and c not in clips.placed}
 
 
-def decide(session: Session, decision: Deciding) -> None:
-    """Takes a decision that looks at all clips together."""
+def decide(session: Session, decision: Deciding, workers: Executor | None) -> None:
+    """Takes a decision that looks at all clips together; workers do what is worth it."""
     if isinstance(decision, Deduplication):
-        deduplicate(session, decision)
+        deduplicate(session, decision, workers)
     elif isinstance(decision, Placing) and isinstance(decision.rule, Balance):
         _balance(session, decision, decision.rule)
     elif isinstance(decision, Placing) and isinstance(decision.rule, Cluster):
         _cluster(session, decision, decision.rule)
 
 
-def deduplicate(session: Session, decision: Deduplication) -> None:
-    """Drops, over all shards, the clips that have a near-duplicate that is kept."""
+def deduplicate(session: Session, decision: Deduplication, workers: Executor | None) -> None:
+    """Drops, over all shards, the clips that have a near-duplicate that is kept. Workers compare what is new."""
     clips = [shard.clips for shard in session.shards if shard.clips is not None]
     decided = session.decided[decision.name]
     if _undecidable(session, {decision.of, *decision.reads}, clips):
@@ -108,9 +110,17 @@ def deduplicate(session: Session, decision: Deduplication) -> None:
         return
     from vbuild.decisions.duplicates import decide
 
-    session.duplicates[decision.name] = decide(
-        decision, clips, session.shelf, session.config.store, dry=session.build is None
-    )
+    run = None
+    if workers is not None:
+        from vbuild.engine.errands import errands  # which bring the decoders that a plan has no use for
+
+        run = partial(errands, workers, decision.name)
+    outcome = decide(decision, clips, session.shelf, session.config.store, run)
+    decided.new, decided.known = outcome.new, outcome.known
+    if outcome.pairs is None:
+        _leave(session, decision.name, clips)
+        return
+    session.duplicates[decision.name] = outcome.pairs
     decided.dropped = sum(int((c.dropped_by == decision.name).sum()) for c in clips)
 
 

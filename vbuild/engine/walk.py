@@ -53,7 +53,7 @@ def walk(session: Session, watch: Watch) -> None:
             way.schedule(steps, ledger)
             for decision in segment.waves[-1].decisions if segment.waves else ():
                 if together(decision):
-                    decide(session, decision)
+                    decide(session, decision, workers)
         count_places(session)
     finally:
         with undisturbed():

@@ -23,7 +23,7 @@ from vbuild.executor.memory import WORKER, budget, fits, parcels
 from vbuild.executor.perform import perform
 from vbuild.executor.spool import Parcel, Spool, read_parcel
 from vbuild.executor.stages import MODELS
-from vbuild.executor.work import Batch, Done, Opening, Task, together
+from vbuild.executor.work import Batch, Done, Errand, Opening, Task, together
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,13 +42,13 @@ class InlineExecutor:
 
     def __init__(self, blobs: Blobs, build: str) -> None:
         self.blobs, self.build = blobs, build
-        self.queue: deque[tuple[int, Task | Opening]] = deque()
+        self.queue: deque[tuple[int, Task | Opening | Errand]] = deque()
 
     def room(self, needs: Needs) -> int:  # noqa: ARG002
         """One runs at a time."""
         return 0 if self.queue else 1
 
-    def submit(self, ticket: int, task: Task | Batch | Opening) -> None:
+    def submit(self, ticket: int, task: Task | Batch | Opening | Errand) -> None:
         """Takes one task under a ticket."""
         assert not isinstance(task, Batch)
         self.queue.append((ticket, task))
@@ -58,7 +58,7 @@ class InlineExecutor:
         ticket, task = self.queue.popleft()
         return ticket, host.load_model(task.recipe, task.stage) if isinstance(task, Opening) else self._done(task)
 
-    def _done(self, task: Task) -> Done:
+    def _done(self, task: Task | Errand) -> Done:
         return perform(task, self.blobs, self.build)
 
     def fits(self, stages: Sequence[Stage]) -> bool:
@@ -110,7 +110,7 @@ class Processes:
         self.notes = self.held.path
         self.events: SimpleQueue[Future[Done] | Parcel | _Ready] = SimpleQueue()
         self.pool = self._pool(self.workers)
-        self.flying: dict[Future[Done], tuple[int, Task]] = {}
+        self.flying: dict[Future[Done], tuple[int, Task | Errand]] = {}
         self.spool: Spool | None = None
         self.hosts: list[Host] = []
         self.ready: deque[tuple[int, Done]] = deque()
@@ -132,7 +132,7 @@ class Processes:
             return 0
         return max(0, self.workers * 2 - len(flying))
 
-    def submit(self, ticket: int, task: Task | Batch | Opening) -> None:
+    def submit(self, ticket: int, task: Task | Batch | Opening | Errand) -> None:
         """Takes one task under a ticket."""
         if isinstance(task, Opening) and not self.hosts:
             self._start()
@@ -141,11 +141,10 @@ class Processes:
             first.submit(ticket, task)
             for each in others:
                 each.warm(task)
-        elif task.needs.hosted:
-            max(self.hosts, key=lambda each: each.room).submit(ticket, task)
-        else:
-            assert isinstance(task, Task)
+        elif isinstance(task, Errand) or (isinstance(task, Task) and not task.needs.hosted):
             self._fly(ticket, task)
+        else:
+            max(self.hosts, key=lambda each: each.room).submit(ticket, task)
 
     def _start(self) -> None:
         """Starts the processes for models, and makes the place where parcels lie."""
@@ -157,7 +156,7 @@ class Processes:
         threads = max(1, (os.cpu_count() or 1) // len(places))
         self.hosts = [Host(run, number, env, threads) for number, env in enumerate(places)]
 
-    def _fly(self, ticket: int, task: Task) -> None:
+    def _fly(self, ticket: int, task: Task | Errand) -> None:
         try:
             future = self._begun(self.pool, ticket, task)
         except BrokenProcessPool:
@@ -166,9 +165,9 @@ class Processes:
         self.flying[future] = ticket, task
         future.add_done_callback(self.events.put)
 
-    def _begun(self, workers: pool.Pool, ticket: int, task: Task) -> Future[Done]:
+    def _begun(self, workers: pool.Pool, ticket: int, task: Task | Errand) -> Future[Done]:
         spool = None if self.spool is None else (self.spool.folder, self.spool.budget, ticket)
-        seconds = self.limits.over(len(task.spans))
+        seconds = self.limits.over(len(task.spans)) if isinstance(task, Task) else None
         future: Future[Done] = workers.submit(pool.do, task, self.blobs, self.build, seconds, spool)
         return future
 
@@ -214,7 +213,11 @@ class Processes:
         self._settle()
         alone = Solo(lambda: self._pool(1), self.notes, self.limits, self._settle)
         for ticket, task in suspects:
-            self._tell(ticket, self._alone(ticket, self._left(ticket, task), alone))
+            if isinstance(task, Errand):
+                done = self._again(ticket, task, alone)
+            else:
+                done = self._alone(ticket, self._left(ticket, task), alone)
+            self._tell(ticket, done)
         alone.close()
         self.pool = self._pool(self.workers)
 
@@ -223,6 +226,11 @@ class Processes:
         if self.spool is not None:
             self.spool.sync()
             self.spool.settle()
+
+    def _again(self, ticket: int, errand: Errand, alone: Solo) -> Done:
+        """Does an errand in a pool of one, in which nothing takes its memory; it cannot be parted."""
+        done = alone.result(lambda workers: self._begun(workers, ticket, errand))
+        return done if isinstance(done, Done) else Done(fault=done)
 
     def _left(self, ticket: int, task: Task) -> Task:
         """What is left of a task besides what it has handed over."""

@@ -13,7 +13,7 @@ from vbuild.errors import StageError, StoreError
 from vbuild.executor.faults import Failure, attempt
 from vbuild.executor.spool import LAST
 from vbuild.executor.stages import Answers, Guarded, Windowing, in_windows, loaded, rows_of, tabled
-from vbuild.executor.work import Done, together
+from vbuild.executor.work import Done, Errand, together
 from vbuild.media.clip import Cut
 from vbuild.media.passes import footage
 from vbuild.stage import Blob, Clip, Moved, Request, Row, Sampled, Sink, Sound
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 def perform(
-    task: Task,
+    task: Task | Errand,
     blobs: Blobs,
     build: str,
     limit: Callable[[], AbstractContextManager[object]] = nullcontext,
@@ -43,8 +43,10 @@ def perform(
     """Does a task. What a stage raises fails its own action; all others go on.
 
     `limit` ends the process where it takes too long; what stages load is no part of that. What hosted stages are to see
-    goes to the outbox; without one they run here, as all others.
+    goes to the outbox; without one they run here, as all others. An errand has no limit of time.
     """
+    if isinstance(task, Errand):
+        return _run_errand(task)
     failed: list[Failed] = []
     for job in task.jobs:
         if outbox is not None and job.stage.hosted:
@@ -60,6 +62,15 @@ def perform(
             done.failures = [f for f in done.failures if not f.crowded]
             done = together([done, *(_done(rest.only({(f.recipe, f.key)}), blobs, build, outbox) for f in crowded)])
     done.failures += failed
+    return done
+
+
+def _run_errand(errand: Errand) -> Done:
+    """Does an errand."""
+    began = time.perf_counter()
+    made = attempt(errand.chore.run)
+    done = Done(fault=made) if isinstance(made, Failure) else Done(made=made)
+    done.seconds = time.perf_counter() - began
     return done
 
 

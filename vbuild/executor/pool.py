@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from joblib.externals.loky.process_executor import BrokenProcessPool
 
     from vbuild.config import Limits
-    from vbuild.executor.work import Done, Task
+    from vbuild.executor.work import Done, Errand, Task
     from vbuild.store.blobs import Blobs
 
 TRIES = 2
@@ -128,7 +128,9 @@ class Watchdog:
             self._start()
 
 
-def do(task: Task, blobs: Blobs, build: str, seconds: float | None, spool: tuple[Path, int, int] | None) -> Done:
+def do(
+    task: Task | Errand, blobs: Blobs, build: str, seconds: float | None, spool: tuple[Path, int, int] | None
+) -> Done:
     """Does a task within its time. `spool`: folder, budget and ticket of what it hands over."""
     if spool is not None:
         _yield()

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vbuild.executor.spool import Parcel
-    from vbuild.executor.work import Batch, Done, Opening, Task
+    from vbuild.executor.work import Batch, Done, Errand, Opening, Task
     from vbuild.stage import Stage
 
 
@@ -32,7 +32,7 @@ class Executor(Protocol):
         It is 1 at least where none of the kind runs.
         """
 
-    def submit(self, ticket: int, task: Task | Batch | Opening) -> None:
+    def submit(self, ticket: int, task: Task | Batch | Opening | Errand) -> None:
         """Takes one task under a ticket."""
 
     def next(self, within: float | None = None) -> tuple[int, Done] | None:

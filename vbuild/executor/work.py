@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from vbuild.executor.faults import Failure
     from vbuild.executor.spool import Parcel
+    from vbuild.near.chores import Chore, Made
     from vbuild.rows import Rows
     from vbuild.store.failures import Failed
     from vbuild.uris import Seen
@@ -157,6 +158,23 @@ class Opening:
     stage: Stage
 
 
+@dataclass(frozen=True)
+class Errand:
+    """What is to be done for a dataset as a whole, such as comparing vectors: no clip is to blame for it."""
+
+    chore: Chore
+
+    @property
+    def memory(self) -> int:
+        """Bytes that it takes beside a bare worker."""
+        return self.chore.memory
+
+    @property
+    def needs(self) -> Needs:
+        """What it takes."""
+        return Needs(self.memory)
+
+
 @dataclass
 class Done:
     """What a task left, or a part of it."""
@@ -173,6 +191,10 @@ class Done:
     """How many parcels of the batch's shape there is memory for, if for fewer than there were."""
     loads: dict[str, float] = field(default_factory=dict)
     """Recipe → seconds that its model took to load."""
+    made: Made | None = None
+    """What an errand left."""
+    fault: Failure | None = None
+    """Why it left nothing."""
     finished: bool = True
     """Whether that is all."""
 

@@ -10,7 +10,7 @@ from vbuild.config import TAKEN
 from vbuild.contract import named
 from vbuild.decisions.balance import Balance
 from vbuild.decisions.cluster import Cluster
-from vbuild.decisions.dedup import Dedup
+from vbuild.decisions.dedup import WORDS, Dedup
 from vbuild.decisions.folds import Folds
 from vbuild.decisions.predicate import Predicate, bared, columns_read, ordering_columns
 from vbuild.errors import UsageError
@@ -216,7 +216,8 @@ def _types(writing: Iterable[Writer]) -> dict[str, Kind]:
 
 
 def _deduplication(name: str, rule: Dedup, clips: Mapping[str, Instance], types: Mapping[str, Kind]) -> Deduplication:
-    return Deduplication(name, rule, _embedding(name, rule.of, clips), ordering_columns(name, rule.keep, types))
+    reads = frozenset[str]() if rule.keep in WORDS else ordering_columns(name, rule.keep, types)
+    return Deduplication(name, rule, _embedding(name, rule.of, clips), reads)
 
 
 def _embedding(name: str, of: str | None, clips: Mapping[str, Instance]) -> str:

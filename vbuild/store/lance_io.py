@@ -120,6 +120,23 @@ def compact(dataset: Any, *, forget: bool = True) -> bool:
     return True
 
 
+def index_keys(path: Path, column: str, many: int) -> None:
+    """Has rows found by a column of keys, where there are so many; of rows that came since, where they are a tenth."""
+    dataset = lance.dataset(str(path))
+    rows = dataset.count_rows()
+    if rows < many:
+        return
+    known = [index.name for index in dataset.describe_indices() if column in index.field_names]
+    try:
+        if not known:
+            dataset.create_scalar_index(column, "BTREE")
+        elif dataset.stats.index_stats(known[0])["num_unindexed_rows"] * 10 > rows:
+            dataset.optimize.optimize_indices()
+    except OSError as error:
+        if "conflict" not in str(error).lower():
+            raise
+
+
 def tag(path: Path, name: str, version: int, *, move: bool = False) -> None:
     """Gives a version of a dataset a name; one that is taken is an error, or is moved.
 

@@ -1,0 +1,64 @@
+"""Sketches lose no pair, whichever library multiplies them."""
+
+import clouds
+import numpy as np
+import pytest
+
+from vbuild.near.centroids import unit
+from vbuild.near.kernel import SCALE, Plain, Torch, basis_of, brainy, sketches_of, threshold, width_for
+
+SIZES = (3, 40, 128, 200, 300)
+
+
+def sketched(vectors, reach):
+    flat = unit(vectors)
+    width = width_for(reach, flat.shape[1])
+    return sketches_of(flat, basis_of(flat[: len(flat) // 3 + 1], width))
+
+
+@pytest.mark.parametrize("kind", clouds.SETS)
+@pytest.mark.parametrize("size", SIZES)
+def test_no_product_of_sketches_is_less_than_that_of_the_vectors(kind, size):
+    """But for what rounding takes."""
+    flat = unit(clouds.SETS[kind](300, size, np.random.default_rng(size)))
+    for reach in (0.02, 0.3):
+        small = sketched(flat, reach).astype(np.float64) / SCALE
+        assert small.shape == (300, width_for(reach, size))
+        assert (small @ small.T - flat @ flat.T).min() > -5e-4
+
+
+@pytest.mark.parametrize("by", ["numpy", "torch", "torch in float32"])
+@pytest.mark.parametrize("kind", clouds.SETS)
+@pytest.mark.parametrize("reach", [0.0, 0.02, 0.1, 0.6, 0.999])
+def test_every_pair_is_among_what_is_let_through(by, kind, reach):
+    """By each library, of vectors that are longer than their sketches."""
+    vectors = clouds.SETS[kind](250, 300, np.random.default_rng(1))
+    small = sketched(vectors, reach)
+    kernel = Plain(threshold(reach)) if by == "numpy" else Torch(threshold(reach), "cpu")
+    if by == "torch in float32":
+        import torch
+
+        kernel.type, kernel.least = torch.float32, torch.tensor((threshold(reach) - 5.2e-4) * SCALE**2)
+    i, j = kernel.near(small, small)
+    let = set(zip(i.tolist(), j.tolist(), strict=True))
+    assert clouds.brute(vectors, reach).keys() <= let
+
+
+@pytest.mark.parametrize("by", ["numpy", "torch"])
+def test_what_is_far_is_not_let_through(by):
+    """Else a sketch would be of no use."""
+    vectors = clouds.scattered(400, 300, np.random.default_rng(2))
+    kernel = Plain(threshold(0.05)) if by == "numpy" else Torch(threshold(0.05), "cpu")
+    small = sketched(vectors, 0.05)
+    i, _ = kernel.near(small, small)
+    assert len(i) < 400 * 400 / 10
+
+
+def test_a_processor_says_whether_it_knows_short_floats(tmp_path):
+    """By its flags; one that says nothing does not."""
+    told = tmp_path / "cpuinfo"
+    told.write_text("processor: 0\nflags\t\t: fpu avx512f avx512_bf16 sse\n")
+    assert brainy(told)
+    told.write_text("processor: 0\nflags\t\t: fpu avx512f sse\n")
+    assert not brainy(told)
+    assert not brainy(tmp_path / "none")

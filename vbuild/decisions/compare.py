@@ -1,0 +1,192 @@
+"""Finds the near-duplicate pairs of vectors that are not known yet: what is new against all, never old against old."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from vbuild.digest import keys_of
+from vbuild.near.centroids import PER, sampled
+from vbuild.near.chores import Join, Learn, Sketch, Tile
+from vbuild.near.ground import PARTS, Ground
+from vbuild.near.kernel import TILE, fastest, width_for
+from vbuild.store.keyed import Index
+from vbuild.store.sketches import Learned, Sketches
+from vbuild.values import digest_column, value_column
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from vbuild.near.chores import Chore
+    from vbuild.store.actions import Results
+    from vbuild.store.pairs import Pairs
+
+    Run = Callable[[Sequence[Chore]], Iterator[pa.Table]]
+    """Has workers do chores, and gives what each left as it comes."""
+
+MANY = 32_768
+"""Vectors of which sketches are kept, and partitions made."""
+
+PARTITION = 128
+"""Vectors of a partition, about; it costs more to find it than to compare so many."""
+
+MOST = 4096
+"""Partitions: their borders are as many times as many, and are held."""
+
+GROWN = 4
+"""How many times as many vectors there are when they are parted anew."""
+
+NARROW = 0.5
+"""The share of pairs that partitions may leave, by a sample; more is not worth the making of them."""
+
+SAMPLE = 4096
+"""Vectors of which a basis is made, where there are no partitions."""
+
+COMMIT = 500_000
+"""Pairs that are committed at once, where so many come."""
+
+STEP = 16_384
+"""Rows that a worker sketches in one go."""
+
+PARTED = 64
+"""Into how many chores a comparing is parted: many to a worker, so that none idles at the end."""
+
+
+@dataclass(frozen=True)
+class Uncompared:
+    """What of some vectors is yet to be compared, and with how many others."""
+
+    new: int
+    known: int
+
+
+def uncompared(pairs: Pairs, wanted: np.ndarray, reach: float) -> Uncompared:
+    """How many of the vectors `wanted`, digests (n,) V16 each once, were not compared up to `reach`."""
+    compared = pairs.compared(reach)
+    return Uncompared(int(_without(wanted, compared).sum()), len(compared))
+
+
+def complete(pairs: Pairs, results: Results, wanted: np.ndarray, reach: float, run: Run) -> None:
+    """Puts all pairs within `reach` among the vectors `wanted` into the store. They are digests (n,) V16, each once.
+
+    Vectors that were compared before are compared with the new ones only, never with each other. One that is no longer
+    in the store cannot be, so it counts as never compared should it come back.
+    """
+    if not uncompared(pairs, wanted, reach).new:
+        return
+    with pairs.held() as work:
+        compared = pairs.compared(reach)
+        new = wanted[_without(wanted, compared)]  # another build may have been at it
+        if not len(new):
+            return
+        ids = np.concatenate([new, compared])
+        places = _places(results, ids)
+        pairs.forget(compared[places[len(new) :] < 0])
+        there = places >= 0
+        ids = ids[there]
+        shelf = pairs.folder / "sketches" if len(ids) >= MANY else None
+        fresh = int(there[: len(new)].sum())
+        ground = place_vectors(work, results, ids, fresh=fresh, reach=reach, shelf=shelf)
+        for table in _gathered(compare(ground, ids, run)):
+            a, b, similarity = (table[name].to_numpy() for name in table.column_names)
+            pairs.add(ids[a], ids[b], similarity)
+        pairs.mark(ids[:fresh], reach)
+
+
+def place_vectors(
+    work: Path, results: Results, ids: np.ndarray, *, fresh: int = 0, reach: float = 0.0, shelf: Path | None = None
+) -> Ground:
+    """The stored vectors of digests (n,) V16, the first of them new, for chores that work in a folder."""
+    assert results.dataset is not None
+    column = value_column("")
+    size = results.schema.field(column).type.list_size
+    np.save(work / "places.npy", _places(results, ids))
+    where = str(results.dataset.uri), int(results.dataset.version)
+    shelf = work / "sketches" if shelf is None else shelf
+    return Ground(work, shelf, *where, column, len(ids), fresh, size, width_for(reach, size), reach)
+
+
+def _places(results: Results, ids: np.ndarray) -> np.ndarray:
+    """Where the vectors of digests stand among results, int64 (n,), the first of each; -1 for one that is not there."""
+    results.refresh()
+    held = results.take(np.arange(len(results)), [digest_column("")])[digest_column("")]
+    return Index(keys_of(held)).find(ids)
+
+
+def _without(wanted: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """(n,) bool: those that are not among others."""
+    return Index(known).find(wanted) < 0 if len(known) else np.ones(len(wanted), bool)
+
+
+def _gathered(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """The same rows in fewer tables, each worth a commit."""
+    waiting: list[pa.Table] = []
+    for table in tables:
+        waiting.append(table)
+        if sum(map(len, waiting)) >= COMMIT:
+            yield pa.concat_tables(waiting)
+            waiting = []
+    if waiting:
+        yield pa.concat_tables(waiting)
+
+
+def compare(ground: Ground, ids: np.ndarray, run: Run) -> Iterator[pa.Table]:
+    """The pairs of rows within reach of which one at least is new, some at a time. `ids`: the rows' digests."""
+    sketches = Sketches(ground.shelf)
+    learned = _learned(ground, ids, sketches, run)
+    ground = replace(ground, width=learned.width)
+    at, missing = sketches.places(ids, learned.width)
+    np.save(ground.work / "at.npy", at)
+    for _ in run([Sketch(ground, rows) for rows in _stepped(missing)]):
+        pass
+    if len(missing):
+        sketches.border(sorted(ground.work.glob("margins-*.npy")))
+        sketches.keep(ids[missing])
+    yield from run(_joins(ground) if learned.narrow else _tiles(ground))
+
+
+def _learned(ground: Ground, ids: np.ndarray, sketches: Sketches, run: Run) -> Learned:
+    """By what sketches are made, of these vectors or of former ones; those that do not suit go."""
+    learned = sketches.learned()
+    if learned is not None and ground.reach <= learned.reach and len(ids) < GROWN * learned.count:
+        return learned
+    sketches.empty()
+    many = len(ids) >= MANY and fastest() != "cuda"  # which compares all sooner than it parts them
+    count = min(len(ids) // PARTITION, MOST) if many else 0
+    share = 1.0
+    if count or ground.width < ground.size:
+        rows = sampled(ids, max(PER * count, SAMPLE))
+        share = min(table["share"][0].as_py() for table in run([Learn(ground, rows, count)]))
+    else:
+        np.save(ground.shelf / "basis.npy", np.eye(ground.size))
+    learned = Learned(ground.width, ground.reach, len(ids), narrow=bool(count) and share <= NARROW)
+    sketches.note(learned)
+    return learned
+
+
+def _stepped(rows: np.ndarray) -> list[np.ndarray]:
+    return [rows[start : start + STEP] for start in range(0, len(rows), STEP)]
+
+
+def _tiles(ground: Ground) -> list[Chore]:
+    """The new rows against all."""
+    step = -(-ground.fresh // (PARTED * TILE[0])) * TILE[0]
+    return [Tile(ground, start, min(start + step, ground.fresh)) for start in range(0, ground.fresh, step)]
+
+
+def _joins(ground: Ground) -> list[Chore]:
+    """The new rows of each partition against those of others; and where the rows of each stand."""
+    parts = np.asarray(np.memmap(ground.shelf / PARTS, np.int32, "r")[ground.at])
+    count = len(ground.kept("centroids"))
+    order = np.argsort(parts, kind="stable").astype(np.int32)
+    np.save(ground.work / "order.npy", order)
+    np.save(ground.work / "starts.npy", np.searchsorted(parts[order], np.arange(count + 1)))
+    new = np.bincount(parts[: ground.fresh], minlength=count)
+    with_new = np.flatnonzero(new)
+    groups = np.cumsum(new[with_new]) // max(ground.fresh // PARTED, PARTITION)
+    borders = np.flatnonzero(np.diff(groups)) + 1
+    return [Join(ground, tuple(some.tolist())) for some in np.split(with_new, borders)]

@@ -1,0 +1,1 @@
+"""Which vectors lie near one another, exactly, however many there are."""

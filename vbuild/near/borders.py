@@ -1,0 +1,90 @@
+"""Which partitions of vectors can hold pairs that are near: what lies too far from the border between two cannot.
+
+Of unit vectors x in A and y in B, with centroids a and b, let f(x, c) = |x - c|². Then
+
+    (f(x, b) - f(x, a)) + (f(y, a) - f(y, b)) = 2 <y - x, b - a> <= 2 |x - y| |a - b|,
+
+so a pair within r has both terms together at most 2 r |a - b|, whichever way vectors came to their partitions. The
+least that the terms are in all of a partition, its margins, thus rule most partitions out, and most rows of the others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+SLACK = 4e-4
+"""What float32 may lose of the four squared distances: each is off by 768 x 2^-24 of its terms at most, twice."""
+
+
+def closest(far: np.ndarray, own: np.ndarray, k: int) -> np.ndarray:
+    """Margins, float32 (k, k), of some vectors: [A, B] is the least of f(x, b) - f(x, a) of all x in A, or infinite.
+
+    `far`: squared distances (n, k) up to what is the same for all of a row; they are spent. `own`: each one's A.
+    """
+    far -= far[np.arange(len(far)), own][:, None]
+    margins = np.full((k, k), np.inf, np.float32)
+    order = np.argsort(own, kind="stable")
+    heads, starts = np.unique(own[order], return_index=True)
+    far = far[order]
+    for head, rows in zip(heads.tolist(), np.split(np.arange(len(far)), starts[1:]), strict=True) if len(heads) else ():
+        np.minimum.reduce(far[rows[0] : rows[-1] + 1], axis=0, out=margins[head])
+    return margins
+
+
+def distances(middles: np.ndarray) -> np.ndarray:
+    """How far apart centroids (k, size) are, float32 (k, k), never less than they are."""
+    wide = middles.astype(np.float64)
+    lengths = np.einsum("kd,kd->k", wide, wide)
+    apart = np.empty((len(wide), len(wide)), np.float32)
+    for start in range(0, len(wide), 256):
+        rows = slice(start, start + 256)
+        squares = lengths[rows, None] + lengths - 2 * wide[rows] @ wide.T
+        apart[rows] = np.sqrt(np.maximum(squares, 0) + 1e-12) * (1 + 1e-6)
+    return apart
+
+
+@dataclass(frozen=True)
+class Borders:
+    """The borders between k partitions."""
+
+    apart: np.ndarray
+    """As `distances` gives it."""
+    margins: np.ndarray
+    """float32 (k, k): as `closest` gives them, of all vectors."""
+    turned: np.ndarray
+    """The same, rows and columns turned round."""
+    radius: float
+    """How far apart the vectors of a pair are at most."""
+
+    def left(self, one: int) -> np.ndarray:
+        """float32 (k,): what f(x, b) - f(x, a) may be at most of a vector of this partition that has a pair in b."""
+        left: np.ndarray = 2 * self.radius * self.apart[one] + SLACK - self.turned[one]
+        return left
+
+    def beyond(self, one: int) -> np.ndarray:
+        """The other partitions in which a vector may be near one of this."""
+        near = self.margins[one] <= self.left(one)
+        near[one] = False
+        return np.flatnonzero(near)
+
+    def share(self, sizes: np.ndarray) -> float:
+        """Of all pairs of vectors, the share that lies in partitions that may hold near ones. `sizes`: vectors (k,)."""
+        total = sum(
+            float(sizes[one]) * float(sizes[one] + sizes[self.beyond(one)].sum())
+            for one in np.flatnonzero(sizes).tolist()
+        )
+        return total / max(float(sizes.sum()) ** 2, 1.0)
+
+
+def reaching(vectors: np.ndarray, middles: np.ndarray, one: int, others: np.ndarray, left: np.ndarray) -> np.ndarray:
+    """bool (n, others): which unit vectors float32 (n, size) of a partition may be near one of which others.
+
+    `left`: (others,) of what `Borders` says is left.
+    """
+    lengths = np.einsum("kd,kd->k", middles[others], middles[others])
+    toward = -2 * (middles[others] - middles[one])
+    gap = vectors @ toward.T + (lengths - middles[one] @ middles[one])
+    reaching: np.ndarray = gap <= left
+    return reaching
