@@ -150,7 +150,7 @@ class Spectrum:
 
     def __init__(self, n: int, random: np.random.Generator) -> None:
         self.random = random
-        self.scale = (np.arange(1, SIZE + 1) ** -0.5).astype(np.float32)
+        self.scale = (np.arange(1, SIZE + 1) ** -0.7).astype(np.float32)
         self.scale /= np.linalg.norm(self.scale)
         self.mean = self._some(1) * np.float32(0.27**0.5)
         self.middles = self._some(max(n // CLUSTER, 1)) * np.float32(0.49**0.5)

@@ -82,7 +82,7 @@ class Ground:
 
     @cached_property
     def _sketches(self) -> np.ndarray:
-        return np.memmap(self.shelf / SKETCHES, np.int16, "r").reshape(-1, self.width)
+        return np.asarray(np.memmap(self.shelf / SKETCHES, np.int16, "r")).reshape(-1, self.width)
 
     @property
     def parted(self) -> bool:
@@ -118,8 +118,7 @@ class Ground:
 
 def loaded(folder: Path, name: str) -> np.ndarray:
     """An array of a folder, as it lies in its file."""
-    values: np.ndarray = np.load(folder / f"{name}.npy", mmap_mode="r")
-    return values
+    return np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r"))  # whose rows are taken quickly
 
 
 def numbers(column: pa.ChunkedArray, size: int) -> np.ndarray:
