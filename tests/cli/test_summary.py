@@ -18,4 +18,13 @@ from vbuild.report import Decided
 )
 def test_what_was_dropped_or_where_clips_came(decided, said):
     """Places one by one where they are few, the fullest first."""
-    assert _decided(decided) == said
+    assert _decided(decided, planned=False) == said
+
+
+def test_a_plan_says_what_a_dedup_would_compare():
+    """A build has compared it."""
+    decided = Decided("d", 0, 5, new=1, known=7)
+    assert (
+        _decided(decided, planned=True) == "dropped 0 (of 5 not known yet), after comparing 1 new vector with 7 known"
+    )
+    assert _decided(decided, planned=False) == "dropped 0 (of 5 not known yet)"

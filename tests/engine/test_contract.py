@@ -108,7 +108,7 @@ BROKEN = {
     "version as a text": ("version = 1", 'version = "1"', "version='1': a whole number is expected; write version"),
     "version as a parameter": ("version = 1", "version: int = 1", "version is no parameter; write version = …"),
     "no phase": ('phase = "measure"', "", 'it has no phase; write phase = "measure"'),
-    "another phase": ('"measure"', '"mesure"', "phase='mesure': it must be one of measure, embed, dedup, annotate"),
+    "another phase": ('"measure"', '"mesure"', "phase='mesure': it must be one of measure, embed, dedup, balance"),
     "no writes": (WRITES, "", "it has no writes; write writes = "),
     "writes a list": (WRITES, "writes = ['x']", "writes=['x']: a mapping is expected"),
     "unknown type": ('"float32"', '"flaot32"', "writes '' as 'flaot32': there is no such type; use bool, int8"),

@@ -52,7 +52,11 @@ def declare(parser: Parser) -> None:
     parser.add_argument("--columns", metavar="A,B", help="which columns; those of videos as videos.codec")
     parser.add_argument("--limit", type=arguments.positive, metavar="N", help=f"rows (default {USUAL}; of --sql all)")
     parser.add_argument(
-        "--format", choices=rows.FORMATS, default="table", help="parquet is for a file: > clips.parquet"
+        "--format",
+        choices=rows.FORMATS,
+        default="table",
+        metavar="FORM",
+        help=f"{', '.join(rows.FORMATS)}; parquet is for a file: > clips.parquet",
     )
     parser.add_argument("--save", metavar="DIR", help="the clips' files too, and a sheet of pictures, into a folder")
     parser.add_argument("--build", metavar="ID", help="as an earlier build left it, of those that vbuild log names")
