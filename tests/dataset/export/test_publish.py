@@ -5,10 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
 from vbuild.dataset.export.piece import Piece, of_bytes
 from vbuild.dataset.export.publish import STATE, Published, publish
+from vbuild.dataset.export.selection import sign_of
 from vbuild.errors import ExportError
 
 OF = {"dataset": "d", "format": "jsonl"}
@@ -119,6 +122,23 @@ def test_another_version_writes_all_anew(tmp_path):
     publish(out, {**OF, "version": 1}, [of_bytes("a", b"1")])
     assert publish(out, {**OF, "version": 2}, [of_bytes("a", b"1")]) == Published(1, 0, 0, 1)
     assert publish(out, {**OF, "version": 2}, [of_bytes("a", b"1")]).kept == 1
+
+
+def test_a_sign_follows_from_values_alone():
+    """Not from what lies under a null, nor from how rows lie in memory."""
+
+    def table(hidden, last=3.0):
+        floats = pa.array(np.array([1.0, hidden, last]), mask=np.array([False, True, False]))
+        vectors = pa.FixedSizeListArray.from_arrays(pa.array([1.0, 2.0, hidden, hidden, 5.0, last]), 2, mask=MASK)
+        texts = pa.chunked_array([["a"], ["b", None]])
+        return pa.table({"n": floats, "v": vectors, "t": texts})
+
+    assert sign_of(table(7.0)) == sign_of(table(8.0)) == sign_of(pa.concat_tables([table(7.0)[:1], table(9.0)[1:]]))
+    assert sign_of(table(7.0)) != sign_of(table(7.0, last=4.0))
+    assert sign_of(table(7.0)) != sign_of(table(7.0), "more")
+
+
+MASK = pa.array([False, True, False])
 
 
 def test_two_pieces_of_one_path_are_refused(tmp_path):
