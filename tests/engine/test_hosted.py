@@ -213,7 +213,7 @@ def test_a_build_is_stopped_while_a_model_is_at_work(tmp_path, films, sign):
     project(tmp_path, films, {})
     build = endless(tmp_path)
     os.kill(build.pid, sign) if sign == signal.SIGTERM else os.killpg(build.pid, sign)
-    _, said = build.communicate(timeout=30)
+    _, said = build.communicate(timeout=120)
     assert build.returncode == 130
     assert said.splitlines()[-1].startswith("vbuild: stopped; what was done is kept")
     assert "Traceback" not in said
