@@ -81,7 +81,8 @@ def test_lost_pairs_are_compared_again(tmp_path, harm):
     """Vectors whose pairs were lost do not count as compared, or duplicates would stay for ever."""
     pairs = Pairs(tmp_path)
     for n in (0, 10):
-        pairs.add(keys(n), keys(n + 1), np.array([0.9]), keys(n, n + 1), 0.1)
+        pairs.add(keys(n), keys(n + 1), np.array([0.9]))
+        pairs.mark(keys(n, n + 1), 0.1)
     assert len(pairs.compared(0.1)) == 4
     edges = tmp_path / "edges.lance"
     if harm == "manifest":
@@ -89,4 +90,4 @@ def test_lost_pairs_are_compared_again(tmp_path, harm):
     else:
         next((edges / "data").iterdir()).unlink()
     assert len(pairs.compared(0.1)) == 0
-    assert len(pairs.edges()[0]) == 1
+    assert len(pairs.edges(keys(0, 1, 10, 11), 0.0)[0]) == 1
