@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from importlib.metadata import version
 
 import lance
@@ -35,6 +36,8 @@ def _apart(modules, monkeypatch):
 
     monkeypatch.setattr(dynamic_module_utils, "HF_MODULES_CACHE", str(modules))
     monkeypatch.setenv("HF_MODULES_CACHE", str(modules))
+    # transformers adds that place to it, and processes that are spawned take it over
+    monkeypatch.setattr(sys, "path", [*sys.path])
 
 
 @pytest.fixture(scope="module")
