@@ -51,14 +51,13 @@ class Ledger:
         """Puts everything that is held into the store."""
         for recipe, tables in self.tables.items():
             if tables:
-                table = pa.concat_tables(tables)
-                keys = keys_of(table["key"])
+                table = pa.concat_tables(tables).combine_chunks()
                 if recipe in self.partial:
-                    self.results[recipe].delete(keys)  # of which parts had failed
+                    self.results[recipe].delete(keys_of(table["key"]))  # of which parts had failed
                 self.results[recipe].append(table)
                 tables.clear()
                 if self.retried:
-                    self.failures.delete(recipe, keys)
+                    self.failures.delete(recipe, keys_of(table["key"]))
         if self.failed:
             self.failures.append(self.failed)
             self.failed = []

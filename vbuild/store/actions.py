@@ -236,9 +236,9 @@ class Results:
         self.refresh()
         table = table.combine_chunks()  # many chunks are read and written slowly
         keys = keys_of(table["key"])
-        new = np.zeros(len(keys), bool)
-        new[firsts(keys)] = True
-        new &= self.lookup(keys) < 0
+        index, new = Index(keys), np.zeros(len(keys), bool)
+        new[firsts(index)] = True
+        new &= self.lookup(keys, index) < 0
         if not new.any():
             return
         notes = notes_beside(self.path)
