@@ -71,7 +71,7 @@ class Webdataset(Form):
         windows = [clips.captions(row) for row in rows.tolist()]
 
         def write(target: Path) -> None:
-            with tarfile.open(target, "w") as tar:
+            with tarfile.TarFile(target, "w", copybufsize=MIB) as tar:
                 for clip, window, vectors in zip(
                     numbered(table.select(clips.plain)), windows, self._vectors(clips, table), strict=True
                 ):
@@ -141,7 +141,7 @@ class Webdataset(Form):
         for folder, (suffix, make) in kinds.items():
 
             def write(target: Path, suffix: str = suffix, make: Any = make) -> None:
-                with tarfile.open(target, "w") as tar:
+                with tarfile.TarFile(target, "w", copybufsize=MIB) as tar:
                     for clip, window in zip(records, windows, strict=True):
                         _sample(tar, clip["clip_id"], [(suffix, make(clips, clip, window))])
 
