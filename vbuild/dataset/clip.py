@@ -39,8 +39,7 @@ class DatasetClip:
     @property
     def _media(self) -> str | None:
         """The instance that made its file."""
-        recipes: Mapping[str, Mapping[str, Any]] = self.dataset.build["recipes"]
-        made = [name for name, recipe in recipes.items() if recipe["stage"] == "transcode"]
+        made = self.dataset.instances("transcode")
         return next((name for name in made if self.row.get(f"{name}_uri")), None)
 
     def bytes(self) -> bytes:

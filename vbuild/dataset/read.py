@@ -158,6 +158,10 @@ class Dataset:
         """Of videos, likewise."""
         return pa.schema([f for f in self.videos.schema if f.name != DIGESTS])
 
+    def instances(self, stage: str) -> list[str]:
+        """The instances of a stage that the build had, as they were written."""
+        return [name for name, recipe in self.build["recipes"].items() if recipe["stage"] == stage]
+
     def columns(self) -> list[str]:
         """The columns of clips."""
         return list(self.schema.names)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -103,7 +102,8 @@ class ClipDataset(Dataset[Sample]):  # type: ignore[misc]
         self.dataset, self.wanted = dataset, wanted
         self.rows = dataset.rows(wanted.where)
         """Row ids of the clips, in the order of `scan`."""
-        self._columns = columns_of(dataset, list(dict.fromkeys([*dataset.columns(), *wanted.columns])))
+        media = [f"{name}{part}" for name in dataset.instances("transcode") for part in ("_uri", "_start")]
+        self._columns = columns_of(dataset, list(dict.fromkeys([*NEEDED, *media, *wanted.columns])))
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -116,16 +116,7 @@ class ClipDataset(Dataset[Sample]):  # type: ignore[misc]
         """Several samples, for which the tables are asked once. Raises DatasetError, MediaError."""
         pairs = [place if isinstance(place, tuple) else (0, place) for place in places]
         taken = self.dataset.taken(self.rows.take(pa.array([row for _, row in pairs], pa.int64())), self._columns)
-        names = list(dict.fromkeys([*NEEDED, *self._media, *self.wanted.columns]))
-        rows = taken.select([name for name in names if name in taken.column_names]).to_pylist()
-        return [self._sample(row, epoch) for row, (epoch, _) in zip(rows, pairs, strict=True)]
-
-    @cached_property
-    def _media(self) -> list[str]:
-        """The columns by which a clip's own file is found."""
-        recipes = self.dataset.build["recipes"]
-        made = [name for name, recipe in recipes.items() if recipe["stage"] == "transcode"]
-        return [f"{name}{part}" for name in made for part in ("_uri", "_start")]
+        return [self._sample(row, epoch) for row, (epoch, _) in zip(taken.to_pylist(), pairs, strict=True)]
 
     def _sample(self, row: dict[str, Any], epoch: int) -> Sample:
         found = self._frames(DatasetClip(self.dataset, row), epoch)

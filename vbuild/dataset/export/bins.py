@@ -64,8 +64,7 @@ def meta(clips: Selection, clip: Record, windows: Sequence[Record]) -> bytes:
 
 def text_embedding(clips: Selection) -> str | None:
     """The column of the files that a stage t5 wrote, one a clip, if there is one."""
-    recipes = clips.dataset.build["recipes"]
-    names = [n for n, recipe in recipes.items() if recipe["stage"] == "t5" and f"{n}_uri" in clips.schema.names]
+    names = [name for name in clips.dataset.instances("t5") if f"{name}_uri" in clips.schema.names]
     return names[0] if names else None
 
 

@@ -96,8 +96,7 @@ class Names:
         """Those of a dataset."""
         recipes, config = clips.dataset.build["recipes"], clips.dataset.build["config"]
         stages = {name: recipe["stage"] for name, recipe in recipes.items()}
-        motion = next((n for n, stage in stages.items() if stage == "motion"), None)
-        aesthetic = next((n for n, stage in stages.items() if stage == "aesthetic"), None)
+        motion, aesthetic = (next(iter(clips.dataset.instances(kind)), None) for kind in ("motion", "aesthetic"))
         filters: dict[str, str] = {}
         for kind, name in (("motion", motion), ("aesthetic", aesthetic)):
             read = re.compile(rf"\b{name}(_\w+)?\b") if name else None

@@ -70,7 +70,7 @@ class Curator(Form):
         if self.generate_embeddings and not clips.embeddings:
             left.append("embeddings are left out: no embedder is in the dataset")
         if self.filtered_clips and clips.instance is not None:
-            other = Selection(clips.dataset, clips.where, dropped=True, media=clips.media)
+            other = clips.of_dropped()
             without = int((other.keys["bytes"].to_numpy() == 0).sum())
             if without:
                 left.append(f"filtered_clips/ lacks {without} of {len(other)}: their files could not be made")
@@ -79,8 +79,7 @@ class Curator(Form):
 
 def _preview(clips: Selection) -> str | None:
     """The instance of previews."""
-    recipes = clips.dataset.build["recipes"]
-    return next((n for n, recipe in recipes.items() if recipe["stage"] == "preview"), None)
+    return next(iter(clips.dataset.instances("preview")), None)
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,7 @@ class _Tree:
         stats: dict[str, _Video] = {}
         yield from self._clips(self.clips, stats)
         if self.form.filtered_clips:
-            dropped = Selection(self.clips.dataset, self.clips.where, dropped=True, media=self.clips.media)
+            dropped = self.clips.of_dropped()
             yield from self._clips(dropped, stats)
         else:
             self._count_dropped(stats)
@@ -170,7 +169,7 @@ class _Tree:
 
     def _count_dropped(self, stats: dict[str, _Video]) -> None:
         """Adds clips that were dropped, of which no file is written."""
-        dropped = Selection(self.clips.dataset, self.clips.where, dropped=True, media=self.clips.media)
+        dropped = self.clips.of_dropped()
         columns = ["clip_id", "uri", "start_s", "end_s", "duration_s", "source_fps", "dropped_by"]
         for clip in dropped.records(columns=columns):
             video = stats.setdefault(clip["uri"], _Video())

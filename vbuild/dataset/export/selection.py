@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -48,8 +48,7 @@ class Selection:
     @cached_property
     def schema(self) -> pa.Schema:
         """The columns of `clips`, but for what is not for people."""
-        schema: pa.Schema = self.dataset.clips.schema
-        return pa.schema([f for f in schema if f.name != DIGESTS])
+        return self.dataset.schema
 
     @cached_property
     def instance(self) -> str | None:
@@ -93,6 +92,10 @@ class Selection:
         sizes = found[size[0]].fill_null(0) if size else pa.array(np.zeros(len(found), np.int64))
         found = found.select(columns).append_column("_rowid", rows).append_column("bytes", sizes)
         return found.combine_chunks()
+
+    def of_dropped(self) -> Selection:
+        """The same of clips that were dropped."""
+        return replace(self, dropped=True)
 
     def __len__(self) -> int:
         return len(self.keys)
