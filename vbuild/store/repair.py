@@ -8,14 +8,12 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import lance
 
 from vbuild.store.locks import locked
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 MAGIC = b"LANC"
 """The last bytes of every manifest that was written to its end."""
@@ -43,7 +41,7 @@ def roll_back(path: Path) -> bool:
             LOG.warning("vbuild: %s: no version of it can be read; it is %s now, and is made again", path, aside.name)
             return False
         (path / "_damaged").mkdir(exist_ok=True)
-        for manifest in manifests[:bad]:
+        for manifest in map(Path, manifests[:bad]):
             manifest.rename(path / "_damaged" / f"{manifest.name}.{secrets.token_hex(4)}")
     if bad:
         LOG.warning("vbuild: %s: its %d newest versions cannot be read; the one before goes on", path, bad)
@@ -52,11 +50,11 @@ def roll_back(path: Path) -> bool:
 
 def lost(path: Path, dataset: Any) -> list[int]:
     """The fragments of a dataset of which a data file is missing or not of its size."""
-    data = f"{path}/data"
+    there = _sizes(path / "data")
     return [
         fragment.fragment_id
         for fragment in dataset.get_fragments()
-        if any(not _whole(f"{data}/{file.path}", file.file_size_bytes) for file in fragment.data_files())
+        if any(not _whole(there.get(_name(file), 0), file.file_size_bytes) for file in fragment.data_files())
     ]
 
 
@@ -76,19 +74,29 @@ def set_aside(path: Path) -> Path:
     return aside
 
 
-def _manifests(path: Path) -> list[Path]:
+def _manifests(path: Path) -> list[str]:
     """The manifests, the newest first: their names are numbers that fall."""
-    folder = path / "_versions"
-    return [folder / name for name in sorted(os.listdir(folder)) if name.endswith(".manifest")]  # noqa: PTH208
+    folder = f"{path}/_versions"
+    return [f"{folder}/{name}" for name in sorted(os.listdir(folder)) if name.endswith(".manifest")]  # noqa: PTH208
 
 
-def _torn(manifests: list[Path]) -> bool:
-    return not manifests or not manifests[0].read_bytes().endswith(MAGIC)
+def _torn(manifests: list[str]) -> bool:
+    return not manifests or not Path(manifests[0]).read_bytes().endswith(MAGIC)
 
 
-def _whole(path: str, size: int | None) -> bool:
+def _sizes(folder: Path) -> dict[str, int]:
+    """The bytes of each file of a folder."""
     try:
-        there = os.stat(path).st_size  # noqa: PTH116  it is called for each of thousands of files
+        with os.scandir(folder) as entries:
+            return {entry.name: entry.stat().st_size for entry in entries}
     except FileNotFoundError:
-        return False
+        return {}
+
+
+def _name(file: Any) -> str:
+    """The name of a data file; `path` makes a class for each, which is slow for thousands of files."""
+    return str(vars(file).get("_path") or file.path)
+
+
+def _whole(there: int, size: int | None) -> bool:
     return there > 0 if size is None else there == size
