@@ -1,4 +1,4 @@
-"""Centroids of vectors by k-means: the same whatever the order in which vectors came."""
+"""Samples of vectors, the same whatever the order in which they came, and which centroid is nearest to each."""
 
 from __future__ import annotations
 
@@ -48,29 +48,6 @@ def sampled(digests: np.ndarray, count: int, seed: int = 0) -> np.ndarray:
     return order[new][:count]
 
 
-def centroids(vectors: np.ndarray, digests: np.ndarray, k: int, seed: int = 0) -> np.ndarray:
-    """At most k centroids, float32 (k, d), of vectors (n, d) of any length but zero, with their digests (n,) V16.
-
-    A function of the set of vectors alone: the order of rows changes nothing, nor does a vector that stands twice.
-    They are made of a sample, of vectors of length one, and are shorter than one themselves; one is fewer where there
-    are fewer vectors. Raises StageError for a vector of zeros.
-    """
-    return trained(unit(vectors[sampled(digests, PER * k, seed)]).astype(np.float32), k)
-
-
-def trained(sample: np.ndarray, k: int) -> np.ndarray:
-    """At most k centroids, float32 (k, d), of unit vectors (n, d) float32, the first of which they begin with."""
-    middles = sample[:k].copy()
-    for _ in range(ROUNDS):
-        part = np.concatenate([np.empty(0, np.int64), *(own for own, _ in parted(sample, middles))])
-        order = np.argsort(part, kind="stable")
-        heads, starts = np.unique(part[order], return_index=True)
-        sums = np.add.reduceat(sample[order].astype(np.float64), starts) if len(heads) else middles
-        sizes = np.diff([*starts, len(order)])
-        middles[heads] = sums / sizes[:, None]
-    return middles
-
-
 def parted(vectors: np.ndarray, middles: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """For blocks of `ROWS` unit vectors float32 (n, d): the centroid nearest to each, int64, and the squared distances.
 
@@ -84,25 +61,3 @@ def parted(vectors: np.ndarray, middles: np.ndarray) -> Iterator[tuple[np.ndarra
         far = np.matmul(block, turned, out=room[: len(block)])
         far += lengths
         yield far.argmin(axis=1), far
-
-
-def nearest(vectors: np.ndarray, middles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The centroid nearest to each vector (n, d), int64 (n,), and the cosine distance to it, float64 (n,).
-
-    Nearest is by Euclidean distance of the vectors at length one, as in k-means. Raises StageError for zeros.
-    """
-    wide = unit(vectors)
-    part = np.concatenate([np.empty(0, np.int64), *(own for own, _ in parted(wide.astype(np.float32), middles))])
-    cosine, directions = np.empty(len(wide)), _directions(middles)
-    for start in range(0, len(wide), ROWS):
-        rows = slice(start, start + ROWS)
-        cosine[rows] = np.einsum("nd,nd->n", wide[rows], directions[part[rows]])
-    return part, 1 - cosine
-
-
-def _directions(middles: np.ndarray) -> np.ndarray:
-    """Centroids at length one; that of opposites may be zeros, and stays."""
-    wide = middles.astype(np.float64)
-    length = np.sqrt(np.einsum("kd,kd->k", wide, wide))[:, None]
-    wide /= np.where(length > 0, length, 1)
-    return wide

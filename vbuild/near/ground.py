@@ -82,7 +82,7 @@ class Ground:
 
     @cached_property
     def _sketches(self) -> np.ndarray:
-        return np.asarray(np.memmap(self.shelf / SKETCHES, np.int16, "r")).reshape(-1, self.width)
+        return np.asarray(np.memmap(self.shelf / SKETCHES, np.int16, "c")).reshape(-1, self.width)
 
     @property
     def parted(self) -> bool:
@@ -93,7 +93,12 @@ class Ground:
         """The vectors of some rows, as they are stored: (n, size)."""
         if not len(rows):
             return np.empty((0, self.size), np.float32)
-        wanted, back = np.unique(self._places[rows], return_inverse=True)
+        places = self._places[rows]
+        first = int(places[0])
+        if np.array_equal(places, np.arange(first, first + len(places))):  # which is read without a look for each
+            table = self._dataset.to_table(columns=[self.column], offset=first, limit=len(places))
+            return numbers(table[self.column], self.size)
+        wanted, back = np.unique(places, return_inverse=True)
         taken = self._dataset.take(wanted.tolist(), columns=[self.column])[self.column]
         return numbers(taken, self.size)[back]
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vbuild.decisions import kmeans
+from vbuild.near import kmeans
 
 
 def unit(vectors):
@@ -74,6 +74,18 @@ def test_seeds_begin_elsewhere_and_each_is_one_search():
     vectors, _ = blobs(kinds=30, seed=2)
     first = [kmeans.centroids(vectors, 12, seed=s, rounds=25).tobytes() for s in (0, 0, 1)]
     assert first[0] == first[1] != first[2]
+
+
+def test_without_a_seed_the_search_begins_with_the_first():
+    """Without a step they are the middles; with some, Lloyd's follow from them."""
+    vectors, _ = blobs(kinds=5, seed=4)
+    for k in (3, 40):
+        found = kmeans.centroids(vectors, k, seed=None, rounds=0)
+        assert sorted(found.tolist()) == sorted(vectors[:k].tolist())
+    once = kmeans.centroids(vectors, 3, seed=None, rounds=1)
+    labels, _ = kmeans.nearest(vectors, vectors[:3])
+    middles = unit(np.stack([vectors[labels == n].sum(axis=0) for n in range(3)]))
+    assert np.allclose(sorted(once.tolist()), sorted(middles.tolist()), atol=1e-6)
 
 
 def test_there_are_no_more_clusters_than_vectors():
