@@ -15,7 +15,7 @@ KERNELS = {"numpy": Plain, "bfloat16": Brain, "as on a GPU": lambda least: Torch
 def sketched(vectors, reach):
     flat = unit(vectors)
     width = width_for(reach, flat.shape[1])
-    return sketches_of(flat, basis_of(flat[: len(flat) // 3 + 1], width))
+    return sketches_of(flat.astype(np.float32), basis_of(flat[: len(flat) // 3 + 1], width))
 
 
 @pytest.mark.parametrize("kind", clouds.SETS)

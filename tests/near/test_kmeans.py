@@ -100,5 +100,5 @@ def test_a_centroid_that_loses_all_its_vectors_takes_the_farthest():
     """Two begin on one spot, and none stays without a vector."""
     vectors, _ = blobs(kinds=3, n=60)
     labels, near = np.zeros(60, np.int32), np.linspace(1, 0, 60)
-    found = kmeans._middles(vectors, labels, near, vectors[:2])
+    found = kmeans._middles(vectors, vectors.T, labels, near, vectors[:2])
     assert found[1].tolist() == vectors[-1].tolist()

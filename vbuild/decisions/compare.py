@@ -10,9 +10,9 @@ import pyarrow as pa
 
 from vbuild.digest import keys_of
 from vbuild.near.centroids import PER, sampled
-from vbuild.near.chores import Join, Learn, Sketch, Tile
+from vbuild.near.chores import SAMPLE, Join, Learn, Sketch, Tile
 from vbuild.near.ground import PARTS, Ground
-from vbuild.near.kernel import STRIPE, TILE, parting, width_for
+from vbuild.near.kernel import STRIPE, TILE, fastest, width_for
 from vbuild.store.keyed import Index
 from vbuild.store.sketches import Learned, Sketches
 from vbuild.values import digest_column, value_column
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     """Has workers do chores, and gives what each left as it comes."""
 
 MANY = 32_768
-"""Vectors of which sketches are kept."""
+"""Vectors of which sketches are kept, and partitions made."""
 
 PARTITION = 128
 """Vectors of a partition, about; it costs more to find it than to compare so many."""
@@ -46,16 +46,13 @@ NARROW = 0.1
 CROWD = 16
 """New vectors for each partition; few lie in as many partitions, and to compare them with all costs less."""
 
-SAMPLE = 4096
-"""Vectors of which a basis is made, where there are no partitions."""
-
 COMMIT = 500_000
 """Pairs that are committed at once, where so many come."""
 
 STEP, STEPS = 16_384, 16
 """Rows that a worker sketches in one go at least, and into how many chores so many are parted: each leaves margins."""
 
-PARTED = 64
+PARTED = 32
 """Into how many chores a comparing is parted: many to a worker, so that none idles at the end."""
 
 
@@ -196,7 +193,8 @@ def _learned(ground: Ground, ids: np.ndarray, sketches: Sketches, run: Run) -> L
     if learned is not None and ground.reach <= learned.reach and len(ids) < GROWN * learned.count:
         return learned
     sketches.empty()
-    count = min(len(ids) // PARTITION, MOST) if len(ids) >= parting() else 0
+    many = len(ids) >= MANY and fastest() != "cuda"  # which compares all sooner than it parts them
+    count = min(len(ids) // PARTITION, MOST) if many else 0
     share = 1.0
     if count or ground.width < ground.size:
         rows = sampled(ids, max(PER * count, SAMPLE))

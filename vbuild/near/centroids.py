@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vbuild.errors import StageError
+from vbuild.near.kernel import fastest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 PER = 12
 """Vectors of a sample for each centroid: more of them narrowed no search."""
@@ -51,13 +52,31 @@ def sampled(digests: np.ndarray, count: int, seed: int = 0) -> np.ndarray:
 def parted(vectors: np.ndarray, middles: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """For blocks of `ROWS` unit vectors float32 (n, d): the centroid nearest to each, int64, and the squared distances.
 
-    Distances are float32 (rows, k), less 1, and lie in memory that the next block takes.
+    Distances are float32 (rows, k), less 1, and lie in memory that the next block takes. They, and what is nearest, are
+    what bfloat16 makes of them where the processor knows it.
     """
     lengths = np.einsum("kd,kd->k", middles, middles)
     turned = np.ascontiguousarray(-2 * middles.T)
+    multiply = _short(turned) if fastest() != "numpy" else lambda block, out: np.matmul(block, turned, out=out)
     room = np.empty((min(ROWS, len(vectors)), len(middles)), np.float32)
     for start in range(0, len(vectors), ROWS):
         block = vectors[start : start + ROWS]
-        far = np.matmul(block, turned, out=room[: len(block)])
+        far = room[: len(block)]
+        multiply(block, far)
         far += lengths
         yield far.argmin(axis=1), far
+
+
+def _short(right: np.ndarray) -> Callable[[np.ndarray, np.ndarray], object]:
+    """Multiplies float32 (n, d) with what is given, (d, k), in bfloat16, into float32 (n, k)."""
+    import torch
+
+    short = torch.from_numpy(right).to(torch.bfloat16)
+    return lambda left, out: torch.from_numpy(out).copy_(torch.from_numpy(left).to(torch.bfloat16) @ short)
+
+
+def nearly(vectors: np.ndarray, middles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of unit vectors (n, d) float32 the centroid (k, d) that is nearest, int64 (n,), and their cosine; about."""
+    found = [(own, 0.5 - far[np.arange(len(own)), own] / 2) for own, far in parted(vectors, middles)]
+    labels, near = zip(*found, strict=True) if found else ((np.empty(0, np.int64),), (np.empty(0),))
+    return np.concatenate(labels), np.concatenate(near)

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from vbuild.near import kmeans
 from vbuild.near.borders import Borders, closest, distances, open_margins, reaching
-from vbuild.near.centroids import ROUNDS, ROWS, parted, unit
+from vbuild.near.centroids import ROUNDS, ROWS, nearly, parted, unit
 from vbuild.near.ground import PARTS, SKETCHES, Ground, Judge
 from vbuild.near.kernel import DECIMALS, STRIPE, TILE, basis_of, products, sketches_of, tiles
 
@@ -23,6 +23,9 @@ EDGES = pa.schema([pa.field("a", pa.uint32()), pa.field("b", pa.uint32()), pa.fi
 
 MOST = 2_000_000
 """Pairs after which a chore tells what it has, and leaves the rest for another."""
+
+SAMPLE = 4096
+"""Vectors of which a basis is made."""
 
 WHOLE = 4000
 """Rows of other partitions that are compared whole: to read vectors, to find those near a border, costs more."""
@@ -69,11 +72,11 @@ class Learn(Chore):
     def run(self) -> Made:
         """Writes `basis`, `centroids`, and `apart`."""
         shelf = self.ground.shelf
-        sample = np.concatenate([self.ground.units(part).astype(np.float32) for part in _parts(self.rows)])
-        np.save(shelf / "basis.npy", basis_of(sample, self.ground.width))
+        sample = np.concatenate([self.ground.flats(part) for part in _parts(self.rows)])
+        np.save(shelf / "basis.npy", basis_of(sample[:SAMPLE], self.ground.width))
         share = 1.0
         if self.centroids:
-            middles = kmeans.centroids(sample, self.centroids, seed=None, rounds=ROUNDS)
+            middles = kmeans.centroids(sample, self.centroids, seed=None, rounds=ROUNDS, by=nearly)
             margins, sizes = open_margins(len(middles)), np.zeros(len(middles))
             for own, far in parted(sample, middles):
                 closest(far, own, margins)
@@ -102,9 +105,9 @@ class Sketch(Chore):
         numbers = np.memmap(ground.shelf / SKETCHES, np.int16, "r+")
         sketches, parts = numbers.reshape(-1, ground.width), np.memmap(ground.shelf / PARTS, np.int32, "r+")
         for rows in _parts(self.rows):
-            flat = ground.units(rows)
+            flat = ground.flats(rows)
             sketches[first : first + len(rows)] = sketches_of(flat, basis)
-            for own, far in parted(flat.astype(np.float32), middles) if partitions else ():
+            for own, far in parted(flat, middles) if partitions else ():
                 parts[first : first + len(rows)] = own
                 closest(far, own, margins)
             first += len(rows)

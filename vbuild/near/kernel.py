@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import math
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -25,23 +24,23 @@ TILE = (2048, 1024)
 STRIPE = 2
 """Tiles that stand above one another: what is to their right is made ready once for all."""
 
-SCALE = 32767
-"""Sketches are whole numbers of 16 bits, which stand for this many times less: half of the room, and quick to widen."""
+SCALE = 32_000
+"""Sketches are whole numbers of 16 bits, which stand for this many times less: half of the room, and quick to widen.
+There is room for what is a little longer than one."""
 
-SINGLE, BRAIN = 5.2e-4, 6.5e-3
+CHUNK = 96
+"""Numbers of a vector that are multiplied with a basis at once: to add up few at a time loses less."""
+
+SINGLE, BRAIN = 5.5e-4, 6.5e-3
 """What a product of sketches may lose, in float32 and in bfloat16, of unit vectors of 256 numbers at most.
 
-Each number of a sketch is off by 1 / 2 SCALE at most, so a sketch by sqrt(256) times that, 2.44e-4, and the product by
-twice as much. float32 adds 256 x 2^-24; bfloat16 2^-9 for either sketch and for the product. Rounding to `DECIMALS` is
+Each number of a sketch is off by 1 / 2 SCALE at most, so a sketch by sqrt(256) times that, 2.5e-4, and the product by
+twice as much. float32 adds 256 x 2^-24, and as much again what it made of lengths; bfloat16 2^-9 for either sketch and for the product. Rounding to `DECIMALS` is
 in it.
 """
 
-PARTING = {"vector": 32_768, "matrix": 4_000_000}
-"""Vectors of which partitions are made, by what the processor multiplies with."""
-
 FLAGS = ("avx512_bf16", "amx_bf16")
-"""Processors that multiply bfloat16 by themselves; to others it is slower than float32. The last has a unit of its own
-for it, several times as fast again."""
+"""Processors that multiply bfloat16 by themselves; to others it is slower than float32."""
 
 
 def threshold(reach: float) -> float:
@@ -68,17 +67,26 @@ def basis_of(sample: np.ndarray, width: int) -> np.ndarray:
 
 
 def sketches_of(vectors: np.ndarray, basis: np.ndarray) -> np.ndarray:
-    """Sketches, int16 (n, width), of unit vectors float64 (n, d): no product of two is less than that of the vectors.
+    """Sketches, int16 (n, width), of unit vectors float32 (n, d): no product of two is less than that of the vectors.
 
     What they have along the basis, and the length of the rest: the rests of two vectors have a product of their lengths
-    at most (Cauchy-Schwarz).
+    at most (Cauchy-Schwarz). That it is not less, though float32 loses some, is made sure of by longer rests: where
+    what is along the basis is off by e, the square of its length is by 2 e + e^2, and the product of two by 2 e; and
+    sqrt((a^2 + t) (b^2 + t)) >= a b + t.
     """
-    along = vectors @ basis
-    if basis.shape[0] > basis.shape[1]:
-        rest = np.sqrt(np.maximum(1 - np.einsum("nd,nd->n", along, along), 0))
-        along = np.concatenate([along, rest[:, None]], axis=1)
-    sketches: np.ndarray = np.rint(along * SCALE).astype(np.int16)
-    return sketches
+    size, width = basis.shape
+    if size == width:
+        return np.rint(vectors * np.float32(SCALE)).astype(np.int16)
+    sketches = np.empty((len(vectors), width + 1), np.float32)
+    along, small = np.zeros((len(vectors), width), np.float32), basis.astype(np.float32)
+    for start in range(0, size, CHUNK):
+        along += vectors[:, start : start + CHUNK] @ small[start : start + CHUNK]
+    lost = width**0.5 * (CHUNK + size / CHUNK + 8) * 2.0**-24 + size * 2.0**-25
+    rest = np.maximum(1 - np.einsum("nd,nd->n", along, along), 0) + np.float32(5 * lost)
+    sketches[:, :width] = along
+    sketches[:, width] = np.sqrt(rest)
+    sketches *= np.float32(SCALE)
+    return np.rint(sketches, out=sketches).astype(np.int16)
 
 
 class Products(Protocol):
@@ -129,6 +137,9 @@ class Brain:
 
     def near(self, left: Any, right: Any) -> tuple[np.ndarray, np.ndarray]:
         """As `Products` says."""
+        if len(left) < len(right):  # the more rows stand at the left, the less often the right is laid out for the unit
+            j, i = self.near(right, left)
+            return i, j
         product = self.room[: len(left) * len(right)].view(len(left), len(right))
         self.torch.mm(left, right.T, out=product)
         return _at_least(product.view(self.torch.int16).numpy(), self.least)
@@ -199,23 +210,12 @@ def fastest() -> str:
 
 def brainy(told: Path) -> bool:
     """Whether Linux tells of a processor that multiplies bfloat16."""
-    return any(flag in _flags(told) for flag in FLAGS)
-
-
-def _flags(told: Path) -> list[str]:
     try:
         text = told.read_text(encoding="utf-8")
     except OSError:
-        return []
-    return next((line for line in text.splitlines() if line.startswith("flags")), "").split()
-
-
-@cache
-def parting() -> float:
-    """Vectors of which partitions are worth their making here: where all are multiplied quickly, only very many."""
-    if fastest() == "cuda":
-        return math.inf
-    return PARTING["matrix" if fastest() == "cpu" and FLAGS[-1] in _flags(Path("/proc/cpuinfo")) else "vector"]
+        return False
+    flags = next((line for line in text.splitlines() if line.startswith("flags")), "").split()
+    return any(flag in flags for flag in FLAGS)
 
 
 def tiles(left: int, right: int) -> Iterator[tuple[slice, slice]]:

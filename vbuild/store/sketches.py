@@ -22,7 +22,7 @@ from vbuild.store.place import RIGHTS, replace
 if TYPE_CHECKING:
     from pathlib import Path
 
-VERSION = 1
+VERSION = 2
 """Of the files, and of what they hold."""
 
 VECTORS = "vectors.v16"
