@@ -35,8 +35,8 @@ SINGLE, BRAIN = 5.5e-4, 6.5e-3
 """What a product of sketches may lose, in float32 and in bfloat16, of unit vectors of 256 numbers at most.
 
 Each number of a sketch is off by 1 / 2 SCALE at most, so a sketch by sqrt(256) times that, 2.5e-4, and the product by
-twice as much. float32 adds 256 x 2^-24, and as much again what it made of lengths; bfloat16 2^-9 for either sketch and for the product. Rounding to `DECIMALS` is
-in it.
+twice as much. float32 adds 256 x 2^-24, and as much again what it made of lengths; bfloat16 2^-9 for either sketch and
+for the product. Rounding to `DECIMALS` is in it.
 """
 
 FLAGS = ("avx512_bf16", "amx_bf16")
