@@ -133,7 +133,7 @@ class Brain:
 
     def ready(self, sketches: np.ndarray) -> Any:
         """As `Products` says."""
-        return self.torch.from_numpy(np.require(sketches, requirements="CW")).to(self.torch.bfloat16)
+        return self.torch.from_numpy(np.require(sketches, requirements=["C", "W"])).to(self.torch.bfloat16)
 
     def near(self, left: Any, right: Any) -> tuple[np.ndarray, np.ndarray]:
         """As `Products` says."""
@@ -175,7 +175,7 @@ class Torch:
 
     def ready(self, sketches: np.ndarray) -> Any:
         """As `Products` says."""
-        return self.torch.from_numpy(np.require(sketches, requirements="CW")).to(self.device).to(self.torch.float32)
+        return self.torch.from_numpy(np.require(sketches, requirements=["C", "W"])).to(self.device).to(self.torch.float32)
 
     def near(self, left: Any, right: Any) -> tuple[np.ndarray, np.ndarray]:
         """As `Products` says."""
