@@ -69,8 +69,8 @@ class Vectors:
             yield made.table
 
     def compare(self, rows, reach, run=None):
-        """Vectors are compared."""
-        complete(self.pairs, self.results, self.digests[np.asarray(rows)], reach, run or self.run)
+        """Vectors are compared; says how many were new."""
+        return complete(self.pairs, self.results, self.digests[np.asarray(rows)], reach, run or self.run)
 
     def uncompared(self, rows, reach):
         """How many are yet to be."""

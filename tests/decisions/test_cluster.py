@@ -84,7 +84,7 @@ def test_the_order_of_arrival_changes_nothing(project, pool, tmp_path):
 
 def test_what_is_known_is_not_computed_again(project, pool, monkeypatch):
     """A build in which nothing changed asks for no vector; a clip that falls and returns costs nothing."""
-    from vbuild.decisions import kmeans
+    from vbuild.near import kmeans
 
     seen = []
     nearest = kmeans.nearest

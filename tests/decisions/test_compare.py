@@ -7,6 +7,7 @@ from embeddings import Vectors
 
 from vbuild.decisions import compare
 from vbuild.near import chores, kernel
+from vbuild.near.centroids import unit
 
 N, REACH = 500, 0.1
 
@@ -16,6 +17,7 @@ def small(monkeypatch):
     """Partitions are made of few vectors, chores are of few rows, and tiles are small and odd."""
     for name, value in (("MANY", 60), ("PARTITION", 12), ("NARROW", 2.0), ("STEP", 70), ("PARTED", 7), ("COMMIT", 90)):
         monkeypatch.setattr(compare, name, value)
+    monkeypatch.setattr(compare, "CROWD", 0)
     for module in (kernel, chores, compare):
         monkeypatch.setattr(module, "TILE", (17, 29))
     for name, value in (("MOST", 40), ("GATHERED", 100), ("ROWS", 33), ("WHOLE", 100)):
@@ -65,7 +67,8 @@ def test_the_order_in_which_vectors_come_changes_nothing(tmp_path, small, kind, 
 def test_the_centroids_change_nothing(tmp_path, small, monkeypatch, seed):
     """Not even senseless ones, nor a senseless basis."""
     random = np.random.default_rng(seed)
-    monkeypatch.setattr(chores, "trained", lambda sample, k: random.normal(size=(k, sample.shape[1])).astype("f4"))
+    middles = unit(random.normal(size=(25, 300))).astype("f4")
+    monkeypatch.setattr(chores.kmeans, "centroids", lambda sample, k, **_: middles[:k])
     monkeypatch.setattr(chores, "basis_of", lambda s, w: np.linalg.qr(random.normal(size=(s.shape[1], w - 1)))[0])
     vectors, pairs = made(tmp_path, "grouped", size=300)
     vectors.put(range(N))

@@ -27,7 +27,8 @@ import sys
 from pathlib import Path
 from project import Project
 from test_together import STAGES
-project = Project(Path(sys.argv[1]), STAGES, name=sys.argv[2])
+videos = Path(sys.argv[3]) if sys.argv[3:] else None
+project = Project(Path(sys.argv[1]), STAGES, name=sys.argv[2], videos=videos)
 print("ready", flush=True)
 sys.stdin.read(1)
 project.build()
@@ -35,12 +36,12 @@ print("built", flush=True)
 """
 
 
-def builder(root, name):
-    """A process that is ready to build a dataset, and does at a sign."""
+def builder(root, name, *videos):
+    """A process that is ready to build a dataset, of other videos perhaps, and does at a sign."""
     tests = Path(__file__).parents[1]
     path = os.pathsep.join([str(tests.parent), str(tests), str(tests / "engine")])
     return subprocess.Popen(
-        [sys.executable, "-c", CODE, str(root), name],
+        [sys.executable, "-c", CODE, str(root), name, *map(str, videos)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "PYTHONPATH": path},
     )  # fmt: skip
@@ -86,6 +87,26 @@ def test_builds_at_once_agree(project, tmp_path, names):
         assert built.tables() == wanted
         assert not ran(built.again())
         assert built.tables() == wanted
+
+
+def test_builds_at_once_compare_what_either_brings(tmp_path, pool):
+    """Two datasets of other videos with one recipe: each is right, and of both no vector is left to compare."""
+    halves = [Project(tmp_path, STAGES, name=name, videos=tmp_path / name) for name in ("one", "two")]
+    for n in range(12):
+        halves[n % 2].put(f"{n}.mp4", pool[n])
+    processes = [builder(tmp_path, half.name, half.videos) for half in halves]
+    go(processes)
+    said = [process.communicate(timeout=100) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], said
+    for half in halves:
+        assert half.tables() == fresh(half, tmp_path / half.name)
+    both = Project(tmp_path, STAGES, name="both")
+    for n in range(12):
+        both.put(f"{n}.mp4", pool[n])
+    report = both.build()
+    assert not ran(report).keys() & {"tone", "point"}
+    assert [decided.new for decided in report.decisions] == [0]
+    assert both.tables() == fresh(both, tmp_path / "both")
 
 
 def test_builds_of_one_dataset_take_turns(project, tmp_path):

@@ -4,8 +4,9 @@ import clouds
 import numpy as np
 import pytest
 
-from vbuild.near.borders import Borders, closest, distances, reaching
-from vbuild.near.centroids import parted, trained, unit
+from vbuild.near.borders import Borders, closest, distances, open_margins, reaching
+from vbuild.near.centroids import parted, unit
+from vbuild.near.kmeans import centroids
 
 REACHES = (0.001, 0.02, 0.1, 0.3)
 
@@ -13,13 +14,12 @@ REACHES = (0.001, 0.02, 0.1, 0.3)
 def bordered(vectors, k, reach):
     """The borders of partitions, and which vector is in which."""
     flat = unit(vectors).astype(np.float32)
-    middles = trained(flat[::2], k)
-    margins = np.full((len(middles),) * 2, np.inf, np.float32)
-    own = []
+    middles = centroids(flat[::2], k, seed=None, rounds=4)
+    margins, own = open_margins(len(middles)), []
     for part, far in parted(flat, middles):
         own.append(part)
-        margins = np.minimum(margins, closest(far, part, len(middles)))
-    return Borders(distances(middles), margins, margins.T, np.sqrt(2 * reach)), middles, np.concatenate(own)
+        closest(far, part, margins)
+    return Borders(distances(middles), margins, np.sqrt(2 * reach)), middles, np.concatenate(own)
 
 
 @pytest.mark.parametrize("kind", clouds.SETS)

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from vbuild.errors import StageError
-from vbuild.near.centroids import PER, centroids, nearest, sampled, unit
+from vbuild.near import kmeans
+from vbuild.near.borders import SLACK
+from vbuild.near.centroids import PER, ROUNDS, parted, sampled, unit
 
 
 def cloud(n=2000, d=16, groups=8, seed=0):
@@ -13,6 +15,12 @@ def cloud(n=2000, d=16, groups=8, seed=0):
     middles = random.normal(size=(groups, d))
     vectors = middles[np.arange(n) % groups] + random.normal(size=(n, d)) * 0.2
     return vectors.astype(np.float32), random.integers(0, 2**63, size=(n, 2)).view("V16").reshape(-1)
+
+
+def centroids(vectors, digests, k):
+    """Of a sample that follows from the digests."""
+    sample = unit(vectors[sampled(digests, PER * k)]).astype(np.float32)
+    return kmeans.centroids(sample, k, seed=None, rounds=ROUNDS)
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -45,20 +53,27 @@ def test_vectors_outside_the_sample_are_not_looked_at():
 def test_groups_that_lie_apart_are_found():
     """Twice as many centroids as groups: none has vectors of two."""
     vectors, digests = cloud()
-    part, distance = nearest(vectors, centroids(vectors, digests, 16))
+    part, near = kmeans.nearest(unit(vectors).astype(np.float32), centroids(vectors, digests, 16))
     for one in np.unique(part):
         assert len(set(np.flatnonzero(part == one) % 8)) == 1
-    assert distance.max() < 0.3
+    assert near.min() > 0.7
 
 
-def test_the_nearest_is_that_of_the_definition():
-    """By the distance of unit vectors; what is told is the cosine distance."""
-    vectors, digests = cloud(300)
-    middles = centroids(vectors, digests, 5)
-    part, distance = nearest(vectors, middles)
-    flat = unit(vectors)
-    assert np.array_equal(part, ((flat[:, None] - middles[None]) ** 2).sum(axis=2).argmin(axis=1))
-    assert np.allclose(distance, 1 - (flat * unit(middles)[part]).sum(axis=1))
+@pytest.mark.parametrize("by", ["numpy", "cpu"])
+@pytest.mark.parametrize("length", [1.0, 0.3])
+def test_the_nearest_is_that_of_the_definition(length, by, monkeypatch):
+    """Of centroids of any length up to one, by the distance, which is told less 1; but for what short floats lose."""
+    flat = unit(cloud(5000)[0]).astype(np.float32)
+    middles = flat[:5] * np.float32(length) / np.arange(1, 6, dtype=np.float32)[:, None]
+    far = ((flat[:, None].astype(np.float64) - middles[None]) ** 2).sum(axis=2)
+    lost, start = (1e-5 if by == "numpy" else SLACK / 4), 0
+    monkeypatch.setattr("vbuild.near.centroids.fastest", lambda: by)
+    for part, told in parted(flat, middles):
+        rows = slice(start, start + len(part))
+        assert (far[rows][np.arange(len(part)), part] <= far[rows].min(axis=1) + 2 * lost).all()
+        assert np.abs(told + 1 - far[rows]).max() < lost
+        start += len(part)
+    assert start == len(flat)
 
 
 def test_fewer_vectors_than_centroids_are_their_own():

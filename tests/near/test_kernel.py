@@ -5,15 +5,17 @@ import numpy as np
 import pytest
 
 from vbuild.near.centroids import unit
-from vbuild.near.kernel import SCALE, Plain, Torch, basis_of, brainy, sketches_of, threshold, width_for
+from vbuild.near.kernel import SCALE, Brain, Plain, Torch, basis_of, brainy, sketches_of, threshold, width_for
 
 SIZES = (3, 40, 128, 200, 300)
+
+KERNELS = {"numpy": Plain, "bfloat16": Brain, "as on a GPU": lambda least: Torch(least, "cpu")}
 
 
 def sketched(vectors, reach):
     flat = unit(vectors)
     width = width_for(reach, flat.shape[1])
-    return sketches_of(flat, basis_of(flat[: len(flat) // 3 + 1], width))
+    return sketches_of(flat.astype(np.float32), basis_of(flat[: len(flat) // 3 + 1], width))
 
 
 @pytest.mark.parametrize("kind", clouds.SETS)
@@ -27,29 +29,25 @@ def test_no_product_of_sketches_is_less_than_that_of_the_vectors(kind, size):
         assert (small @ small.T - flat @ flat.T).min() > -5e-4
 
 
-@pytest.mark.parametrize("by", ["numpy", "torch", "torch in float32"])
+@pytest.mark.parametrize("by", KERNELS)
 @pytest.mark.parametrize("kind", clouds.SETS)
 @pytest.mark.parametrize("reach", [0.0, 0.02, 0.1, 0.6, 0.999])
 def test_every_pair_is_among_what_is_let_through(by, kind, reach):
     """By each library, of vectors that are longer than their sketches."""
     vectors = clouds.SETS[kind](250, 300, np.random.default_rng(1))
     small = sketched(vectors, reach)
-    kernel = Plain(threshold(reach)) if by == "numpy" else Torch(threshold(reach), "cpu")
-    if by == "torch in float32":
-        import torch
-
-        kernel.type, kernel.least = torch.float32, torch.tensor((threshold(reach) - 5.2e-4) * SCALE**2)
-    i, j = kernel.near(small, small)
+    kernel = KERNELS[by](threshold(reach))
+    i, j = kernel.near(kernel.ready(small), kernel.ready(small))
     let = set(zip(i.tolist(), j.tolist(), strict=True))
     assert clouds.brute(vectors, reach).keys() <= let
 
 
-@pytest.mark.parametrize("by", ["numpy", "torch"])
+@pytest.mark.parametrize("by", KERNELS)
 def test_what_is_far_is_not_let_through(by):
     """Else a sketch would be of no use."""
     vectors = clouds.scattered(400, 300, np.random.default_rng(2))
-    kernel = Plain(threshold(0.05)) if by == "numpy" else Torch(threshold(0.05), "cpu")
-    small = sketched(vectors, 0.05)
+    kernel = KERNELS[by](threshold(0.05))
+    small = kernel.ready(sketched(vectors, 0.05))
     i, _ = kernel.near(small, small)
     assert len(i) < 400 * 400 / 10
 

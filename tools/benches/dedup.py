@@ -1,7 +1,9 @@
 """Near-duplicate pairs of vectors, against all products in float32, clusters as NeMo Curator makes them, and faiss.
 
-VBUILD_BENCH_VECTORS is the largest size (1 000 000). Every comparing runs in a process of its own, of one thread. What
-is marked "scaled" was measured on some rows against all, and multiplied.
+10 000 and 100 000 vectors are compared; VBUILD_BENCH_VECTORS=1000000 names other sizes, VBUILD_BENCH_KINDS and
+VBUILD_BENCH_REACHES some of the sets and of the reaches. Every comparing runs in a process of its own, of one thread;
+what libraries take to be loaded is left out. What is marked "scaled" was measured on some rows against all, and
+multiplied.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -20,8 +23,9 @@ import pyarrow as pa
 from benches.measure import Measure, cpu
 from vbuild.decisions.compare import complete
 from vbuild.digest import column_of, keys_of
-from vbuild.near.centroids import PER, parted, sampled, trained, unit
-from vbuild.near.kernel import fastest, threshold
+from vbuild.near import kmeans
+from vbuild.near.centroids import PER, ROUNDS, parted, sampled, unit
+from vbuild.near.kernel import fastest, products, threshold
 from vbuild.recipes import recipe
 from vbuild.stage import Stage, outputs
 from vbuild.store.actions import Results, schema
@@ -34,12 +38,19 @@ if TYPE_CHECKING:
 
     from vbuild.near.chores import Chore
 
-SIZES = (10_000, 100_000, 1_000_000)
-LARGEST = int(os.environ.get("VBUILD_BENCH_VECTORS", str(SIZES[-1])))
+
+def knob(name: str, otherwise: str) -> list[str]:
+    return os.environ.get(f"VBUILD_BENCH_{name}", otherwise).replace(" ", "").split(",")
+
+
+MILLION = 1_000_000
+SIZES = [int(size) for size in knob("VECTORS", "10000,100000")]
+KINDS = knob("KINDS", "planted,dense")
 SIZE = 768
-REACHES = {0.05: 0.06, 0.10: 0.15}
+GOALS = {0.05: 0.06, 0.10: 0.15}
 """Reach → the share of all products that it may cost, where partitions narrow, or the processor knows bfloat16."""
 
+REACHES = [float(reach) for reach in knob("REACHES", "0.05,0.10")]
 SECONDS = {0.05: 480.0, 0.10: 600.0}
 """Reach → CPU seconds of two cores that a million may take, over two."""
 
@@ -50,9 +61,9 @@ GIB = 1 << 30
 
 
 def measures() -> Iterator[Measure]:
-    """All sizes up to the largest."""
-    for n in (size for size in SIZES if size <= LARGEST):
-        for kind in ("planted", "dense"):
+    """All sizes and sets that are asked for."""
+    for n in SIZES:
+        for kind in KINDS:
             with tempfile.TemporaryDirectory(prefix="vbuild-bench-") as folder:
                 yield from of_size(Stored(Path(folder), kind, n))
 
@@ -77,6 +88,7 @@ class Stored:
     folder: Path
     kind: str
     n: int
+    """How many are compared; so many as `NEW` stand behind them."""
 
     @property
     def stage(self) -> Embedded:
@@ -84,7 +96,7 @@ class Stored:
 
     @property
     def type(self) -> str:
-        return "float16" if self.n >= 1_000_000 else "float32"
+        return "float16" if self.n >= MILLION else "float32"
 
     @property
     def path(self) -> Path:
@@ -96,10 +108,11 @@ class Stored:
         make = Groups(self.n, random) if self.kind == "planted" else Spectrum(self.n, random)
         planted = []
         shape = schema(outputs(self.stage))
-        for start in range(0, self.n, BLOCK):
-            rows = min(BLOCK, self.n - start)
+        every = self.n + NEW
+        for start in range(0, every, BLOCK):
+            rows = min(BLOCK, every - start)
             vectors, near = make.block(rows)
-            planted.append(near + start)
+            planted.append((near + start)[(near + start < self.n).all(axis=1)])
             column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.astype(self.type).reshape(-1)), SIZE)
             keys = column_of(random.integers(0, 2**63, (rows, 2)).view("V16").reshape(-1))
             given = {"key": keys, "value": column, "digest__value": keys}
@@ -111,6 +124,7 @@ class Stored:
         return Results(self.path, recipe(self.stage), outputs(self.stage))
 
     def digests(self) -> np.ndarray:
+        """Those of all, and of the new ones behind them."""
         return keys_of(lance.dataset(str(self.path)).to_table(columns=["digest__value"])["digest__value"])
 
     def rows(self, rows: list[int] | range) -> np.ndarray:
@@ -187,6 +201,7 @@ def apart(call: Callable[..., Any], *args: Any) -> Spent:
 
 
 def _apart(send: Any, call: Callable[..., Any], *args: Any) -> None:
+    products(0.5)
     left: list[Any] = []
     seconds = cpu(lambda: left.append(call(*args)))
     status = Path("/proc/self/status").read_text(encoding="utf-8")
@@ -211,36 +226,37 @@ def _run(chores: list[Chore]) -> Iterator[pa.Table]:
             chore = made.rest
 
 
-def exact(stored: Stored, rows: int, reach: float) -> int:
-    """All products of the first rows with all vectors, in float32."""
+def exact(stored: Stored, rows: int, reach: float) -> float:
+    """CPU seconds of all products of the first rows with all vectors, in float32; to read them is no part of it."""
     left = stored.rows(range(rows)).astype(np.float32)
-    found = 0
+    seconds = 0.0
     for block in stored.blocks():
+        before = time.process_time()
         for start in range(0, rows, 1024):
-            found += int((left[start : start + 1024] @ block.T >= threshold(reach)).sum())
-    return found
+            (left[start : start + 1024] @ block.T >= threshold(reach)).sum()
+        seconds += time.process_time() - before
+    return seconds
 
 
-def loading(stored: Stored) -> None:
-    """What reading the vectors takes, which is no part of the products."""
-    for _ in stored.blocks():
-        pass
+def clustered(stored: Stored) -> dict[float, int]:
+    """As NeMo Curator does it: k-means of a sample, all parted, each compared within its own cluster.
 
-
-def clustered(stored: Stored, reach: float) -> int:
-    """As NeMo Curator does it: k-means of a sample, all parted, each compared within its own cluster."""
+    Reach → pairs that it finds; the reach changes nothing of what it costs.
+    """
     k = stored.n // CLUSTER
-    sample = np.sort(sampled(stored.digests(), PER * k))
-    middles = trained(stored.rows(sample.tolist()).astype(np.float32), k)
+    sample = np.sort(sampled(stored.digests()[: stored.n], PER * k))
+    middles = kmeans.centroids(stored.rows(sample.tolist()).astype(np.float32), k, seed=None, rounds=ROUNDS)
     parts, kept = [], []
     for block in stored.blocks():
         parts += [own for own, _ in parted(block, middles)]
         kept.append(block.astype(stored.type))
     own, vectors = np.concatenate(parts), np.concatenate(kept)
-    found = 0
+    found = dict.fromkeys(REACHES, 0)
     for rows in np.split(np.argsort(own, kind="stable"), np.cumsum(np.bincount(own, minlength=k))[:-1]):
         some = vectors[rows].astype(np.float32)
-        found += int((np.triu(some @ some.T, 1) >= threshold(reach)).sum())
+        products = np.triu(some @ some.T, 1)
+        for reach in found:
+            found[reach] += int((products >= threshold(reach)).sum())
     return found
 
 
@@ -251,7 +267,7 @@ def by_faiss(stored: Stored, reach: float) -> int:
     faiss.omp_set_num_threads(1)
     k = stored.n // CLUSTER
     index = faiss.index_factory(SIZE, f"IVF{k},Flat", faiss.METRIC_INNER_PRODUCT)
-    sample = np.sort(sampled(stored.digests(), 39 * k))
+    sample = np.sort(sampled(stored.digests()[: stored.n], 39 * k))
     index.train(stored.rows(sample.tolist()).astype(np.float32))
     for block in stored.blocks():
         index.add(block)
@@ -274,7 +290,7 @@ def brute(stored: Stored, rows: int, reach: float) -> dict[tuple[int, int], floa
 
 def check(stored: Stored, pairs: Path, reach: float, planted: np.ndarray) -> None:
     """Raises AssertionError if the store lacks a pair, or has one too many."""
-    digests = stored.digests()
+    digests = stored.digests()[: stored.n]
     a, b, similarity = Pairs(pairs).edges(digests, threshold(reach))
     rows = stored.n if stored.n <= 10_000 else CHECKED
     true = brute(stored, rows, reach)
@@ -292,34 +308,28 @@ def check(stored: Stored, pairs: Path, reach: float, planted: np.ndarray) -> Non
 def of_size(stored: Stored) -> Iterator[Measure]:
     """One set of vectors."""
     planted = stored.write()
-    read = apart(loading, stored).cpu
-    for reach, goal in REACHES.items():
+    million = stored.n >= MILLION
+    others = apart(clustered, stored) if stored.kind == "planted" or not million else None
+    for reach in REACHES:
         name = f"{stored.kind} {stored.n} @{reach:.2f}"
-        rows = stored.n if stored.n <= 10_000 else CHECKED
-        products = apart(exact, stored, rows, reach).cpu - read
-        whole = products * stored.n / rows / 2
+        rows = min(stored.n, CHECKED if stored.n > 10_000 else stored.n)
+        whole = apart(exact, stored, rows, reach).left * stored.n / rows / 2
         scaled = "" if rows == stored.n else ", scaled"
         folder = stored.folder / f"pairs-{reach}"
         ours = apart(compared, stored, folder, stored.n, reach)
-        check(stored, folder, reach, planted)
         edges, narrow = ours.left
-        wanted = goal if narrow or fastest() != "numpy" else None
-        yield Measure(
-            f"{name}: {edges} pairs{', parted' if narrow else ''}, to all products{scaled}", ours.cpu, whole, wanted
-        )
-        if stored.n == SIZES[-1]:
-            yield Measure(
-                f"{name}: half its CPU seconds, to the seconds allowed", ours.cpu / 2, SECONDS[reach], 1.0, "s"
-            )
+        wanted = GOALS.get(reach) if (narrow or fastest() != "numpy") and stored.n > 10_000 else None
+        told = f"{edges} pairs{', parted' if narrow else ''}"
+        yield Measure(f"{name}: {told}, to all products{scaled}", ours.cpu, whole, wanted)
+        if million:
+            allowed = SECONDS.get(reach, SECONDS[0.10])
+            yield Measure(f"{name}: half its CPU seconds, to those allowed", ours.cpu / 2, allowed, 1.0, "s")
         yield Measure(f"{name}: largest it grew, to 2 GiB", ours.peak / GIB, 2.0, 1.0, "GiB")
-        before = stored.folder / f"before-{reach}"
-        apart(compared, stored, before, stored.n - NEW, reach)
-        more = apart(compared, stored, before, stored.n, reach)
-        few = min(1.0, max(1 / 200, 200 / stored.n))
-        yield Measure(f"{name}: {NEW} more, to all of it", more.cpu, ours.cpu, few if stored.n >= SIZES[-1] else None)
-        if stored.n < SIZES[-1] or stored.kind == "planted":
-            other = apart(clustered, stored, reach)
-            yield Measure(f"{name}: to own clusters alone ({other.left} pairs)", ours.cpu, other.cpu, None)
-        if stored.n < SIZES[-1]:
+        check(stored, folder, reach, planted)
+        more = apart(compared, stored, folder, stored.n + NEW, reach)
+        yield Measure(f"{name}: {NEW} more, to all of it", more.cpu, ours.cpu, 1 / 200 if million else None)
+        if others is not None:
+            yield Measure(f"{name}: to own clusters alone ({others.left[reach]} pairs)", ours.cpu, others.cpu, None)
+        if not million:
             other = apart(by_faiss, stored, reach)
             yield Measure(f"{name}: to faiss ({other.left} pairs)", ours.cpu, other.cpu, None)

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from vbuild import digest
-from vbuild.decisions import kmeans
 from vbuild.errors import StageError, UsageError
+from vbuild.near import kmeans
 from vbuild.plan.items import NOBODY
 from vbuild.plan.order import column
 from vbuild.store.clusters import clusters

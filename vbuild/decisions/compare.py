@@ -10,9 +10,9 @@ import pyarrow as pa
 
 from vbuild.digest import keys_of
 from vbuild.near.centroids import PER, sampled
-from vbuild.near.chores import Join, Learn, Sketch, Tile
+from vbuild.near.chores import SAMPLE, Join, Learn, Sketch, Tile
 from vbuild.near.ground import PARTS, Ground
-from vbuild.near.kernel import TILE, fastest, width_for
+from vbuild.near.kernel import STRIPE, TILE, fastest, width_for
 from vbuild.store.keyed import Index
 from vbuild.store.sketches import Learned, Sketches
 from vbuild.values import digest_column, value_column
@@ -43,8 +43,8 @@ GROWN = 4
 NARROW = 0.1
 """The share of pairs that partitions may leave, by a sample, which sees a third of it; more costs as much as all."""
 
-SAMPLE = 4096
-"""Vectors of which a basis is made, where there are no partitions."""
+CROWD = 16
+"""New vectors for each partition; few lie in as many partitions, and to compare them with all costs less."""
 
 COMMIT = 500_000
 """Pairs that are committed at once, where so many come."""
@@ -52,7 +52,7 @@ COMMIT = 500_000
 STEP, STEPS = 16_384, 16
 """Rows that a worker sketches in one go at least, and into how many chores so many are parted: each leaves margins."""
 
-PARTED = 64
+PARTED = 32
 """Into how many chores a comparing is parted: many to a worker, so that none idles at the end."""
 
 
@@ -66,60 +66,97 @@ class Uncompared:
 
 def uncompared(pairs: Pairs, wanted: np.ndarray, reach: float) -> Uncompared:
     """How many of the vectors `wanted`, digests (n,) V16 each once, were not compared up to `reach`."""
-    compared = pairs.compared(reach)
-    return Uncompared(int(_without(wanted, compared).sum()), len(compared))
+    compared = pairs.compared(reach).vectors
+    return Uncompared(len(_without(wanted, compared)), len(compared))
 
 
-def complete(pairs: Pairs, results: Results, wanted: np.ndarray, reach: float, run: Run) -> None:
+@dataclass(frozen=True)
+class Comparison:
+    """What is to be compared: those of `ids` that are new, the first ones, with all."""
+
+    work: Path
+    """An empty folder, for what is made on the way."""
+    shelf: Path
+    """The folder of the recipe's pairs, for what the next comparison may find again."""
+    results: Results
+    ids: np.ndarray
+    """Digests (n,) V16, each once, of what is in the store."""
+    places: np.ndarray
+    """Where they stand among the results, int64 (n,)."""
+    fresh: int
+    """How many are new."""
+    reach: float
+    run: Run
+
+
+def complete(pairs: Pairs, results: Results, wanted: np.ndarray, reach: float, run: Run) -> Uncompared:
     """Puts all pairs within `reach` among the vectors `wanted` into the store. They are digests (n,) V16, each once.
 
     Vectors that were compared before are compared with the new ones only, never with each other. One that is no longer
-    in the store cannot be, so it counts as never compared should it come back.
+    in the store cannot be, so it counts as never compared should it come back. Says what there was to be done.
     """
-    if not uncompared(pairs, wanted, reach).new:
-        return
+    compared = pairs.compared(reach)
+    new = _without(wanted, compared.vectors)
+    told = Uncompared(len(new), len(compared.vectors))
+    if not len(new):
+        return told
     with pairs.held() as work:
-        compared = pairs.compared(reach)
-        new = wanted[_without(wanted, compared)]  # another build may have been at it
-        if not len(new):
-            return
-        ids = np.concatenate([new, compared])
-        places = _places(results, ids)
-        pairs.forget(compared[places[len(new) :] < 0])
-        there = places >= 0
-        ids = ids[there]
-        shelf = pairs.folder / "sketches" if len(ids) >= MANY else None
-        fresh = int(there[: len(new)].sum())
-        ground = place_vectors(work, results, ids, fresh=fresh, reach=reach, shelf=shelf)
-        for table in _gathered(compare(ground, ids, run)):
-            a, b, similarity = (table[name].to_numpy() for name in table.column_names)
-            pairs.add(ids[a], ids[b], similarity)
-        pairs.mark(ids[:fresh], reach)
+        if not pairs.is_newest(compared):  # another build has been at it
+            compared = pairs.compared(reach)
+            new = _without(new, compared.vectors)
+        if len(new):
+            some = _comparison(pairs, results, new, compared.vectors, reach, run, work)
+            for table in _gathered(near_vectors(some)):
+                a, b, similarity = (table[name].to_numpy() for name in table.column_names)
+                pairs.add(some.ids[a], some.ids[b], similarity)
+            pairs.mark(some.ids[: some.fresh], reach)
+    return told
+
+
+def _comparison(
+    pairs: Pairs, results: Results, new: np.ndarray, compared: np.ndarray, reach: float, run: Run, work: Path
+) -> Comparison:
+    """Of new digests, and of those that were compared, what is in the store; the others are forgotten."""
+    ids = np.concatenate([new, compared])
+    places = places_of(results, ids)
+    pairs.forget(compared[places[len(new) :] < 0])
+    first = np.argsort(places[: len(new)], kind="stable")  # what stands together is read together
+    order = np.concatenate([first, np.arange(len(new), len(ids))])
+    order = order[places[order] >= 0]
+    fresh = int((places[first] >= 0).sum())
+    return Comparison(work, pairs.folder, results, ids[order], places[order], fresh, reach, run)
+
+
+def near_vectors(some: Comparison) -> Iterator[pa.Table]:
+    """The pairs of vectors within reach."""
+    shelf = some.shelf / "sketches" if len(some.ids) >= MANY else None
+    ground = place_vectors(some.work, some.results, some.places, fresh=some.fresh, reach=some.reach, shelf=shelf)
+    return compare(ground, some.ids, some.run)
 
 
 def place_vectors(
-    work: Path, results: Results, ids: np.ndarray, *, fresh: int = 0, reach: float = 0.0, shelf: Path | None = None
+    work: Path, results: Results, places: np.ndarray, *, fresh: int = 0, reach: float = 0.0, shelf: Path | None = None
 ) -> Ground:
-    """The stored vectors of digests (n,) V16, the first of them new, for chores that work in a folder."""
+    """The vectors that stand at some places of the results, the first of them new, for chores that work in a folder."""
     assert results.dataset is not None
     column = value_column("")
     size = results.schema.field(column).type.list_size
-    np.save(work / "places.npy", _places(results, ids))
+    np.save(work / "places.npy", places)
     where = str(results.dataset.uri), int(results.dataset.version)
     shelf = work / "sketches" if shelf is None else shelf
-    return Ground(work, shelf, *where, column, len(ids), fresh, size, width_for(reach, size), reach)
+    return Ground(work, shelf, *where, column, len(places), fresh, size, width_for(reach, size), reach)
 
 
-def _places(results: Results, ids: np.ndarray) -> np.ndarray:
-    """Where the vectors of digests stand among results, int64 (n,), the first of each; -1 for one that is not there."""
+def places_of(results: Results, ids: np.ndarray) -> np.ndarray:
+    """Where digests (n,) V16 stand among results, int64 (n,), the first of each; -1 for one that is not there."""
     results.refresh()
     held = results.take(np.arange(len(results)), [digest_column("")])[digest_column("")]
     return Index(keys_of(held)).find(ids)
 
 
 def _without(wanted: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """(n,) bool: those that are not among others."""
-    return Index(known).find(wanted) < 0 if len(known) else np.ones(len(wanted), bool)
+    """Those that are not among others."""
+    return wanted[Index(known).find(wanted) < 0] if len(known) else wanted
 
 
 def _gathered(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
@@ -144,9 +181,10 @@ def compare(ground: Ground, ids: np.ndarray, run: Run) -> Iterator[pa.Table]:
     for _ in run([Sketch(ground, rows) for rows in _stepped(missing)]):
         pass
     if len(missing):
-        sketches.border(sorted(ground.work.glob("margins-*.npy")))
+        sketches.border(sorted(ground.work.glob("margins-*.npz")))
         sketches.keep(ids[missing])
-    yield from run(_joins(ground) if learned.narrow else _tiles(ground))
+    narrow = learned.narrow and ground.fresh >= CROWD * len(ground.kept("centroids"))
+    yield from run(_joins(ground) if narrow else _tiles(ground))
 
 
 def _learned(ground: Ground, ids: np.ndarray, sketches: Sketches, run: Run) -> Learned:
@@ -175,7 +213,8 @@ def _stepped(rows: np.ndarray) -> list[np.ndarray]:
 
 def _tiles(ground: Ground) -> list[Chore]:
     """The new rows against all."""
-    step = -(-ground.fresh // (PARTED * TILE[0])) * TILE[0]
+    height = STRIPE * TILE[0]
+    step = -(-ground.fresh // (PARTED * height)) * height
     return [Tile(ground, start, min(start + step, ground.fresh)) for start in range(0, ground.fresh, step)]
 
 

@@ -16,6 +16,7 @@ from vbuild.decisions.outliers import distances
 from vbuild.decisions.predicate import ranks
 from vbuild.near.kernel import threshold
 from vbuild.plan.items import NOBODY, hexed
+from vbuild.store.keyed import Index, by_half, firsts
 from vbuild.store.pairs import pairs as stored_pairs
 
 if TYPE_CHECKING:
@@ -67,9 +68,8 @@ def decide(decision: Deduplication, shards: Sequence[Items], shelf: Shelf, store
     results, known = shelf.results(decision.of), stored_pairs(store, shelf.instances[decision.of].recipe.id)
     some = _candidates(decision, shards, shelf)
     wanted, group = some.vectors, some.group
-    left = uncompared(known, wanted, reach)
-    if run is not None:
-        complete(known, results, wanted, reach, run)
+    asked = known, results, wanted, reach
+    left = uncompared(known, wanted, reach) if run is None else complete(*asked, run)
     rank = None if run is None and left.new else _ranked(decision, shards, shelf, some, known, results, run)
     if rank is None:
         return Outcome(None, left.new, left.known)
@@ -98,7 +98,9 @@ def _candidates(decision: Deduplication, shards: Sequence[Items], shelf: Shelf) 
     kept = np.concatenate([np.empty(0, bool), *(c.kept & c.sure for c in shards)])
     live = np.flatnonzero(kept & (vectors != NOBODY[0]))
     clips = np.concatenate([np.empty(0, "V16"), *(c.ids for c in shards)])[live]
-    return Candidates(live, clips, *np.unique(vectors[live], return_inverse=True))
+    index = Index(vectors[live])
+    once, _ = by_half(index.keys[firsts(index)])
+    return Candidates(live, clips, once, Index(once).find(index))
 
 
 def _ranked(

@@ -9,8 +9,9 @@ import numpy as np
 import pyarrow as pa
 
 from vbuild import digest
-from vbuild.decisions.compare import place_vectors
+from vbuild.decisions.compare import place_vectors, places_of
 from vbuild.digest import column_of, keys_of
+from vbuild.near import kmeans
 from vbuild.near.centroids import PER, sampled
 from vbuild.near.chores import Distances, Middles
 from vbuild.store import lance_io
@@ -41,7 +42,7 @@ def distances(folder: Path, results: Results, wanted: np.ndarray, clusters: int,
     """
     count = max(1, min(clusters, len(wanted) // EIGHTH))
     sample = sampled(wanted, PER * count)
-    name = digest.of("centroids", count, wanted[np.sort(sample)].tobytes()).hex()
+    name = digest.of("centroids", kmeans.VERSION, count, wanted[sample].tobytes()).hex()
     path = folder / "distances" / f"{name}.lance"
     far, missing = _known(path, wanted)
     if not len(missing):
@@ -49,7 +50,7 @@ def distances(folder: Path, results: Results, wanted: np.ndarray, clusters: int,
     if run is None:
         return None
     with Pairs(folder).held() as work:
-        ground = place_vectors(work, results, wanted)
+        ground = place_vectors(work, results, places_of(results, wanted))
         for _ in run([Middles(ground, sample, count)]):
             pass
         parts = [missing[start : start + STEP] for start in range(0, len(missing), STEP)]

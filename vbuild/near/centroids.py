@@ -1,4 +1,4 @@
-"""Centroids of vectors by k-means: the same whatever the order in which vectors came."""
+"""Samples of vectors, the same whatever the order in which they came, and which centroid is nearest to each."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vbuild.errors import StageError
+from vbuild.near.kernel import fastest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 PER = 12
 """Vectors of a sample for each centroid: more of them narrowed no search."""
@@ -48,61 +49,34 @@ def sampled(digests: np.ndarray, count: int, seed: int = 0) -> np.ndarray:
     return order[new][:count]
 
 
-def centroids(vectors: np.ndarray, digests: np.ndarray, k: int, seed: int = 0) -> np.ndarray:
-    """At most k centroids, float32 (k, d), of vectors (n, d) of any length but zero, with their digests (n,) V16.
-
-    A function of the set of vectors alone: the order of rows changes nothing, nor does a vector that stands twice.
-    They are made of a sample, of vectors of length one, and are shorter than one themselves; one is fewer where there
-    are fewer vectors. Raises StageError for a vector of zeros.
-    """
-    return trained(unit(vectors[sampled(digests, PER * k, seed)]).astype(np.float32), k)
-
-
-def trained(sample: np.ndarray, k: int) -> np.ndarray:
-    """At most k centroids, float32 (k, d), of unit vectors (n, d) float32, the first of which they begin with."""
-    middles = sample[:k].copy()
-    for _ in range(ROUNDS):
-        part = np.concatenate([np.empty(0, np.int64), *(own for own, _ in parted(sample, middles))])
-        order = np.argsort(part, kind="stable")
-        heads, starts = np.unique(part[order], return_index=True)
-        sums = np.add.reduceat(sample[order].astype(np.float64), starts) if len(heads) else middles
-        sizes = np.diff([*starts, len(order)])
-        middles[heads] = sums / sizes[:, None]
-    return middles
-
-
 def parted(vectors: np.ndarray, middles: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """For blocks of `ROWS` unit vectors float32 (n, d): the centroid nearest to each, int64, and the squared distances.
 
-    Distances are float32 (rows, k), less 1, and lie in memory that the next block takes.
+    Distances are float32 (rows, k), less 1, and lie in memory that the next block takes. They, and what is nearest, are
+    what bfloat16 makes of them where the processor knows it.
     """
     lengths = np.einsum("kd,kd->k", middles, middles)
     turned = np.ascontiguousarray(-2 * middles.T)
+    multiply = _short(turned) if fastest() != "numpy" else lambda block, out: np.matmul(block, turned, out=out)
     room = np.empty((min(ROWS, len(vectors)), len(middles)), np.float32)
     for start in range(0, len(vectors), ROWS):
         block = vectors[start : start + ROWS]
-        far = np.matmul(block, turned, out=room[: len(block)])
+        far = room[: len(block)]
+        multiply(block, far)
         far += lengths
         yield far.argmin(axis=1), far
 
 
-def nearest(vectors: np.ndarray, middles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The centroid nearest to each vector (n, d), int64 (n,), and the cosine distance to it, float64 (n,).
+def _short(right: np.ndarray) -> Callable[[np.ndarray, np.ndarray], object]:
+    """Multiplies float32 (n, d) with what is given, (d, k), in bfloat16, into float32 (n, k)."""
+    import torch
 
-    Nearest is by Euclidean distance of the vectors at length one, as in k-means. Raises StageError for zeros.
-    """
-    wide = unit(vectors)
-    part = np.concatenate([np.empty(0, np.int64), *(own for own, _ in parted(wide.astype(np.float32), middles))])
-    cosine, directions = np.empty(len(wide)), _directions(middles)
-    for start in range(0, len(wide), ROWS):
-        rows = slice(start, start + ROWS)
-        cosine[rows] = np.einsum("nd,nd->n", wide[rows], directions[part[rows]])
-    return part, 1 - cosine
+    short = torch.from_numpy(right).to(torch.bfloat16)
+    return lambda left, out: torch.from_numpy(out).copy_(torch.from_numpy(left).to(torch.bfloat16) @ short)
 
 
-def _directions(middles: np.ndarray) -> np.ndarray:
-    """Centroids at length one; that of opposites may be zeros, and stays."""
-    wide = middles.astype(np.float64)
-    length = np.sqrt(np.einsum("kd,kd->k", wide, wide))[:, None]
-    wide /= np.where(length > 0, length, 1)
-    return wide
+def nearly(vectors: np.ndarray, middles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of unit vectors (n, d) float32 the centroid (k, d) that is nearest, int64 (n,), and their cosine; about."""
+    found = [(own, 0.5 - far[np.arange(len(own)), own] / 2) for own, far in parted(vectors, middles)]
+    labels, near = zip(*found, strict=True) if found else ((np.empty(0, np.int64),), (np.empty(0),))
+    return np.concatenate(labels), np.concatenate(near)

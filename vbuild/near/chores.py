@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
-from vbuild.near.borders import Borders, closest, distances, reaching
-from vbuild.near.centroids import ROWS, nearest, parted, trained, unit
+from vbuild.near import kmeans
+from vbuild.near.borders import Borders, closest, distances, open_margins, reaching
+from vbuild.near.centroids import ROUNDS, ROWS, nearly, parted, unit
 from vbuild.near.ground import PARTS, SKETCHES, Ground, Judge
-from vbuild.near.kernel import DECIMALS, TILE, basis_of, products, sketches_of, tiles
+from vbuild.near.kernel import DECIMALS, STRIPE, TILE, basis_of, products, sketches_of, tiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,6 +23,9 @@ EDGES = pa.schema([pa.field("a", pa.uint32()), pa.field("b", pa.uint32()), pa.fi
 
 MOST = 2_000_000
 """Pairs after which a chore tells what it has, and leaves the rest for another."""
+
+SAMPLE = 4096
+"""Vectors of which a basis is made."""
 
 WHOLE = 4000
 """Rows of other partitions that are compared whole: to read vectors, to find those near a border, costs more."""
@@ -68,18 +72,17 @@ class Learn(Chore):
     def run(self) -> Made:
         """Writes `basis`, `centroids`, and `apart`."""
         shelf = self.ground.shelf
-        sample = np.concatenate([self.ground.units(part).astype(np.float32) for part in _parts(self.rows)])
-        np.save(shelf / "basis.npy", basis_of(sample, self.ground.width))
+        sample = np.concatenate([self.ground.flats(part) for part in _parts(self.rows)])
+        np.save(shelf / "basis.npy", basis_of(sample[:SAMPLE], self.ground.width))
         share = 1.0
         if self.centroids:
-            middles = trained(sample, self.centroids)
-            margins = np.full((len(middles), len(middles)), np.inf, np.float32)
-            sizes = np.zeros(len(middles))
+            middles = kmeans.centroids(sample, self.centroids, seed=None, rounds=ROUNDS, by=nearly)
+            margins, sizes = open_margins(len(middles)), np.zeros(len(middles))
             for own, far in parted(sample, middles):
-                np.minimum(margins, closest(far, own, len(middles)), out=margins)
+                closest(far, own, margins)
                 sizes += np.bincount(own, minlength=len(middles))
             apart = distances(middles)
-            share = Borders(apart, margins, margins.T, self.ground.radius).share(sizes)
+            share = Borders(apart, margins, self.ground.radius).share(sizes)
             np.save(shelf / "apart.npy", apart)
             np.save(shelf / "centroids.npy", middles)
         return Made(pa.table({"share": [share]}))
@@ -98,20 +101,21 @@ class Sketch(Chore):
         basis = ground.kept("basis")
         partitions = ground.parted
         middles = np.asarray(ground.kept("centroids")) if partitions else np.empty((0, ground.size), np.float32)
-        margins = np.full((len(middles), len(middles)), np.inf, np.float32)
+        margins = open_margins(len(middles))
         numbers = np.memmap(ground.shelf / SKETCHES, np.int16, "r+")
         sketches, parts = numbers.reshape(-1, ground.width), np.memmap(ground.shelf / PARTS, np.int32, "r+")
         for rows in _parts(self.rows):
-            flat = ground.units(rows)
+            flat = ground.flats(rows)
             sketches[first : first + len(rows)] = sketches_of(flat, basis)
-            for own, far in parted(flat.astype(np.float32), middles) if partitions else ():
+            for own, far in parted(flat, middles) if partitions else ():
                 parts[first : first + len(rows)] = own
-                np.minimum(margins, closest(far, own, len(middles)), out=margins)
+                closest(far, own, margins)
             first += len(rows)
         numbers.flush()
         parts.flush()
         if partitions:
-            np.save(ground.work / f"margins-{self.rows[0]}.npy", margins)
+            heads = np.flatnonzero(np.isfinite(margins).any(axis=1))
+            np.savez(ground.work / f"margins-{self.rows[0]}.npz", heads=heads, margins=margins[heads])
         return Made(pa.table({"rows": [len(self.rows)]}))
 
 
@@ -125,7 +129,8 @@ class Middles(Chore):
     def run(self) -> Made:
         """Writes `middles`."""
         sample = np.concatenate([self.ground.units(part).astype(np.float32) for part in _parts(self.rows)])
-        np.save(self.ground.work / "middles.npy", trained(sample, self.centroids))
+        middles = kmeans.centroids(sample, self.centroids, seed=None, rounds=ROUNDS)
+        np.save(self.ground.work / "middles.npy", middles)
         return Made(pa.table({"rows": [len(self.rows)]}))
 
 
@@ -138,8 +143,9 @@ class Distances(Chore):
     def run(self) -> Made:
         """The rows, and the cosine distances, rounded."""
         middles = np.asarray(self.ground.array("middles"))
-        far = [nearest(self.ground.stored(part), middles)[1] for part in _parts(self.rows)]
-        return Made(pa.table({"row": self.rows, "distance": np.round(np.concatenate(far), DECIMALS)}))
+        units = (self.ground.units(part).astype(np.float32) for part in _parts(self.rows))
+        near = np.concatenate([kmeans.nearest(some, middles)[1] for some in units])
+        return Made(pa.table({"row": self.rows, "distance": np.round(1 - near, DECIMALS)}))
 
 
 class _Found:
@@ -154,8 +160,9 @@ class _Found:
 
     def add(self, a: np.ndarray, b: np.ndarray) -> None:
         """Pairs of rows that may be near."""
-        self.waiting.append((a, b))
-        self.count += len(a)
+        if len(a):
+            self.waiting.append((a, b))
+            self.count += len(a)
         if self.count > TILE[0] * TILE[1]:
             self.settle()
 
@@ -181,20 +188,26 @@ class Tile(Chore):
 
     start: int
     stop: int
+    column: int = 0
+    """Up to which rows the first of them are compared already."""
 
     def run(self) -> Made:
         """The pairs that are near."""
-        sketches = self.ground.sketches
-        by, found = products(self.ground.least), _Found(self.ground)
-        for top in range(self.start, self.stop, TILE[0]):
-            left = sketches(slice(top, min(top + TILE[0], self.stop)))
-            for _, columns in tiles(1, self.ground.count - top):
-                i, j = by.near(left, sketches(slice(top + columns.start, top + columns.stop)))
-                behind = j + columns.start > i
-                found.add(top + i[behind], top + columns.start + j[behind])
-            found.settle()
-            if found.pairs > MOST and top + TILE[0] < self.stop:
-                return Made(found.table(), replace(self, start=top + TILE[0]))
+        ground, height = self.ground, TILE[0]
+        by, found, columns = products(ground.least), _Found(ground), self.column
+        for top in range(self.start, self.stop, STRIPE * height):
+            tops = range(top, min(top + STRIPE * height, self.stop), height)
+            lefts = [by.ready(ground.sketches(slice(row, min(row + height, self.stop)))) for row in tops]
+            for column in range(max(top, columns), ground.count, TILE[1]):
+                if found.pairs > MOST:
+                    return Made(found.table(), replace(self, start=top, column=column))
+                right = by.ready(ground.sketches(slice(column, column + TILE[1])))
+                for row, left in zip(tops, lefts, strict=True):
+                    if column + len(right) > row:
+                        i, j = by.near(left, right)
+                        behind = j + column > i + row
+                        found.add(i[behind] + row, j[behind] + column)
+            columns = 0
         return Made(found.table())
 
 
@@ -221,7 +234,7 @@ class _Joining:
         self.ground = ground
         self.order, self.starts = ground.array("order"), ground.array("starts")
         self.middles = np.asarray(ground.kept("centroids"))
-        self.borders = Borders(ground.kept("apart"), ground.kept("margins"), ground.kept("turned"), ground.radius)
+        self.borders = Borders(ground.kept("apart"), ground.kept("margins"), ground.radius)
         self.by, self.found = products(ground.least), _Found(ground)
 
     def rows(self, partition: int) -> np.ndarray:
@@ -239,37 +252,37 @@ class _Joining:
         `coming`: this one and those that follow, whose vectors are read with it, for to read few costs as much.
         """
         rows, new = self.rows(one), self.new(one)
-        sketches = self.ground.sketches(rows)
+        own = self.by.ready(self.ground.sketches(rows))
         for top, columns in tiles(len(new), len(rows)):
-            i, j = self.by.near(sketches[top], sketches[columns])
+            i, j = self.by.near(own[top], own[columns])
             behind = j + columns.start > i + top.start
             self.found.add(rows[top][i[behind]], rows[columns][j[behind]])
         others = self.borders.beyond(one)
-        left = self.borders.left(one)[others]
         if sum(self.starts[other + 1] - self.starts[other] for other in others.tolist()) <= WHOLE:
             for _, beyond, _ in self._gathered(one, others):
-                self._compare(new, sketches[: len(new)], beyond, self.ground.sketches(beyond))
+                self._compare(new, own, beyond, self.by.ready(self.ground.sketches(beyond)))
             return
+        left = self.borders.left(one)[others]
         if not self.found.judge.holds(new):
             self.found.judge.read([self.new(other) for other in coming])
         for start in range(0, len(new), ROWS):
             some = slice(start, min(start + ROWS, len(new)))
             reach = reaching(self._units(new[some]), self.middles, one, others, left)
-            for names, beyond, bounds in self._gathered(one, others):
-                right = self.ground.sketches(beyond)
+            met = np.flatnonzero(reach.any(axis=0))
+            reach = reach[:, met]
+            for names, beyond, bounds in self._gathered(one, others[met]):
+                right = self.by.ready(self.ground.sketches(beyond))
                 for column, (first, last) in zip(names, bounds, strict=True):
                     at = np.flatnonzero(reach[:, column])
-                    if len(at):
-                        self._compare(new[some][at], sketches[some][at], beyond[first:last], right[first:last])
+                    self._compare(new[some][at], own[some][at], beyond[first:last], right[first:last])
 
     def _units(self, rows: np.ndarray) -> np.ndarray:
         return unit(self.found.judge.vectors(rows)).astype(np.float32)
 
-    def _compare(self, a: np.ndarray, left: np.ndarray, b: np.ndarray, right: np.ndarray) -> None:
+    def _compare(self, a: np.ndarray, left: Any, b: np.ndarray, right: Any) -> None:
         for top, columns in tiles(len(a), len(b)):
             i, j = self.by.near(left[top], right[columns])
-            if len(i):
-                self.found.add(a[top][i], b[columns][j])
+            self.found.add(a[top][i], b[columns][j])
 
     def _gathered(self, one: int, others: np.ndarray) -> Iterator[tuple[list[int], np.ndarray, list[tuple[int, int]]]]:
         """The rows of other partitions that are to be compared here, many at once: places in `others`, rows, bounds.

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from vbuild.digest import SIZE, column_of, keys_of
 from vbuild.store import lance_io, repair
-from vbuild.store.keyed import Index
+from vbuild.store.keyed import Index, firsts
 from vbuild.store.locks import locked
 
 if TYPE_CHECKING:
@@ -35,6 +35,16 @@ A_KEY = 1600
 
 KEYS = 1000
 """Keys that are asked for at once."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What was compared with one another."""
+
+    vectors: np.ndarray
+    """(n,) V16, each once, in the order in which it was."""
+    version: int | None
+    """Of the table that tells it."""
 
 
 @dataclass(frozen=True)
@@ -68,14 +78,20 @@ class Pairs:
             repair.set_aside(compared)
         return lance_io.open_dataset(self.folder / f"{name}.lance")
 
-    def compared(self, reach: float) -> np.ndarray:
-        """What (n,) V16, each once and in order, was compared: among these every pair within `reach` is known."""
+    def compared(self, reach: float) -> Compared:
+        """What was compared: among it every pair within `reach` is known."""
         dataset = self._opened("compared")
         if dataset is None:
-            return np.empty(0, "V16")
+            return Compared(np.empty(0, "V16"), None)
         table = dataset.to_table()
-        wide = table["reach"].to_numpy() >= reach
-        return np.unique(keys_of(table["vector"])[wide])
+        vectors = keys_of(table["vector"])[table["reach"].to_numpy() >= reach]
+        once = firsts(vectors)  # one that was compared up to more, later, stands there twice
+        return Compared(vectors if len(once) == len(vectors) else vectors[once], dataset.version)
+
+    def is_newest(self, compared: Compared) -> bool:
+        """Whether nothing has been added since, nor forgotten."""
+        dataset = self._opened("compared")
+        return (None if dataset is None else dataset.version) == compared.version
 
     def edges(self, among: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The known pairs among digests (n,) V16, each once, of a similarity at least: rows of these, and similarities.

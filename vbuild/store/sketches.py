@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vbuild.near.borders import open_margins
 from vbuild.near.ground import PARTS, SKETCHES
 from vbuild.store.keyed import Index
 from vbuild.store.place import RIGHTS, replace
@@ -21,7 +22,7 @@ from vbuild.store.place import RIGHTS, replace
 if TYPE_CHECKING:
     from pathlib import Path
 
-VERSION = 1
+VERSION = 2
 """Of the files, and of what they hold."""
 
 VECTORS = "vectors.v16"
@@ -94,13 +95,17 @@ class Sketches:
             file.write(vectors.tobytes())
 
     def border(self, more: list[Path]) -> None:
-        """Notes how close vectors come to borders, by the files that tell it of those that came."""
+        """Notes how close vectors come to borders, by the files that tell it of those that came.
+
+        Where they are noted already, in place: margins only fall, and lower ones lose nothing should these not be kept.
+        """
         path = self.folder / "margins.npy"
-        margins = np.load(path) if path.exists() else None
+        if more and not path.exists():
+            np.save(path.with_suffix(".new.npy"), open_margins(len(np.load(self.folder / "centroids.npy", "r"))))
+            path.with_suffix(".new.npy").replace(path)
         for each in more:
-            other = np.load(each)
-            margins = other if margins is None else np.minimum(margins, other, out=margins)
-        if margins is not None and more:
-            for name, values in (("margins", margins), ("turned", np.ascontiguousarray(margins.T))):
-                np.save(self.folder / f".{name}.npy", values)
-                (self.folder / f".{name}.npy").replace(self.folder / f"{name}.npy")
+            margins = np.load(path, "r+")
+            with np.load(each) as told:
+                heads, lower = told["heads"], told["margins"]
+            margins[heads] = np.minimum(margins[heads], lower)
+            margins.flush()

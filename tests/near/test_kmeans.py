@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vbuild.decisions import kmeans
+from vbuild.near import kmeans
 
 
 def unit(vectors):
@@ -76,6 +76,18 @@ def test_seeds_begin_elsewhere_and_each_is_one_search():
     assert first[0] == first[1] != first[2]
 
 
+def test_without_a_seed_the_search_begins_with_the_first():
+    """Without a step they are the middles; with some, Lloyd's follow from them."""
+    vectors, _ = blobs(kinds=5, seed=4)
+    for k in (3, 40):
+        found = kmeans.centroids(vectors, k, seed=None, rounds=0)
+        assert sorted(found.tolist()) == sorted(vectors[:k].tolist())
+    once = kmeans.centroids(vectors, 3, seed=None, rounds=1)
+    labels, _ = kmeans.nearest(vectors, vectors[:3])
+    middles = unit(np.stack([vectors[labels == n].sum(axis=0) for n in range(3)]))
+    assert np.allclose(sorted(once.tolist()), sorted(middles.tolist()), atol=1e-6)
+
+
 def test_there_are_no_more_clusters_than_vectors():
     """Of three different vectors among many come three centroids."""
     vectors = np.repeat(unit(np.eye(3)), 5, axis=0)
@@ -88,5 +100,5 @@ def test_a_centroid_that_loses_all_its_vectors_takes_the_farthest():
     """Two begin on one spot, and none stays without a vector."""
     vectors, _ = blobs(kinds=3, n=60)
     labels, near = np.zeros(60, np.int32), np.linspace(1, 0, 60)
-    found = kmeans._middles(vectors, labels, near, vectors[:2])
+    found = kmeans._middles(vectors, vectors.T, labels, near, vectors[:2])
     assert found[1].tolist() == vectors[-1].tolist()
