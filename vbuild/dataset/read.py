@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from vbuild.dataset.joined import Columns
     from vbuild.dataset.torch import ClipDataset
 
+MEDIA = ("_uri", "_bytes", "_digest", "_w", "_h", "_fps", "_frames", "_codec")
+"""What stands behind the name of an instance that made a video file of each clip."""
+
 ORDER = ("uri", "start_s", "clip_id")
 """What clips are put in order by."""
 
@@ -161,6 +164,16 @@ class Dataset:
     def instances(self, stage: str) -> list[str]:
         """The instances of a stage that the build had, as they were written."""
         return [name for name, recipe in self.build["recipes"].items() if recipe["stage"] == stage]
+
+    @cached_property
+    def media(self) -> list[str]:
+        """The instances that made a video file of each clip, in the order of their columns.
+
+        It is one whatever its stage, if it tells of its file its bytes, width, height, frames, their rate and codec.
+        """
+        names = set(self.schema.names)
+        made = [name.removesuffix("_uri") for name in self.schema.names if name.endswith("_uri")]
+        return [name for name in made if names.issuperset(name + part for part in MEDIA)]
 
     def columns(self) -> list[str]:
         """The columns of clips."""

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from vbuild import digest
 from vbuild.dataset.export.form import Described, Form
-from vbuild.dataset.export.piece import of_bytes, of_copy
-from vbuild.dataset.export.selection import MEDIA, name_of
+from vbuild.dataset.export.piece import Piece, of_copy
+from vbuild.dataset.export.selection import name_of
+from vbuild.dataset.read import MEDIA
 from vbuild.errors import ExportError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-    from vbuild.dataset.export.piece import Piece
     from vbuild.dataset.export.selection import Record, Selection
 
 Files = Literal["copy", "absolute", "relative"]
@@ -76,14 +79,23 @@ class Jsonl(Listed):
     def pieces(self, clips: Selection) -> Iterator[Piece]:
         """The files, then the list of them."""
         yield from self.copies(clips)
+        yield Piece("clips.jsonl", digest.of_pieces(self._lines(clips)).hex(), partial(self._write, clips))
+
+    def _write(self, clips: Selection, target: Path) -> None:
+        with target.open("wb") as stream:
+            stream.writelines(self._lines(clips))
+
+    def _lines(self, clips: Selection) -> Iterator[bytes]:
+        """The lines, some at a time: all of them need not have room in memory."""
         wanted = self.wanted(clips)
-        needed = dict.fromkeys([*wanted, "clip_id", "uri", "start_s", "end_s", *_media(clips)])
-        lines = []
-        for row, clip in enumerate(clips.records(columns=list(needed))):
-            shown = self.listed(clips, clip, row)
-            kept = {name: shown[name] for name in ("file", *wanted, "captions") if name in shown}
-            lines.append(json.dumps(kept, ensure_ascii=False, default=str) + "\n")
-        yield of_bytes("clips.jsonl", "".join(lines).encode())
+        needed = list(dict.fromkeys([*wanted, "clip_id", "uri", "start_s", "end_s", *_media(clips)]))
+        for rows in clips.chunks():
+            lines = []
+            for row, clip in zip(rows.tolist(), clips.records(rows, needed), strict=True):
+                shown = self.listed(clips, clip, row)
+                kept = {name: shown[name] for name in ("file", *wanted, "captions") if name in shown}
+                lines.append(json.dumps(kept, ensure_ascii=False, default=str) + "\n")
+            yield "".join(lines).encode()
 
     def described(self, clips: Selection) -> list[Described]:
         """The list, and the files."""

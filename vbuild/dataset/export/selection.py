@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 CHUNK = 1024
 """Clips whose columns are in memory at once."""
 
-MEDIA = ("_uri", "_bytes", "_digest", "_w", "_h", "_fps", "_frames", "_codec")
-"""What stands behind the name of an instance that made a file of each clip."""
-
 Record = dict[str, Any]
 """A clip, column → value."""
 
@@ -53,9 +50,7 @@ class Selection:
     @cached_property
     def instance(self) -> str | None:
         """The instance that made the clips' files; None if none did. Raises ExportError for one that did not."""
-        names = self.schema.names
-        made = [n.removesuffix("_uri") for n in names if n.endswith("_uri")]
-        made = [n for n in made if all(n + part in names for part in MEDIA)]
+        made = self.dataset.media
         if self.media is not None and self.media not in made:
             raise ExportError(
                 f"media={self.media}: it makes no file of a clip in {self.dataset.name}{hint(self.media, made)}"
