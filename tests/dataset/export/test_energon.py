@@ -96,36 +96,30 @@ ENERGON = (
 
 BY_ENERGON = """
 import hashlib, json, sys
-from megatron.energon import Cooker, DefaultTaskEncoder, WorkerConfig, basic_sample_keys, get_loader, get_val_dataset
-from megatron.energon import TextSample, stateless
+from megatron.energon import Cooker, DefaultTaskEncoder, TextSample, WorkerConfig
+from megatron.energon import basic_sample_keys, get_loader, get_val_dataset, stateless
 from megatron.energon.cache.file_store import WebdatasetFileStore
 from megatron.energon.epathlib import EPath
 
 
 @stateless
 def cook(sample):
-    said = {
-        "json": sample["json"], "txt": sample["txt"], "embed": sample["embed.npy"].tolist(),
-        "mp4": hashlib.sha256(sample["mp4"]).hexdigest(),
-    }
+    (clip,) = sample["mp4"].get_video().video_clips
+    said = {"json": sample["json"], "txt": sample["txt"], "embed": sample["embed.npy"].tolist(), "shape": clip.shape}
     return TextSample(**basic_sample_keys(sample), text=json.dumps(said))
 
 
 class Encoder(DefaultTaskEncoder):
-    decoder = SampleDecoder(av_decode="pyav" if False else None)
     cookers = [Cooker(cook)]
 
 
 workers = WorkerConfig(rank=0, world_size=1, num_workers=0)
-made = get_val_dataset(
-    sys.argv[1], split_part="train", worker_config=workers, batch_size=1, task_encoder=Encoder()
-)
+made = get_val_dataset(sys.argv[1], split_part="train", worker_config=workers, batch_size=1, task_encoder=Encoder())
 for batch in get_loader(made):
     print("=", json.dumps([batch.__key__[0], json.loads(batch.text[0])]))
 store = WebdatasetFileStore(EPath(sys.argv[1]))
 for name in sys.argv[2:]:
-    data, _ = store[f"{name}.mp4"]
-    print("*", json.dumps([name, hashlib.sha256(data if isinstance(data, bytes) else data.read()).hexdigest()]))
+    print("*", json.dumps([name, hashlib.sha256(store[f"{name}.mp4"][0]).hexdigest()]))
 """
 
 
@@ -149,7 +143,7 @@ def test_its_own_library_reads_it(dataset, tmp_path, several):
     assert len(read) == len(clips)
     for name, clip in clips.items():
         said = next(said for key, said in read.items() if key.endswith(name))
-        assert said["mp4"] == hashlib.sha256(Path(clip["transcode_uri"]).read_bytes()).hexdigest()
+        assert said["shape"] == [20, 3, 48, 64]
         assert said["txt"] == clip["caption"]
         assert said["json"]["clip_id"] == clip["clip_id"]
         assert np.allclose(said["embed"], clip["embed"])
