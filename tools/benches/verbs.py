@@ -34,7 +34,10 @@ MOST = 2048
 """MiB that a verb may take."""
 
 FILE = "blobs/00/00.mp4"
-SHAPE = {"w": 1280, "h": 720, "fps": 25.0, "frames": 125, "codec": "h264"}
+SHAPE = {
+    **{"source_w": 1280, "source_h": 720, "source_fps": 25.0, "transcode_w": 1280, "transcode_h": 720},
+    **{"transcode_fps": 25.0, "transcode_frames": 125, "transcode_codec": "h264"},
+}
 
 READING: dict[str, list[str]] = {
     "ls": ["ls"],
@@ -125,10 +128,8 @@ def captions(clips: pa.Array, texts: pa.ChunkedArray) -> Target:
 def files(count: int) -> Group:
     """The file of each clip, as `transcode` tells of it."""
     digests = [bytes(d).hex() for d in chance(count).tolist()]
-    shape = {f"transcode_{name}": [value] * count for name, value in SHAPE.items()}
-    table = pa.table(
-        {"transcode_uri": [FILE] * count, "transcode_bytes": [512] * count, "transcode_digest": digests, **shape}
-    )
+    same = {name: [value] * count for name, value in {"transcode_uri": FILE, "transcode_bytes": 512, **SHAPE}.items()}
+    table = pa.table({**same, "transcode_digest": digests})
     return Group("transcode", table.schema, chance(count), lambda taken: table.take(pa.array(taken)))
 
 

@@ -228,13 +228,14 @@ class Dataset:
         own = wanted.own
         return wanted.attached(self, self.located(self.stored(rows, own)))
 
-    def stored(self, rows: pa.Array, columns: Sequence[str]) -> pa.Table:
-        """Some rows of clips, by row id and in that order, as the table has them. LanceDB gives them as they lie."""
+    def stored(self, rows: pa.Array, columns: Sequence[str], table: LanceTable | None = None) -> pa.Table:
+        """Some rows of clips, or of another table, by row id and in that order, as the table has them."""
+        of = self.clips if table is None else table
         if not len(rows):
-            return pa.schema([self.schema.field(name) for name in columns]).empty_table()
-        table = self.clips.take_row_ids(rows.to_pylist()).select(list(columns)).with_row_id().to_arrow()
-        order = pc.index_in(rows.cast(pa.uint64()), value_set=table["_rowid"].combine_chunks())
-        return table.take(order).select(list(columns))
+            return pa.schema([of.schema.field(name) for name in columns]).empty_table()
+        found = of.take_row_ids(rows.to_pylist()).select(list(columns)).with_row_id().to_arrow()
+        order = pc.index_in(rows.cast(pa.uint64()), value_set=found["_rowid"].combine_chunks())
+        return found.take(order).select(list(columns))
 
     def to_arrow(
         self, columns: Sequence[str] | None = None, where: str | None = None, *, everything: bool = False

@@ -15,8 +15,10 @@ from vbuild.dataset.read import MEDIA
 from vbuild.errors import ExportError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
+
+    import numpy as np
 
     from vbuild.dataset.export.selection import Record, Selection
 
@@ -59,10 +61,13 @@ class Listed(Form):
             if (path := self.file(clips, clip)) is not None:
                 yield of_copy(path, clips.file(clip[f"{clips.instance}_uri"]), clip[f"{clips.instance}_digest"])
 
-    def listed(self, clips: Selection, clip: Record, row: int) -> Record:
-        """A clip with its file and its windows."""
-        more = {"captions": clips.captions(row)} if self.captions and clips.captioners else {}
-        return {"file": self.file(clips, clip), **clip, **more}
+    def listed(self, clips: Selection, rows: np.ndarray, records: Iterable[Record]) -> Iterator[Record]:
+        """The records of some rows with their files and their windows."""
+        if not (self.captions and clips.captioners):
+            yield from ({"file": self.file(clips, clip), **clip} for clip in records)
+            return
+        for clip, windows in zip(records, clips.windows(rows), strict=True):
+            yield {"file": self.file(clips, clip), **clip, "captions": windows}
 
     def described(self, clips: Selection) -> list[Described]:
         """The clips' files."""
@@ -91,8 +96,7 @@ class Jsonl(Listed):
         needed = list(dict.fromkeys([*wanted, "clip_id", "uri", "start_s", "end_s", *_media(clips)]))
         for rows in clips.chunks():
             lines = []
-            for row, clip in zip(rows.tolist(), clips.records(rows, needed), strict=True):
-                shown = self.listed(clips, clip, row)
+            for shown in self.listed(clips, rows, clips.records(rows, needed)):
                 kept = {name: shown[name] for name in ("file", *wanted, "captions") if name in shown}
                 lines.append(json.dumps(kept, ensure_ascii=False, default=str) + "\n")
             yield "".join(lines).encode()

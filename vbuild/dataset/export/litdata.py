@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from vbuild.dataset.export.packed import FIELDS, Packed
 from vbuild.dataset.export.selection import sign
@@ -69,6 +69,6 @@ class Litdata(Packed):
 
 def _tree(names: list[str]) -> str:
     """A flat dictionary, as PyTorch writes the shape of a tree."""
-    leaf = {"type": None, "context": None, "children_spec": []}
+    leaf: dict[str, Any] = {"type": None, "context": None, "children_spec": []}
     tree = {"type": "builtins.dict", "context": json.dumps(names), "children_spec": [leaf] * len(names)}
     return json.dumps([1, tree])

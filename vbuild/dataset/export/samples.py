@@ -66,7 +66,7 @@ class Sampled(Form):
 
     def shard(self, clips: Selection, rows: np.ndarray) -> Shard:
         """Some clips of the selection."""
-        return Shard(clips.table(rows), [clips.captions(row) for row in rows.tolist()])
+        return Shard(clips.table(rows), clips.windows(rows))
 
     def samples(self, clips: Selection, shard: Shard) -> Iterator[Sample]:
         """The samples of a shard. Raises ExportError where a file is gone from the store."""

@@ -102,7 +102,7 @@ class Webdataset(Sampled):
     def _threefold(self, clips: Selection, rows: np.ndarray, place: str, name: str) -> Iterator[Piece]:
         """Three tars of equal keys: media, metadata and, where the dataset has them, text embeddings."""
         table = clips.table(rows)
-        windows = [clips.captions(row) for row in rows.tolist()]
+        windows = clips.windows(rows)
         records = list(numbered(table.select(clips.plain)))
         kinds: dict[str, Any] = {"video": ("mp4", bins.media), "metas": ("json", bins.meta)}
         if (t5 := bins.text_embedding(clips)) is not None:
