@@ -35,8 +35,14 @@ MOST = 2048
 
 FILE = "blobs/00/00.mp4"
 SHAPE = {
-    **{"source_w": 1280, "source_h": 720, "source_fps": 25.0, "transcode_w": 1280, "transcode_h": 720},
-    **{"transcode_fps": 25.0, "transcode_frames": 125, "transcode_codec": "h264"},
+    "source_w": 1280,
+    "source_h": 720,
+    "source_fps": 25.0,
+    "transcode_w": 1280,
+    "transcode_h": 720,
+    "transcode_fps": 25.0,
+    "transcode_frames": 125,
+    "transcode_codec": "h264",
 }
 
 READING: dict[str, list[str]] = {
@@ -57,12 +63,12 @@ READING: dict[str, list[str]] = {
     "export, jsonl again": ["export", "made", "--format", "jsonl", "--out", "OUT/jsonl", "files=relative"],
     "export, parquet": ["export", "made", "--format", "parquet", "--out", "OUT/parquet", "files=relative"],
     "export, edl": ["export", "made", "--format", "edl", "--out", "OUT/edl"],
-    "export, webdataset": ["export", "made", "--format", "webdataset", "--out", "OUT/webdataset", "shard_mb=8"],
-    "export, mds": ["export", "made", "--format", "mds", "--out", "OUT/mds", "shard_mb=8"],
-    "export, lance": ["export", "made", "--format", "lance", "--out", "OUT/lance"],
     "verify": ["verify"],
     "gc": ["gc", "--dry-run"],
     "restore": ["restore", "made", "BUILD"],
+    "export, webdataset": ["export", "made", "--format", "webdataset", "--out", "OUT/webdataset", "shard_mb=8"],
+    "export, mds": ["export", "made", "--format", "mds", "--out", "OUT/mds", "shard_mb=8"],
+    "export, lance": ["export", "made", "--format", "lance", "--out", "OUT/lance"],
     "rm": ["rm", "made", "--yes"],
 }
 """Verb → its words, in the order in which they run."""

@@ -73,7 +73,7 @@ def test_jsonl_lists_clips_beside_their_files(dataset, tmp_path):
     rows = [json.loads(line) for line in (out / "clips.jsonl").read_text().splitlines()]
     clips = kept(dataset)
     assert [row["clip_id"] for row in rows] == [clip["clip_id"] for clip in clips]
-    assert rows[0]["file"] == f"clips/a_b_0000000_0002000_{clips[0]['clip_id'][:8]}.mp4"
+    assert rows[0]["file"] == f"clips/a_b_0000000_0002000_{clips[0]['clip_id'][:12]}.mp4"
     assert rows[0]["motion_mean"] == pytest.approx(clips[0]["motion_mean"])
     assert rows[0]["captions"][0]["text"] == clips[0]["caption"]
     assert "embed" not in rows[0]

@@ -8,7 +8,7 @@ from project import Project
 
 import vbuild
 from vbuild.dataset.export import selection
-from vbuild.dataset.export.selection import Selection
+from vbuild.dataset.export.selection import Selection, name_of
 
 
 @pytest.fixture(scope="module")
@@ -47,3 +47,11 @@ def test_a_selection_of_nothing_has_no_captioner(dataset):
     clips = Selection(dataset, "start_s > 100")
     assert len(clips) == 0
     assert clips.captioners == {}
+
+
+def test_clips_of_videos_that_are_called_alike_have_names_of_their_own():
+    """A hundred thousand of them that begin and end at the same times."""
+    ids = np.random.default_rng(0).bytes(16 * 100_000).hex()
+    clips = [{"uri": f"/{n}/video.mp4", "start_s": 0.0, "end_s": 5.0} for n in range(100_000)]
+    names = {name_of({**clip, "clip_id": ids[32 * n : 32 * (n + 1)]}) for n, clip in enumerate(clips)}
+    assert len(names) == len(clips)

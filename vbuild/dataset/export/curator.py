@@ -13,7 +13,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vbuild.dataset.export.curated import FOLDERS, Names, get_output_path_clips, meta, span_uuid
+from vbuild.dataset.export.curated import (
+    FOLDERS,
+    Names,
+    get_output_path_cds_parquets,
+    get_output_path_clips,
+    meta,
+    span_uuid,
+)
 from vbuild.dataset.export.form import Described, Form
 from vbuild.dataset.export.piece import of_bytes, of_copy, of_json, of_table
 from vbuild.dataset.export.selection import Selection, numbered, sign_of
@@ -173,7 +180,10 @@ class _Tree:
                 if self.form.upload_cds_parquet and n == 0 and pc.any(there).as_py():
                     name = uuid.uuid5(uuid.NAMESPACE_URL, uris[end - 1])
                     told = pa.array([self._told(c, r, column) for c, r in zip(shown, rows.tolist(), strict=True)])
-                    yield _of(f"cds_parquet/{name}_0.parquet", held.append_column("$meta", told).filter(there))
+                    yield _of(
+                        f"{get_output_path_cds_parquets('')}/{name}_0.parquet",
+                        held.append_column("$meta", told).filter(there),
+                    )
 
     def _told(self, clip: Record, row: int, column: str) -> str:
         """What a search of Cosmos-Curate's gives of a clip, as JSON."""

@@ -189,10 +189,13 @@ def numbered(table: pa.Table) -> Iterator[Record]:
 
 
 def name_of(clip: Record) -> str:
-    """A clip's name as a file: its video, its milliseconds, and the beginning of its id, without dots."""
+    """A clip's name as a file: its video, its milliseconds, and the beginning of its id, without dots.
+
+    Of a million clips of videos that are called alike, cut at the same times, two have one name in 0.2 % of cases.
+    """
     video = re.sub(r"[^\w-]+", "_", Path(clip["uri"]).stem)[:80].strip("_") or "clip"
     start, end = (round(clip[side] * 1000) for side in ("start_s", "end_s"))
-    return f"{video}_{start:07d}_{end:07d}_{clip['clip_id'][:8]}"
+    return f"{video}_{start:07d}_{end:07d}_{clip['clip_id'][:12]}"
 
 
 def sign(*parts: Any) -> str:
