@@ -20,6 +20,7 @@ import numpy as np
 from vbuild.errors import PlaceError, UsageError
 from vbuild.split.fixed_stride import FixedStride
 from vbuild.stage import Blob, Clip, Frames, Phase, Row, Sampled, Stage, Window, Windows, knob
+from vbuild.stages.transcode import Transcode
 
 CALLS: Counter[str] = Counter()
 """Clips that a stage was given in this process, by the name of its class."""
@@ -98,6 +99,13 @@ class Word(Stage):
                 raise ValueError(f"no word for {step}")
             text = f"{self.style} {step}"
             yield {"": [Window(text=text), Window(text=text.upper(), start=0.0, end=0.5)], "length": len(text) + step}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoded(Transcode):
+    """A file of a clip, by a stage of a user's own."""
+
+    version: ClassVar[int] = 1
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 import venv
 import zlib
 from pathlib import Path
@@ -16,10 +18,13 @@ WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "red", "car", "at", 
          ",", "the"]  # fmt: skip
 
 
-def interpreter(folder: Path) -> str:
-    """The Python of a new environment, with the libraries of this one and without vbuild."""
+def interpreter(folder: Path, *packages: str) -> str:
+    """The Python of a new environment, with the libraries of this one, some packages alone, and without vbuild."""
     venv.create(folder, with_pip=False, symlinks=True)
     (there,) = folder.glob("lib/python*/site-packages")
+    if packages:
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+        subprocess.run([*pip, "--target", there, *packages], check=True)
     (there / "others.pth").write_text(f"{Path(np.__file__).parents[1]}\n")
     return str(folder / "bin" / "python")
 

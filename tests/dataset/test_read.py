@@ -8,10 +8,11 @@ import lance
 import numpy as np
 import pytest
 from footage import video
-from made import Tone
+from made import Encoded, Tone
 from project import Project
 
 import vbuild
+from vbuild.dataset.export.selection import Selection
 from vbuild.errors import DatasetError
 from vbuild.stages.transcode import Transcode
 
@@ -143,6 +144,20 @@ def test_a_copy_is_decoded_from_the_clips_start(tmp_path):
     assert len(found.times) == 4
     assert found.pixels.mean() == pytest.approx(150, abs=4)
     assert found.pixels.std() < 4
+
+
+def test_any_stage_may_make_the_files(tmp_path):
+    """A clip, its training and its exports take them by one rule: the first that tells what a file is."""
+    project = made(tmp_path, small=Encoded(crf=30, preset="ultrafast"), large=Transcode(preset="ultrafast"))
+    dataset = vbuild.open("d", store=project.store)
+    assert dataset.media == ["small", "large"]
+    clip = one(dataset, "a.mp4", 1)
+    assert str(clip.path) == clip.row["small_uri"]
+    assert clip.frames(count=1).pixels.mean() == pytest.approx(150, abs=6)
+    assert Selection(dataset).instance == "small"
+    assert Selection(dataset, media="large").instance == "large"
+    rows = [sample["clip_id"] for sample in dataset.torch(frames=1, size=16).loader(1)]
+    assert len(rows) == 4
 
 
 def test_another_file_in_the_place_of_a_source_is_not_taken_for_it(tmp_path):

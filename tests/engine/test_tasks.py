@@ -3,10 +3,11 @@
 import pytest
 from footage import video
 from made import Tone
-from project import Project
+from project import Project, ran
 
 from vbuild.engine import tasks
 from vbuild.executor.config import Local
+from vbuild.stages.describe import Describe
 
 
 @pytest.fixture
@@ -71,3 +72,12 @@ def test_how_a_video_is_cut_changes_no_result(tmp_path, monkeypatch):
         found.append({row["start_s"]: row["tone_mean"] for row in project.rows().values()})
     assert len(found[0]) == 30
     assert found[0] == found[1]
+
+
+def test_a_stage_that_nothing_is_wired_to_says_what_it_can(tmp_path):
+    """It asks nothing of the footage and reads no column; its clips are done like any others."""
+    project = Project(tmp_path, {"said": Describe()})
+    for seed in range(2):
+        project.put(f"{seed}.mp4", video(tmp_path / "one.mp4", seconds=3, seed=seed))
+    assert ran(project.build())["said"] == 6
+    assert {clip["said"] for clip in project.rows().values()} == {"A shot."}

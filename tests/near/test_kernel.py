@@ -52,6 +52,20 @@ def test_what_is_far_is_not_let_through(by):
     assert len(i) < 400 * 400 / 10
 
 
+def test_sketches_may_be_of_memory_that_is_read_only():
+    """As Arrow's is; PyTorch, which warns of it once, is given none."""
+    import torch
+
+    small = sketched(clouds.scattered(20, 300, np.random.default_rng(2)), 0.05)
+    small.flags.writeable = False
+    torch.set_warn_always(True)
+    try:
+        i, j = Torch(threshold(0.05), "cpu").near(small, small)
+    finally:
+        torch.set_warn_always(False)
+    assert (i == j).sum() == 20
+
+
 def test_a_processor_says_whether_it_knows_short_floats(tmp_path):
     """By its flags; one that says nothing does not."""
     told = tmp_path / "cpuinfo"

@@ -1,14 +1,12 @@
-"""The dataset: commits and queries beside bare LanceDB on the same rows, and the memory of verbs that read.
+"""The dataset: commits and queries beside bare LanceDB on the same rows, and the memory of every verb.
 
-Sizes follow VBUILD_BENCH_CLIPS (100 000) and VBUILD_BENCH_READ (1 000 000), of the verbs' memory.
+Sizes follow VBUILD_BENCH_CLIPS (100 000) and, of the verbs' memory, VBUILD_BENCH_READ: `tools/bench verbs` alone.
 """
 
 from __future__ import annotations
 
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -31,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 CLIPS = int(os.environ.get("VBUILD_BENCH_CLIPS", "100000"))
-READ = int(os.environ.get("VBUILD_BENCH_READ", "1000000"))
 
 A_VIDEO = 50
 """Clips of one video."""
@@ -59,17 +56,6 @@ GROUPS = {
 INDEXES: dict[str, Any] = {
     "clip_id": "scalar", "kept": "scalar", "motion_mean": "scalar", "embed": "vector", "caption": "text",
 }  # fmt: skip
-
-VERBS = {
-    "show": ["show", "made"],
-    "query, a condition": ["query", "made", "--where", "motion_mean > 0.5"],
-    "query, words": ["query", "made", "red", "night"],
-    "query, sql": ["query", "made", "--sql", "select dropped_by, count(*) from clips group by all"],
-    "query, columns of videos": ["query", "made", "--where", "codec = 'h264'", "--columns", "clip_id,codec"],
-    "stats": ["stats", "made"],
-    "what-if": ["what-if", "made", "where.still=motion_mean > 0.2"],
-    "ls": ["ls"],
-}
 
 
 @dataclass(frozen=True)
@@ -188,13 +174,11 @@ def measures() -> Iterator[Measure]:
         root = Path(folder)
         for warm in (bare, made):  # what libraries do at their first call is nobody's
             warm(root / "warm" / warm.__name__, rows(1000))
-        some = rows(CLIPS)
-        yield from commits(root, some)
+        yield from commits(root, rows(CLIPS))
         yield from queries(root)
-        if READ != CLIPS:
-            del some
-            made(root / "read", rows(READ))
-        yield from memory(root / "read" if READ != CLIPS else root / "ours")
+    from benches import verbs
+
+    yield from verbs.measures()
 
 
 def commits(root: Path, some: Rows) -> Iterator[Measure]:
@@ -243,20 +227,3 @@ def median(*calls: Callable[[int], Any]) -> list[float]:
             call(n)
             seconds.append(time.perf_counter() - began)
     return [statistics.median(seconds[5:]) for seconds in spent]
-
-
-def memory(root: Path) -> Iterator[Measure]:
-    """The peak of a process of each verb that reads."""
-    for name, words in VERBS.items():
-        most = peak([*words, "--store", str(root)])
-        yield Measure(f"vbuild {name}: peak memory at {READ:,} clips, of 2 GiB", most, 2048, 1.0, "MiB")
-
-
-def peak(words: list[str]) -> float:
-    """MiB of a process that runs a verb."""
-    code = (
-        "import sys; from vbuild.cli.main import run; code = run(sys.argv[1:]); "
-        "print(open('/proc/self/status').read().partition('VmHWM:')[2].split()[0], file=sys.stderr); sys.exit(code)"
-    )
-    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
-    return int(done.stderr.split()[-1]) / 1024

@@ -32,15 +32,14 @@ class DatasetClip:
 
     @property
     def path(self) -> Path | None:
-        """Its own file in the store: what the first `transcode` made of it; None where there is none."""
+        """Its own file in the store: what the first stage that makes files made of it; None where there is none."""
         column = self._media
         return None if column is None else self.dataset.store / self.row[f"{column}_uri"]
 
     @property
     def _media(self) -> str | None:
         """The instance that made its file."""
-        made = self.dataset.instances("transcode")
-        return next((name for name in made if self.row.get(f"{name}_uri")), None)
+        return next((name for name in self.dataset.media if self.row.get(f"{name}_uri")), None)
 
     def bytes(self) -> bytes:
         """Its own file, whole. Raises DatasetError for a clip without one."""

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from vbuild.dataset.joined import Columns
     from vbuild.dataset.torch import ClipDataset
 
+MEDIA = ("_uri", "_bytes", "_digest", "_w", "_h", "_fps", "_frames", "_codec")
+"""What stands behind the name of an instance that made a video file of each clip."""
+
 ORDER = ("uri", "start_s", "clip_id")
 """What clips are put in order by."""
 
@@ -162,6 +165,16 @@ class Dataset:
         """The instances of a stage that the build had, as they were written."""
         return [name for name, recipe in self.build["recipes"].items() if recipe["stage"] == stage]
 
+    @cached_property
+    def media(self) -> list[str]:
+        """The instances that made a video file of each clip, in the order of their columns.
+
+        It is one whatever its stage, if it tells of its file its bytes, width, height, frames, their rate and codec.
+        """
+        names = set(self.schema.names)
+        made = [name.removesuffix("_uri") for name in self.schema.names if name.endswith("_uri")]
+        return [name for name in made if names.issuperset(name + part for part in MEDIA)]
+
     def columns(self) -> list[str]:
         """The columns of clips."""
         return list(self.schema.names)
@@ -215,13 +228,14 @@ class Dataset:
         own = wanted.own
         return wanted.attached(self, self.located(self.stored(rows, own)))
 
-    def stored(self, rows: pa.Array, columns: Sequence[str]) -> pa.Table:
-        """Some rows of clips, by row id and in that order, as the table has them. LanceDB gives them as they lie."""
+    def stored(self, rows: pa.Array, columns: Sequence[str], table: LanceTable | None = None) -> pa.Table:
+        """Some rows of clips, or of another table, by row id and in that order, as the table has them."""
+        of = self.clips if table is None else table
         if not len(rows):
-            return pa.schema([self.schema.field(name) for name in columns]).empty_table()
-        table = self.clips.take_row_ids(rows.to_pylist()).select(list(columns)).with_row_id().to_arrow()
-        order = pc.index_in(rows.cast(pa.uint64()), value_set=table["_rowid"].combine_chunks())
-        return table.take(order).select(list(columns))
+            return pa.schema([of.schema.field(name) for name in columns]).empty_table()
+        found = of.take_row_ids(rows.to_pylist()).select(list(columns)).with_row_id().to_arrow()
+        order = pc.index_in(rows.cast(pa.uint64()), value_set=found["_rowid"].combine_chunks())
+        return found.take(order).select(list(columns))
 
     def to_arrow(
         self, columns: Sequence[str] | None = None, where: str | None = None, *, everything: bool = False

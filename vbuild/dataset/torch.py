@@ -102,7 +102,8 @@ class ClipDataset(Dataset[Sample]):  # type: ignore[misc]
         self.dataset, self.wanted = dataset, wanted
         self.rows = dataset.rows(wanted.where)
         """Row ids of the clips, in the order of `scan`."""
-        media = [f"{name}{part}" for name in dataset.instances("transcode") for part in ("_uri", "_start")]
+        media = [f"{name}{part}" for name in dataset.media for part in ("_uri", "_start")]
+        media = [name for name in media if name in dataset.schema.names]
         self._columns = columns_of(dataset, list(dict.fromkeys([*NEEDED, *media, *wanted.columns])))
 
     def __len__(self) -> int:

@@ -114,12 +114,13 @@ def _ticks_a_pass(items: Items, group: np.ndarray, shelf: Shelf, parts: int) -> 
 
 def _columns(items: Items, instance: Instance, rows: np.ndarray, shelf: Shelf) -> Iterator[Task]:
     """Tasks that ask nothing of the footage; a stage that opens the file itself gets one video a task."""
-    size = ROWS_A_TASK if instance.ports else 1
+    opens = items.parent is None and not instance.ports
+    size = 1 if opens else ROWS_A_TASK
     for start in range(0, len(rows), size):
         part = rows[start : start + size]
-        uri = items.uris[part[0]] if not instance.ports else instance.name
+        uri = items.uris[part[0]] if opens else instance.name
         spans = tuple(Span(0, 0, 0.0) for _ in part)
-        seen = None if instance.ports else _seen(items, part[0])
+        seen = _seen(items, part[0]) if opens else None
         yield Task(uri, 0, spans, (_job(items, instance, part, np.arange(len(part)), shelf),), seen=seen)
 
 

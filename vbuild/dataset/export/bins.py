@@ -62,22 +62,25 @@ def meta(clips: Selection, clip: Record, windows: Sequence[Record]) -> bytes:
     return json.dumps(curated.meta(clips, clip, windows, curated.Names.of(clips)), ensure_ascii=False).encode()
 
 
-def text_embedding(clips: Selection) -> str | None:
-    """The column of the files that a stage t5 wrote, one a clip, if there is one."""
+def text_embedding(clips: Selection, captioner: str | None = None) -> str | None:
+    """The column of the files that a stage t5 wrote, one a clip, if there is one; of a captioner's texts, if named."""
+    stages = clips.dataset.build["config"]["stages"]
     names = [name for name in clips.dataset.instances("t5") if f"{name}_uri" in clips.schema.names]
+    if captioner is not None:
+        names = [name for name in names if stages.get(name, {}).get("of", captioner) == captioner]
     return names[0] if names else None
 
 
-def text_embeddings(clips: Selection, clip: Record, column: str, window: int) -> list[np.ndarray]:
-    """The text embedding (tokens, width) of a clip's window, in a list as Cosmos-Curate pickles it; [] without one."""
+def text_embeddings(clips: Selection, clip: Record, column: str) -> dict[int, np.ndarray]:
+    """Window of a clip → its text embedding (tokens, width), in order of the windows; of those that have one."""
     from safetensors.numpy import load_file
 
     uri = clip[f"{column}_uri"]
     held = load_file(clips.file(uri)) if uri is not None else {}
-    return [held[str(window)]] if str(window) in held else []
+    return {window: held[str(window)] for window in sorted(map(int, held))}
 
 
 def pickled(clips: Selection, clip: Record, windows: Sequence[Record], column: str) -> bytes:
-    """A clip's text embedding, that of its first window, as Cosmos-Curate pickles it."""
+    """The text embeddings of a clip's windows in a list, as Cosmos-Curate pickles them into its shards."""
     del windows
-    return pickle.dumps(text_embeddings(clips, clip, column, 0))
+    return pickle.dumps(list(text_embeddings(clips, clip, column).values()))

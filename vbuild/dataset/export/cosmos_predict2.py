@@ -42,26 +42,29 @@ class CosmosPredict2(Form):
 
     captioner: str | None = None
     """The column of captions; null: the first captioner's."""
-    enhanced: bool = False
-    """Whether the text is the enhanced one, where there is one. Cosmos-Curate's is the other."""
+    enhanced: bool | None = None
+    """Whether the text is the enhanced one, where there is one; null: as what `t5_xxl` is made of, which it is, and
+    where there is no stage t5 the other, as Cosmos-Curate's."""
 
     def pieces(self, clips: Selection) -> Iterator[Piece]:
         """Three files a window."""
         media = clips.needs_media(self.name)
         captioner = self._captioner(clips)
-        names, t5 = Names.of(clips), text_embedding(clips)
+        names, t5 = Names.of(clips), text_embedding(clips, captioner)
+        enhanced = t5 is not None if self.enhanced is None else self.enhanced
         columns = ["clip_id", "uri", "start_s", "end_s", "source_fps", "duration_s"]
         columns += [f"{media}_{part}" for part in ("uri", "digest", "fps", "frames")] + ([f"{t5}_uri"] if t5 else [])
         for row, clip in enumerate(clips.records(columns=columns)):
             windows = [w for w in clips.captions(row) if w["captioner"] == captioner]
+            vectors = text_embeddings(clips, clip, t5) if t5 else {}
             for n, window in enumerate(windows):
-                text = (window["enhanced"] if self.enhanced else None) or window["text"]
+                text = (window["enhanced"] if enhanced else None) or window["text"]
                 if window["status"] in SAID and text and clip[f"{media}_uri"] is not None:
                     name = f"{span_uuid(clip, frame_numbers=names.frame_numbers)}_{_span(clip, window, media)}"
                     yield self._video(clips, clip, window, len(windows), name)
                     yield of_bytes(f"{ROOT}/metas/{name}.txt", text.encode())
-                    if t5 and (cells := text_embeddings(clips, clip, t5, n)):
-                        yield of_bytes(f"{ROOT}/t5_xxl/{name}.pickle", pickle.dumps(cells))
+                    if n in vectors:
+                        yield of_bytes(f"{ROOT}/t5_xxl/{name}.pickle", pickle.dumps([vectors[n]]))
 
     def _captioner(self, clips: Selection) -> str:
         known = list(clips.captioners)
@@ -87,7 +90,10 @@ class CosmosPredict2(Form):
 
     def remarks(self, clips: Selection) -> list[str]:
         """Text embeddings that are not there."""
-        return [] if text_embedding(clips) else ["t5_xxl/ is left out: no stage t5 is in the dataset"]
+        captioner = self._captioner(clips)
+        if text_embedding(clips, captioner):
+            return []
+        return [f"t5_xxl/ is left out: no stage t5 of {captioner} is in the dataset"]
 
 
 def _span(clip: Record, window: Record, media: str) -> str:

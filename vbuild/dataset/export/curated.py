@@ -70,6 +70,11 @@ def get_output_path_iv2_embd_parquet(output_path: str) -> str:
     return _under(output_path, "iv2_embd_parquet")
 
 
+def get_output_path_cds_parquets(output_path: str) -> str:
+    """The folder of what Cosmos-Curate's searches are filled with."""
+    return _under(output_path, "cds_parquet")
+
+
 def _under(output_path: str, rest: str) -> str:
     """A path in the output; in the export itself, where that is ""."""
     return f"{output_path.rstrip('/')}/{rest}" if output_path else rest

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import uuid
 from dataclasses import dataclass, field
@@ -10,8 +11,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from vbuild.dataset.export.curated import FOLDERS, Names, get_output_path_clips, meta, span_uuid
+from vbuild.dataset.export.curated import (
+    FOLDERS,
+    Names,
+    get_output_path_cds_parquets,
+    get_output_path_clips,
+    meta,
+    span_uuid,
+)
 from vbuild.dataset.export.form import Described, Form
 from vbuild.dataset.export.piece import of_bytes, of_copy, of_json, of_table
 from vbuild.dataset.export.selection import Selection, numbered, sign_of
@@ -46,6 +55,9 @@ class Curator(Form):
     """Whether clips that were dropped are written too, in `filtered_clips/`; files that are missing are made first."""
     pickles: bool = False
     """Whether vectors are written as a pickle a clip, too."""
+    upload_cds_parquet: bool = False
+    """Whether `cds_parquet/` is written, as Cosmos-Curate's for searches: a file a video with `id`, `embedding` of the
+    first embedder, and `$meta`, JSON that says where the clip is, what it is a vector by, and what was said of it."""
     output_path: str = ""
     """What `clip_location` begins with; "": it is relative to the export."""
 
@@ -103,7 +115,7 @@ class _Tree:
         else:
             self._count_dropped(stats)
         yield from self._videos(stats)
-        if self.form.generate_embeddings:
+        if self.form.generate_embeddings or self.form.upload_cds_parquet:
             yield from self._embeddings()
 
     def _clips(self, clips: Selection, stats: dict[str, _Video]) -> Iterator[Piece]:
@@ -156,16 +168,35 @@ class _Tree:
             start = end
             columns = ["uri", "start_s", "end_s", "source_fps", *self.clips.embeddings]
             table = self.clips.table(rows, columns)
-            ids = [span_uuid(c, frame_numbers=self.names.frame_numbers) for c in table.select(columns[:4]).to_pylist()]
-            name = uuid.uuid5(uuid.NAMESPACE_URL, f"{uris[end - 1]}_0")
-            for column, stage in self.clips.embeddings.items():
+            shown = table.select(columns[:4]).to_pylist()
+            ids = pa.array([span_uuid(c, frame_numbers=self.names.frame_numbers) for c in shown])
+            for n, (column, stage) in enumerate(self.clips.embeddings.items()):
                 vectors = table[column].combine_chunks()
-                kind = pa.list_(vectors.type.value_type)
-                held = pa.table({"id": pa.array(ids), "embedding": vectors.cast(kind)})
-                held = held.filter(held["embedding"].is_valid()).combine_chunks()
-                if len(held):
-                    path = f"{_folder(stage, column)}_parquet/{name}.parquet"
-                    yield of_table(path, held, sign_of(held))
+                held = pa.table({"id": ids, "embedding": vectors.cast(pa.list_(vectors.type.value_type))})
+                there = held["embedding"].is_valid()
+                if self.form.generate_embeddings and pc.any(there).as_py():
+                    name = uuid.uuid5(uuid.NAMESPACE_URL, f"{uris[end - 1]}_0")
+                    yield _of(f"{_folder(stage, column)}_parquet/{name}.parquet", held.filter(there))
+                if self.form.upload_cds_parquet and n == 0 and pc.any(there).as_py():
+                    name = uuid.uuid5(uuid.NAMESPACE_URL, uris[end - 1])
+                    told = pa.array([self._told(c, r, column) for c, r in zip(shown, rows.tolist(), strict=True)])
+                    yield _of(
+                        f"{get_output_path_cds_parquets('')}/{name}_0.parquet",
+                        held.append_column("$meta", told).filter(there),
+                    )
+
+    def _told(self, clip: Record, row: int, column: str) -> str:
+        """What a search of Cosmos-Curate's gives of a clip, as JSON."""
+        recipe = self.clips.dataset.build["recipes"].get(column, {})
+        ident = span_uuid(clip, frame_numbers=self.names.frame_numbers)
+        said = {
+            "clip_location": f"{get_output_path_clips(self.form.output_path)}/{ident}.mp4",
+            "model_name": recipe.get("stage", column),
+            "model_version": next(iter(recipe.get("models", {}).values()), "unspecified"),
+            "source_video_location": clip["uri"],
+            "caption": " | ".join(window["text"] for window in self.clips.captions(row) if window["text"]),
+        }
+        return json.dumps(said, ensure_ascii=False)
 
     def _count_dropped(self, stats: dict[str, _Video]) -> None:
         """Adds clips that were dropped, of which no file is written."""
@@ -199,6 +230,11 @@ _VIDEO = {
     "audio_format": "audio",
 }
 """Curator's key of a video → our column."""
+
+
+def _of(path: str, table: pa.Table) -> Piece:
+    held = table.combine_chunks()
+    return of_table(path, held, sign_of(held))
 
 
 def _folder(stage: str, column: str) -> str:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 FORMS = {
     "curator": "NeMo Curator's tree: clips, previews, metas/v0, embeddings, processed_videos",
     "webdataset": "tar shards of mp4, json, txt and npy; layout=cosmos for Cosmos-Curate's bins",
+    "mds": "shards that MosaicML Streaming reads",
+    "litdata": "chunks that LitData reads",
     "cosmos_predict2": "Cosmos-Predict2's videos, metas and t5_xxl, a window each",
     "huggingface": "mp4 files, parquet and a card, which datasets.load_dataset reads",
     "parquet": "parquet files of the columns, and the clips' files beside them",

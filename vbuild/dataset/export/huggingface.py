@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 import pyarrow as pa
 
 from vbuild.dataset.export.form import Described, Form
-from vbuild.dataset.export.piece import of_bytes, of_copy, of_table
-from vbuild.dataset.export.selection import name_of, sign_of
+from vbuild.dataset.export.piece import Piece, of_bytes, of_copy
+from vbuild.dataset.export.selection import name_of, sign, sign_of
 from vbuild.errors import ExportError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     import numpy as np
 
-    from vbuild.dataset.export.piece import Piece
     from vbuild.dataset.export.selection import Record, Selection
+
+GROUP = 1 << 14
+"""Rows of a table that are in memory at once, and a row group of its file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,9 +47,8 @@ class Huggingface(Form):
         parts = self._splits(clips)
         for split, rows in parts.items():
             yield from self._files(clips, split, rows)
-            table = self._table(clips, rows)
-            path = f"data/{split}/metadata.parquet"
-            yield of_table(path, table, sign_of(table))
+            signs = [sign_of(self._table(clips, part)) for part in clips.chunks(rows)]
+            yield Piece(f"data/{split}/metadata.parquet", sign(signs), partial(self._write, clips, rows))
         yield of_bytes("README.md", self._card(clips, {split: len(rows) for split, rows in parts.items()}).encode())
 
     def _splits(self, clips: Selection) -> dict[str, np.ndarray]:
@@ -83,10 +86,19 @@ class Huggingface(Form):
         names = pa.array([self._path(clips, clip) for clip in shown], pa.string())
         table = table.drop_columns([n for n in table.column_names if n.endswith("_uri")])
         if clips.captioners:
-            texts = [" ".join(w["enhanced"] or w["text"] or "" for w in clips.captions(row)) for row in rows.tolist()]
+            texts = [" ".join(w["enhanced"] or w["text"] or "" for w in windows) for windows in clips.windows(rows)]
             if "text" not in table.column_names:
                 table = table.append_column("text", pa.array([text or None for text in texts], pa.string()))
         return table.add_column(0, "file_name", names).combine_chunks()
+
+    def _write(self, clips: Selection, rows: np.ndarray, target: Path) -> None:
+        """The table of a split, some rows at a time: all of them need not have room in memory."""
+        import pyarrow.parquet as pq
+
+        schema = self._table(clips, rows[:0]).schema
+        with pq.ParquetWriter(target, schema, compression="zstd") as writer:
+            for part in clips.chunks(rows, GROUP):
+                writer.write_table(self._table(clips, part))
 
     def _card(self, clips: Selection, counts: dict[str, int]) -> str:
         total = sum(counts.values())

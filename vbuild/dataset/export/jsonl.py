@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from vbuild import digest
 from vbuild.dataset.export.form import Described, Form
-from vbuild.dataset.export.piece import of_bytes, of_copy
-from vbuild.dataset.export.selection import MEDIA, name_of
+from vbuild.dataset.export.piece import Piece, of_copy
+from vbuild.dataset.export.selection import name_of
+from vbuild.dataset.read import MEDIA
 from vbuild.errors import ExportError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
-    from vbuild.dataset.export.piece import Piece
+    import numpy as np
+
     from vbuild.dataset.export.selection import Record, Selection
 
 Files = Literal["copy", "absolute", "relative"]
@@ -56,10 +61,13 @@ class Listed(Form):
             if (path := self.file(clips, clip)) is not None:
                 yield of_copy(path, clips.file(clip[f"{clips.instance}_uri"]), clip[f"{clips.instance}_digest"])
 
-    def listed(self, clips: Selection, clip: Record, row: int) -> Record:
-        """A clip with its file and its windows."""
-        more = {"captions": clips.captions(row)} if self.captions and clips.captioners else {}
-        return {"file": self.file(clips, clip), **clip, **more}
+    def listed(self, clips: Selection, rows: np.ndarray, records: Iterable[Record]) -> Iterator[Record]:
+        """The records of some rows with their files and their windows."""
+        if not (self.captions and clips.captioners):
+            yield from ({"file": self.file(clips, clip), **clip} for clip in records)
+            return
+        for clip, windows in zip(records, clips.windows(rows), strict=True):
+            yield {"file": self.file(clips, clip), **clip, "captions": windows}
 
     def described(self, clips: Selection) -> list[Described]:
         """The clips' files."""
@@ -76,14 +84,22 @@ class Jsonl(Listed):
     def pieces(self, clips: Selection) -> Iterator[Piece]:
         """The files, then the list of them."""
         yield from self.copies(clips)
+        yield Piece("clips.jsonl", digest.of_pieces(self._lines(clips)).hex(), partial(self._write, clips))
+
+    def _write(self, clips: Selection, target: Path) -> None:
+        with target.open("wb") as stream:
+            stream.writelines(self._lines(clips))
+
+    def _lines(self, clips: Selection) -> Iterator[bytes]:
+        """The lines, some at a time: all of them need not have room in memory."""
         wanted = self.wanted(clips)
-        needed = dict.fromkeys([*wanted, "clip_id", "uri", "start_s", "end_s", *_media(clips)])
-        lines = []
-        for row, clip in enumerate(clips.records(columns=list(needed))):
-            shown = self.listed(clips, clip, row)
-            kept = {name: shown[name] for name in ("file", *wanted, "captions") if name in shown}
-            lines.append(json.dumps(kept, ensure_ascii=False, default=str) + "\n")
-        yield of_bytes("clips.jsonl", "".join(lines).encode())
+        needed = list(dict.fromkeys([*wanted, "clip_id", "uri", "start_s", "end_s", *_media(clips)]))
+        for rows in clips.chunks():
+            lines = []
+            for shown in self.listed(clips, rows, clips.records(rows, needed)):
+                kept = {name: shown[name] for name in ("file", *wanted, "captions") if name in shown}
+                lines.append(json.dumps(kept, ensure_ascii=False, default=str) + "\n")
+            yield "".join(lines).encode()
 
     def described(self, clips: Selection) -> list[Described]:
         """The list, and the files."""

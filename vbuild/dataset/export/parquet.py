@@ -67,13 +67,14 @@ class Parquet(Listed):
         return ROW + int(sum(kind.list_size * kind.value_type.bit_width // 8 for kind in vectors))
 
     def _table(self, clips: Selection, rows: np.ndarray) -> pa.Table:
+        parts = [self._part(clips, part) for part in clips.chunks(rows)]
+        return pa.concat_tables(parts or [self._part(clips, rows)])
+
+    def _part(self, clips: Selection, rows: np.ndarray) -> pa.Table:
         wanted = self._columns(clips)
-        needed = dict.fromkeys([*wanted, "clip_id", "uri", "start_s", "end_s"])
-        if clips.instance:
-            needed[f"{clips.instance}_uri"] = None
-        table = clips.table(rows, list(needed))
-        shown = [name for name in needed if name not in clips.embeddings]
-        listed = [self.listed(clips, c, r) for c, r in zip(table.select(shown).to_pylist(), rows.tolist(), strict=True)]
+        shown = ["clip_id", "uri", "start_s", "end_s", *([f"{clips.instance}_uri"] if clips.instance else [])]
+        table = clips.table(rows, list(dict.fromkeys([*shown, *wanted])))
+        listed = list(self.listed(clips, rows, table.select(shown).to_pylist()))
         columns = {"file": pa.array([one["file"] for one in listed], pa.string())}
         columns |= {name: table[name] for name in wanted}
         if listed and "captions" in listed[0]:

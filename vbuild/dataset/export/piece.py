@@ -25,8 +25,10 @@ class Piece:
     """Where it lies in the export, with forward slashes."""
     sign: str
     """Hex digest of all that its content follows from: a piece with the sign of the last export is left as it is."""
-    write: Callable[[Path], object]
-    """Writes it to a path that does not exist yet."""
+    write: Callable[..., object]
+    """Writes it to a path that does not exist yet; those of `reads` are given behind it."""
+    reads: tuple[str, ...] = ()
+    """Paths of pieces that come before it and that it is written from: they are in the export by then."""
 
 
 def of_bytes(path: str, data: bytes) -> Piece:

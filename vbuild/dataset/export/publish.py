@@ -172,7 +172,7 @@ def _write(out: Path, piece: Piece) -> int:
     target.parent.mkdir(parents=True, exist_ok=True)
     private = out / STATE / secrets.token_hex(8)
     try:
-        piece.write(private)
+        piece.write(private, *(out / path for path in piece.reads))
         if target.is_dir():
             shutil.rmtree(target)
         private.replace(target)
