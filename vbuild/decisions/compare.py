@@ -1,4 +1,4 @@
-"""Finds the near-duplicate pairs of vectors that are not known yet: what is new against all, never old against old."""
+"""Finds the near-duplicate pairs that are not known yet: what is new against all, never old against old."""
 
 from __future__ import annotations
 
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
     Run = Callable[[Sequence[Chore]], Iterator[pa.Table]]
     """Has workers do chores, and gives what each left as it comes."""
+
+    Find = Callable[["Comparison"], Iterator[pa.Table]]
+    """Gives the pairs that are to be found, by rows, with their similarities."""
 
 MANY = 32_768
 """Vectors of which sketches are kept, and partitions made."""
@@ -70,11 +73,35 @@ def uncompared(pairs: Pairs, wanted: np.ndarray, reach: float) -> Uncompared:
     return Uncompared(int(_without(wanted, compared).sum()), len(compared))
 
 
-def complete(pairs: Pairs, results: Results, wanted: np.ndarray, reach: float, run: Run) -> None:
-    """Puts all pairs within `reach` among the vectors `wanted` into the store. They are digests (n,) V16, each once.
+@dataclass(frozen=True)
+class Comparison:
+    """What is to be compared: those of `ids` that are new, the first ones, with all."""
 
-    Vectors that were compared before are compared with the new ones only, never with each other. One that is no longer
-    in the store cannot be, so it counts as never compared should it come back.
+    work: Path
+    """An empty folder, for what is made on the way."""
+    shelf: Path
+    """The folder of the recipe's pairs, for what the next comparison may find again."""
+    results: Results
+    ids: np.ndarray
+    """Digests (n,) V16, each once, of what is in the store."""
+    fresh: int
+    """How many are new."""
+    reach: float
+    run: Run
+
+
+def complete(
+    pairs: Pairs,
+    results: Results,
+    wanted: np.ndarray,
+    reach: float,
+    run: Run,
+    find: Find | None = None,
+) -> None:
+    """Puts all pairs within `reach` among what is `wanted` into the store. These are digests (n,) V16, each once.
+
+    What was compared before is compared with the new only, never with each other. What is no longer in the store cannot
+    be, so it counts as never compared should it come back. `find` gives the pairs, by default those of vectors.
     """
     if not uncompared(pairs, wanted, reach).new:
         return
@@ -84,17 +111,21 @@ def complete(pairs: Pairs, results: Results, wanted: np.ndarray, reach: float, r
         if not len(new):
             return
         ids = np.concatenate([new, compared])
-        places = _places(results, ids)
+        places = places_of(results, ids)
         pairs.forget(compared[places[len(new) :] < 0])
         there = places >= 0
-        ids = ids[there]
-        shelf = pairs.folder / "sketches" if len(ids) >= MANY else None
-        fresh = int(there[: len(new)].sum())
-        ground = place_vectors(work, results, ids, fresh=fresh, reach=reach, shelf=shelf)
-        for table in _gathered(compare(ground, ids, run)):
+        ids, fresh = ids[there], int(there[: len(new)].sum())
+        for table in _gathered((find or near_vectors)(Comparison(work, pairs.folder, results, ids, fresh, reach, run))):
             a, b, similarity = (table[name].to_numpy() for name in table.column_names)
             pairs.add(ids[a], ids[b], similarity)
         pairs.mark(ids[:fresh], reach)
+
+
+def near_vectors(some: Comparison) -> Iterator[pa.Table]:
+    """The pairs of vectors within reach."""
+    shelf = some.shelf / "sketches" if len(some.ids) >= MANY else None
+    ground = place_vectors(some.work, some.results, some.ids, fresh=some.fresh, reach=some.reach, shelf=shelf)
+    return compare(ground, some.ids, some.run)
 
 
 def place_vectors(
@@ -104,13 +135,13 @@ def place_vectors(
     assert results.dataset is not None
     column = value_column("")
     size = results.schema.field(column).type.list_size
-    np.save(work / "places.npy", _places(results, ids))
+    np.save(work / "places.npy", places_of(results, ids))
     where = str(results.dataset.uri), int(results.dataset.version)
     shelf = work / "sketches" if shelf is None else shelf
     return Ground(work, shelf, *where, column, len(ids), fresh, size, width_for(reach, size), reach)
 
 
-def _places(results: Results, ids: np.ndarray) -> np.ndarray:
+def places_of(results: Results, ids: np.ndarray) -> np.ndarray:
     """Where the vectors of digests stand among results, int64 (n,), the first of each; -1 for one that is not there."""
     results.refresh()
     held = results.take(np.arange(len(results)), [digest_column("")])[digest_column("")]

@@ -1,0 +1,163 @@
+"""Which clips overlap, by hashes of their frames: which frames are alike, and how long they go on in one order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+WORDS = 4
+"""Numbers of 64 bits of a hash."""
+
+ALIKE = 40
+"""Bits, of 256, in which the hashes of one moment differ at most."""
+
+SURE = 15
+"""Bits in which the hashes of one pair of moments at least differ at most: it is found by the `PARTS` of the hash."""
+
+PARTS = 16
+"""Numbers of 16 bits of a hash: if two hashes differ in fewer bits, one of these is equal."""
+
+CELLS = 1 << 22
+"""Pairs of clips, of frames, or of candidates, that are looked at in one go."""
+
+DECIMALS = 6
+"""Of shares."""
+
+
+def distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """In how many bits hashes uint64 (…, WORDS) differ, as they are broadcast together: int32 (…)."""
+    different: np.ndarray = np.bitwise_count(a ^ b).sum(axis=-1, dtype=np.int32)
+    return different
+
+
+def chains(alike: np.ndarray) -> np.ndarray:
+    """The most frames of one clip that are alike to as many of another in the same order, int32 (n,).
+
+    `alike`: bool (n, frames of the one, frames of the other): of n pairs of clips. The longest common subsequence.
+    """
+    n, frames, others = alike.shape
+    best = np.zeros((n, others + 1), np.int32)
+    for frame in range(frames):
+        longer = np.maximum(best[:, 1:], best[:, :-1] + alike[:, frame])
+        np.maximum.accumulate(longer, axis=1, out=best[:, 1:])
+    return best[:, -1]
+
+
+class Sequences:
+    """The hashes of n clips, frame by frame."""
+
+    def __init__(self, hashes: np.ndarray, starts: np.ndarray) -> None:
+        """`hashes`: uint64 (frames, WORDS) of all clips, one behind the other; `starts`: int64 (n + 1,), of each."""
+        self.hashes, self.starts = hashes, starts
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    @property
+    def counts(self) -> np.ndarray:
+        """int64 (n,): the frames of each."""
+        return np.diff(self.starts)
+
+    def part(self, start: int, stop: int) -> Sequences:
+        """Some that stand behind one another."""
+        first, last = self.starts[start], self.starts[stop]
+        return Sequences(np.asarray(self.hashes[first:last]), self.starts[start : stop + 1] - first)
+
+    def padded(self, rows: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
+        """The hashes of some clips, uint64 (rows, length, WORDS), and which of the places are frames, bool."""
+        places = self.starts[rows][:, None] + np.arange(length)
+        there = np.arange(length) < self.counts[rows][:, None]
+        return self.hashes[np.where(there, places, 0)], there
+
+
+class Index:
+    """Finds, of clips, those that have a frame that is surely that of another clip."""
+
+    def __init__(self, clips: Sequences) -> None:
+        self.clips = clips
+        self.hashes, self.owners = distinct(clips)
+        numbers = self.hashes.view(np.uint16)
+        self.orders = [np.argsort(numbers[:, part], kind="stable") for part in range(PARTS)]
+        counts = (np.bincount(numbers[:, part], minlength=1 << 16) for part in range(PARTS))
+        self.starts = [np.concatenate([[0], np.cumsum(each)]) for each in counts]
+
+    def sure(self, others: Sequences) -> np.ndarray:
+        """Which of other clips (rows) have a frame within `SURE` of one of these (columns): bool."""
+        found = np.zeros((len(others), len(self.clips)), bool)
+        hashes, owners = distinct(others)
+        numbers = hashes.view(np.uint16)
+        for part in range(PARTS):
+            starts, order = self.starts[part], self.orders[part]
+            first = starts[numbers[:, part]]
+            many = starts[numbers[:, part].astype(np.int64) + 1] - first
+            for frames in _blocks(many):
+                own, place = _expanded(frames, first, many)
+                here = order[place]
+                open_ = ~found[owners[own], self.owners[here]]
+                own, here = own[open_], here[open_]
+                near = distances(hashes[own], self.hashes[here]) <= SURE
+                found[owners[own[near]], self.owners[here[near]]] = True
+        return found
+
+
+def distinct(clips: Sequences) -> tuple[np.ndarray, np.ndarray]:
+    """The hashes of clips, each once a clip, uint64 (n, WORDS), and whose each is."""
+    owners = np.repeat(np.arange(len(clips)), clips.counts)
+    order = np.lexsort((*clips.hashes.T, owners))
+    hashes, owners = clips.hashes[order], owners[order]
+    new = np.ones(len(order), bool)
+    new[1:] = (hashes[1:] != hashes[:-1]).any(axis=1) | (owners[1:] != owners[:-1])
+    return np.ascontiguousarray(hashes[new]), owners[new]
+
+
+def _blocks(many: np.ndarray) -> Iterator[slice]:
+    """Frames with so many candidates each, parted so that no part has too many."""
+    ends = np.cumsum(many)
+    start = 0
+    while start < len(many):
+        before = ends[start - 1] if start else 0
+        stop = max(int(np.searchsorted(ends, before + CELLS, side="right")), start + 1)
+        yield slice(start, stop)
+        start = stop
+
+
+def _expanded(frames: slice, first: np.ndarray, many: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Each of some frames with each of its candidates: their numbers, and the candidates' places."""
+    counts = many[frames]
+    own = np.repeat(np.arange(frames.start, frames.stop), counts)
+    within = np.arange(len(own)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return own, first[own] + within
+
+
+def shares(left: Sequences, a: np.ndarray, right: Sequences, b: np.ndarray) -> np.ndarray:
+    """Of pairs of clips, `a` of the one and `b` of the other (n,), the share of the shorter's frames that the longer
+    has in the same order: float64 (n,)."""
+    one, other = left.counts[a], right.counts[b]
+    found = np.zeros(len(a))
+    order = np.lexsort((other, one))
+    for pairs in _alike_long(one[order], other[order]):
+        rows = order[pairs]
+        frames, there = left.padded(a[rows], int(one[rows].max()))
+        others, here = right.padded(b[rows], int(other[rows].max()))
+        alike = distances(frames[:, :, None], others[:, None]) <= ALIKE
+        alike &= there[:, :, None] & here[:, None]
+        found[rows] = chains(alike)
+    return np.round(found / np.minimum(one, other), DECIMALS)
+
+
+def _alike_long(one: np.ndarray, other: np.ndarray) -> Iterator[slice]:
+    """Pairs that are sorted by their lengths, parted so that padded they are not too many."""
+    start = 0
+    while start < len(one):
+        stop, long, wide = start, 0, 0
+        while stop < len(one):
+            long, wide = max(long, int(one[stop])), max(wide, int(other[stop]))
+            if stop > start and (stop + 1 - start) * long * wide * WORDS > CELLS:
+                break
+            stop += 1
+        yield slice(start, stop)
+        start = stop
