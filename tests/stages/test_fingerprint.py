@@ -104,7 +104,9 @@ def test_slides_of_one_template_stay_apart(tmp_path):
         picture = slide(seed)
         path = video(tmp_path / f"{seed}.mp4", seconds=4, fps=10, size=(640, 360), picture=lambda _, p=picture: p)
         project.put(f"{seed}.mp4", path)
-    again = video(tmp_path / "again.mp4", seconds=3, fps=12, size=(320, 180), crf=30, picture=lambda _: slide(0)[::2, ::2])
+    again = video(
+        tmp_path / "again.mp4", seconds=3, fps=12, size=(320, 180), crf=30, picture=lambda _: slide(0)[::2, ::2]
+    )
     project.put("again.mp4", again)
     project.build()
     assert dropped(project)["dedup"] > 1

@@ -16,7 +16,7 @@ from vbuild.decisions.outliers import distances
 from vbuild.decisions.overlaps import overlapping, reach_of
 from vbuild.decisions.predicate import ranks
 from vbuild.near.kernel import threshold
-from vbuild.plan.items import NOBODY, hexed
+from vbuild.plan.items import NOBODY, NULL, hexed
 from vbuild.store.pairs import pairs as stored_pairs
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ class Outcome:
     """What a dedup came to."""
 
     pairs: pa.Table | None
-    """Those that are near: clip_a < clip_b and keeper (hex; null where neither of the two is kept), and similarity. None
-    in a plan in which something is yet to be compared."""
+    """Those that are near: clip_a < clip_b and keeper (hex; null where neither of the two is kept), and similarity.
+    None in a plan in which something is yet to be compared."""
     new: int
     """Vectors, or fingerprints, that were, or are to be, compared."""
     known: int
@@ -106,8 +106,7 @@ def _measure(decision: Deduplication) -> tuple[float, float, Find]:
 def _candidates(decision: Deduplication, shards: Sequence[Items], shelf: Shelf) -> Candidates:
     vectors = np.concatenate([np.empty(0, "V16"), *(shelf.digests(c, decision.of, [""])[0] for c in shards)])
     kept = np.concatenate([np.empty(0, bool), *(c.kept & c.sure for c in shards)])
-    there = (vectors != NOBODY[0]) & (vectors != np.void(digest.of_value(None)))
-    live = np.flatnonzero(kept & there)
+    live = np.flatnonzero(kept & (vectors != NOBODY[0]) & (vectors != NULL[0]))
     clips = np.concatenate([np.empty(0, "V16"), *(c.ids for c in shards)])[live]
     return Candidates(live, clips, *np.unique(vectors[live], return_inverse=True))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -46,16 +47,14 @@ def overlapping(some: Comparison) -> Iterator[pa.Table]:
     size = int(np.clip(starts[-1] // PARTED, *FRAMES))
     new = _parts(starts, 0, some.fresh, size)
     known = _parts(starts, some.fresh, len(some.ids), size)
-    return some.run(
-        [Overlap(frames, part, other, least) for n, part in enumerate(new) for other in (*new[n:], *known)]
-    )
+    return some.run([Overlap(frames, part, other, least) for n, part in enumerate(new) for other in (*new[n:], *known)])
 
 
 def _parts(starts: np.ndarray, first: int, last: int, size: int) -> list[tuple[int, int]]:
     """Clips, from the first up to the last, in parts of about so many frames."""
     group = (starts[first:last] - starts[first]) // size
     edges = [first, *(np.flatnonzero(np.diff(group)) + 1 + first).tolist(), last]
-    return list(zip(edges[:-1], edges[1:], strict=True)) if last > first else []
+    return list(pairwise(edges)) if last > first else []
 
 
 def _laid_out(some: Comparison) -> np.ndarray:
