@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar
 
 import numpy as np
@@ -31,7 +32,7 @@ def film(length, step, random):
     return bits
 
 
-def cut(n, random, *, films=6, step=30, noise=14):
+def cut(n, random, *, films=6, step=30, noise=30):
     """Clips of some films, cut anywhere, with noise of many strengths; some lack frames amid them."""
     sources = [film(40, step, random) for _ in range(films)]
     for _ in range(n):
@@ -54,7 +55,7 @@ def still(n, random):
 
 def doubtful(n, random):
     """Noise about as strong as hashes may differ: at the borders of what is alike and of what is sure."""
-    return cut(n, random, films=3, step=50, noise=24)
+    return cut(n, random, films=3, step=50, noise=60)
 
 
 def strange(n, random):
@@ -81,14 +82,26 @@ def longest(alike):
     return int(best[-1, -1])
 
 
+def apart(a, b):
+    """In how many bits two hashes differ."""
+    return sum(int(x ^ y).bit_count() for x, y in zip(a.tolist(), b.tolist(), strict=True))
+
+
+def allowed(clip):
+    """In how many bits each frame of a clip may differ."""
+    steps = [0, *(apart(one, other) for one, other in pairwise(clip)), 0]
+    return np.array([min(frames.NOISE + max(pair) // 2, frames.MOST) for pair in pairwise(steps)])
+
+
 def brute(clips, least):
     """All pairs of clips that overlap, with their shares, by the definition, every clip with every other."""
     found = {}
+    allow = [allowed(clip) for clip in clips]
     for a, one in enumerate(clips):
         for b in range(a + 1, len(clips)):
             far = np.bitwise_count(one[:, None] ^ clips[b][None]).sum(axis=2)
             if far.min() <= frames.SURE:
-                share = round(longest(far <= frames.ALIKE) / min(far.shape), 6)
+                share = round(longest(far <= np.maximum(allow[a][:, None], allow[b])) / min(far.shape), 6)
                 if share >= least:
                     found[a, b] = share
     return found

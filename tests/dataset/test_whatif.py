@@ -134,7 +134,7 @@ def test_a_larger_overlap_is_told_by_the_pairs(tmp_path):
         other.build()
         assert said.kept == len(kept(other))
     assert len(kept(other)) > len(kept(made))
-    with pytest.raises(UsageError, match="the build knows pairs from overlap=0.4"):
+    with pytest.raises(UsageError, match=r"the build knows pairs from overlap=0\.4"):
         what_if(opened(made), {"stages.dedup.overlap": 0.3})
 
 

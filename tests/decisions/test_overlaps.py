@@ -9,7 +9,7 @@ from vbuild.decisions import compare, overlaps
 from vbuild.errors import StageError
 from vbuild.near import frames
 
-N = 80
+N = 70
 LEAST = overlaps.LEAST
 REACH = overlaps.reach_of(0.5)
 
@@ -20,8 +20,8 @@ def small(monkeypatch):
     monkeypatch.setattr(overlaps, "FRAMES", (50, 90))
     monkeypatch.setattr(overlaps, "READ", 33)
     monkeypatch.setattr(compare, "COMMIT", 20)
-    monkeypatch.setattr(frames, "CELLS", 700)
-    monkeypatch.setattr("vbuild.near.overlaps.CELLS", 700)
+    monkeypatch.setattr(frames, "CELLS", 3000)
+    monkeypatch.setattr("vbuild.near.overlaps.CELLS", 3000)
 
 
 @pytest.fixture(scope="module", params=fingerprints.SETS)
@@ -33,7 +33,7 @@ def clips(request):
 
 @pytest.mark.parametrize("parted", [False, True], ids=["at once", "parted"])
 def test_every_pair_that_overlaps_is_found_once(tmp_path, clips, parted, request):
-    """With its share; for more than what was asked for without a look at a clip, and for less down to what is stored."""
+    """With its share; for more than was asked for without a look at a clip, and for less down to what is stored."""
     if parted:
         request.getfixturevalue("small")
     kind, some, pairs = clips
@@ -41,7 +41,7 @@ def test_every_pair_that_overlaps_is_found_once(tmp_path, clips, parted, request
     store.put(range(N))
     store.compare(range(N), REACH)
     assert store.found(range(N), 1 - LEAST) == pairs
-    assert bool(pairs) == (kind != "strange")
+    assert any(share >= 0.5 for share in pairs.values()) == (kind != "strange")
     assert (store.chores["Overlap"] > 1) == parted
     before = store.chores.total()
     for overlap in (0.9, 0.5, LEAST):
@@ -69,7 +69,7 @@ def test_nothing_is_compared_twice(tmp_path, clips):
     store.put(range(N))
     store.compare(range(60), REACH)
     told = store.uncompared(range(N), REACH)
-    assert (told.new, told.known) == (20, 60)
+    assert (told.new, told.known) == (10, 60)
     seen = []
 
     def run(chores):

@@ -11,13 +11,14 @@ from skimage import data
 
 from vbuild.decisions.dedup import Dedup
 from vbuild.errors import UsageError
-from vbuild.near.frames import ALIKE, SURE, distances
+from vbuild.near.frames import MOST, NOISE, distances
 from vbuild.split.fixed_stride import FixedStride
 from vbuild.stage import Clip
-from vbuild.stages.fingerprint import SIDE, Fingerprint, hashed
+from vbuild.stages.fingerprint import SIDE, Fingerprint, bars_of, hashed
 from vbuild.stages.perceptual import Perceptual
 
 SIZE = (320, 180)
+CAMERA = cv2.cvtColor(data.camera(), cv2.COLOR_GRAY2RGB)
 PICTURES = [data.camera(), data.coins(), data.moon(), cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2GRAY)]
 
 
@@ -27,7 +28,8 @@ def shrunk(picture):
 
 def apart(one, other):
     """In how many bits the hashes of two pictures differ."""
-    return int(distances(hashed(shrunk(one)), hashed(shrunk(other))))
+    pictures = shrunk(one), shrunk(other)
+    return int(distances(*(hashed(picture, bars_of([picture])) for picture in pictures)))
 
 
 def test_the_same_picture_is_near():
@@ -42,7 +44,7 @@ def test_the_same_picture_is_near():
             "noisy": (picture + random.normal(0, 8, picture.shape)).clip(0, 255).astype(np.uint8),
         }
         for name, other in again.items():
-            assert apart(picture, other) <= SURE, name
+            assert apart(picture, other) <= NOISE, name
 
 
 def test_other_pictures_are_far():
@@ -52,15 +54,18 @@ def test_other_pictures_are_far():
 
 
 def test_bars_and_a_logo_change_little():
-    """Bars above and below, or at the sides, and a bright sign in a corner."""
+    """Bars above and below, or at the sides; a bright sign in a corner, in the picture or on a bar."""
     for picture in PICTURES:
         high, wide = picture.shape
         for bars in ((high // 8, high // 8, 0, 0), (0, 0, wide // 6, wide // 6)):
             boxed = cv2.copyMakeBorder(picture, *bars, cv2.BORDER_CONSTANT, value=3)
-            assert apart(picture, boxed) <= ALIKE
-        marked = picture.copy()
-        marked[high // 20 : high // 8, wide * 4 // 5 : wide * 19 // 20] = 230
-        assert apart(picture, marked) <= ALIKE
+            assert apart(picture, boxed) <= MOST // 2
+        boxed[high // 20 : high // 8, -wide // 7 : -wide // 30] = 230
+        assert apart(picture, boxed) <= MOST // 2
+        if picture.std() > 40:
+            marked = picture.copy()
+            marked[high // 20 : high // 9, wide * 5 // 6 : wide * 19 // 20] = 230
+            assert apart(picture, marked) <= MOST // 2
 
 
 @pytest.mark.parametrize("level", [0, 3, 128, 255])
@@ -72,6 +77,8 @@ def test_what_shows_nothing_has_no_hash(level):
     sink = Fingerprint().open(Clip(duration=1.0), None)
     sink.frame(flat, 0.0)
     assert sink.close() == {"": None, "times": None}
+    sink = Fingerprint().open(Clip(duration=1.0), None)
+    sink.frame(flat, 0.0)
     sink.frame(shrunk(PICTURES[0]), 0.5)
     row = sink.close()
     assert (len(row[""]), row["times"]) == (4, [0.5])
@@ -86,7 +93,20 @@ def test_a_rate_of_nothing_is_refused():
 def slide(seed):
     """A slide of a template that all of them share: a bar, a heading, lines of words of their own."""
     random = np.random.default_rng(seed)
-    words = "alpha south index cost risk model budget team north river quarter stone learn profit cloud train".split()
+    words = [
+        "alpha",
+        "south",
+        "index",
+        "cost",
+        "risk",
+        "model",
+        "budget",
+        "team",
+        "north",
+        "river",
+        "quarter",
+        "profit",
+    ]
     picture = np.full((360, 640, 3), 250, np.uint8)
     picture[:40] = (20, 60, 140)
     for line in range(9):
@@ -104,9 +124,8 @@ def test_slides_of_one_template_stay_apart(tmp_path):
         picture = slide(seed)
         path = video(tmp_path / f"{seed}.mp4", seconds=4, fps=10, size=(640, 360), picture=lambda _, p=picture: p)
         project.put(f"{seed}.mp4", path)
-    again = video(
-        tmp_path / "again.mp4", seconds=3, fps=12, size=(320, 180), crf=30, picture=lambda _: slide(0)[::2, ::2]
-    )
+    small = cv2.resize(slide(0), (320, 180), interpolation=cv2.INTER_AREA)
+    again = video(tmp_path / "again.mp4", seconds=3, fps=12, size=(320, 180), crf=30, picture=lambda _: small)
     project.put("again.mp4", again)
     project.build()
     assert dropped(project)["dedup"] > 1
@@ -128,10 +147,22 @@ def copied(path, source, start, speed=1.0, **how):
     return video(path, picture=picture, **{"crf": 32, "fps": 25} | how)
 
 
+def panned(photo):
+    """A camera that pans over a photograph."""
+    high, wide = photo.shape[:2]
+    scale = wide * 0.7 / SIZE[0]
+
+    def picture(time):
+        left, top = wide * (0.15 + 0.14 * np.sin(0.6 * time)), high * 0.1 * (1 + np.cos(0.6 * time))
+        return cv2.warpAffine(photo, np.array([[scale, 0, left], [0, scale, top]]), SIZE, flags=cv2.WARP_INVERSE_MAP)
+
+    return picture
+
+
 @pytest.fixture(scope="module")
 def film(tmp_path_factory):
     """Twelve seconds, four scenes."""
-    scenes = [scene(seed, SIZE) for seed in range(4)]
+    scenes = [panned(photo) for photo in (data.astronaut(), data.coffee(), data.chelsea(), CAMERA)]
     path = tmp_path_factory.mktemp("film") / "film.mp4"
     return video(path, seconds=12, fps=24, size=SIZE, picture=lambda time: scenes[int(time / 3)](time))
 
@@ -144,7 +175,9 @@ def test_a_copy_that_is_cut_otherwise_goes(tmp_path, film, speed):
     project = Project(tmp_path, {**stages, "dedup": Dedup(of="print", keep="source_w desc")}, split=split)
     project.put("film.mp4", film)
     project.put("copy.mp4", copied(tmp_path / "copy.mp4", film, 0.7, speed, seconds=10))
-    project.put("other.mp4", video(tmp_path / "other.mp4", seconds=6, size=SIZE, seed=9))
+    others = panned(data.immunohistochemistry()), scene(9, SIZE)
+    for n, picture in enumerate(others):
+        project.put(f"other{n}.mp4", video(tmp_path / f"{n}.mp4", seconds=3, size=SIZE, picture=picture))
     project.build()
     gone = [row for row in project.rows().values() if not row["kept"]]
     assert {row["uri"].rpartition("/")[2] for row in gone} == {"copy.mp4"}
