@@ -183,7 +183,8 @@ def shares(left: Sequences, a: np.ndarray, right: Sequences, b: np.ndarray) -> n
         alike = distances(frames, others) <= np.maximum(allowed, allows)
         alike &= (allowed >= 0) & (allows >= 0)
         found[rows] = chains(alike)
-    return np.round(found / np.minimum(one, other), DECIMALS)
+    share: np.ndarray = np.round(found / np.minimum(one, other), DECIMALS)
+    return share
 
 
 def _alike_long(one: np.ndarray, other: np.ndarray) -> Iterator[slice]:

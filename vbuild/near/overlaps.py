@@ -57,6 +57,6 @@ class Overlap(Chore):
             share = shares(some, a, index.clips, b)
             near = share >= self.least
             found.append((a[near] + first, b[near] + self.others[0], share[near]))
-        a, b, share = (np.concatenate(side) for side in zip(*found, strict=True)) if found else ((),) * 3
+        a, b, share = (np.concatenate(side) for side in zip(*found, strict=True))
         sides = [pa.array(side, pa.uint32()) for side in (a, b)]
         return Made(pa.table([*sides, pa.array(share, pa.float64())], schema=EDGES))

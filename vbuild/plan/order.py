@@ -219,7 +219,7 @@ def _types(writing: Iterable[Writer]) -> dict[str, Kind]:
 
 def _deduplication(name: str, rule: Dedup, clips: Mapping[str, Instance], types: Mapping[str, Kind]) -> Deduplication:
     reads = frozenset[str]() if rule.keep in WORDS else ordering_columns(name, rule.keep, types)
-    if rule.of not in clips or clips[rule.of].writes.get("") != HASHES:
+    if rule.of is None or rule.of not in clips or clips[rule.of].writes.get("") != HASHES:
         return Deduplication(name, rule, _embedding(name, rule.of, clips), reads)
     if rule.keep in BY_CLUSTER or rule.reach is not None:
         said = "reach" if rule.reach is not None else "keep"

@@ -144,7 +144,8 @@ def hashed(picture: np.ndarray, bars: Bars = (0, 0)) -> np.ndarray | None:
     if np.sqrt(np.einsum("i,i", found, found)) < FLAT:
         return None
     bits = found > np.median(found)
-    return np.packbits(bits, bitorder="little").view("<u8").astype(np.uint64)
+    packed: np.ndarray = np.packbits(bits, bitorder="little").view("<u8").astype(np.uint64)
+    return packed
 
 
 @cache
@@ -153,4 +154,5 @@ def waves() -> np.ndarray:
     import numpy as np
 
     places = (np.arange(SMALL) + 0.5) / SMALL
-    return np.cos(np.pi * np.outer(np.arange(1, FREQUENCIES + 1), places)) * np.sqrt(2) / SMALL
+    rows: np.ndarray = np.cos(np.pi * np.outer(np.arange(1, FREQUENCIES + 1), places)) * np.sqrt(2) / SMALL
+    return rows
