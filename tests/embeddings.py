@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from vbuild.decisions.compare import complete, uncompared
+from vbuild.decisions.compare import complete, near_vectors, uncompared
 from vbuild.digest import keys_of
 from vbuild.near.kernel import threshold
 from vbuild.recipes import recipe
@@ -36,16 +36,21 @@ class Embedding(Stage):
 class Vectors:
     """Vectors of which any may come to the store, be compared, and leave."""
 
+    find = staticmethod(near_vectors)
+
     def __init__(self, root, vectors, of="float32"):
         self.vectors = np.asarray(vectors).astype(of)
-        self.stage = Embedding(size=self.vectors.shape[1], of=of)
-        made = recipe(self.stage)
-        self.results = Actions(root).results(made, outputs(self.stage))
+        self.store(root, Embedding(size=self.vectors.shape[1], of=of), self.vectors)
+
+    def store(self, root, stage, values):
+        """What there is to be stored, and where."""
+        made = recipe(stage)
+        self.results = Actions(root).results(made, outputs(stage))
         self.pairs = pairs(root, made.id)
-        rows = [{"": vector} for vector in self.vectors]
+        rows = [{"": value} for value in values]
         n = len(rows)
         keys = [bytes(key) for key in np.arange(n, dtype=np.uint64).repeat(2).view("V16").tolist()]
-        self.table = encode(self.stage, rows, keys=keys, warnings=[None] * n, seconds=0.0, build="b")
+        self.table = encode(stage, rows, keys=keys, warnings=[None] * n, seconds=0.0, build="b")
         self.digests = keys_of(self.table["digest__value"])
         self.chores: Counter[str] = Counter()
 
@@ -70,7 +75,7 @@ class Vectors:
 
     def compare(self, rows, reach, run=None):
         """Vectors are compared; says how many were new."""
-        return complete(self.pairs, self.results, self.digests[np.asarray(rows)], reach, run or self.run)
+        return complete(self.pairs, self.results, self.digests[np.asarray(rows)], reach, run or self.run, self.find)
 
     def uncompared(self, rows, reach):
         """How many are yet to be."""

@@ -35,6 +35,7 @@ from vbuild.stages.camera import Camera
 from vbuild.stages.caption_stats import CaptionStats
 from vbuild.stages.changes import Changes
 from vbuild.stages.describe import Describe
+from vbuild.stages.fingerprint import Fingerprint
 from vbuild.stages.frames import Frames
 from vbuild.stages.likeness import Likeness
 from vbuild.stages.motion import Motion
@@ -61,6 +62,7 @@ STAGES = {
     "best": BestStart(),
     "timeline": Timeline(),
     "embed": Perceptual(),
+    "print": Fingerprint(),
     "dedup": Dedup(of="embed", eps=0.001),
     "described": Describe(of={"motion": "motion", "quality": "quality"}),
     "said": made.Telling(windows=Windows(frames=8, remainder=4, min=2)),

@@ -77,6 +77,47 @@ class Point(Stage):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Blank(Stage):
+    """No vector of any clip."""
+
+    version: ClassVar[int] = 1
+    phase: ClassVar[Phase] = "embed"
+    writes: ClassVar[Mapping[str, str]] = {"": "vector[4]"}
+
+    def asks(self) -> Frames:
+        """One small picture."""
+        return Frames(count=1, size=(8, 8))
+
+    def run(self, clips: Sequence[Clip], model: None) -> Iterable[Row]:
+        """Nulls."""
+        return [{"": None} for _ in clips]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Print(Stage):
+    """Hashes of a clip's frames, in which near colours differ in few bits; null where all are darker than `blind`."""
+
+    version: ClassVar[int] = 1
+    phase: ClassVar[Phase] = "embed"
+    writes: ClassVar[Mapping[str, str]] = {"": "list[uint64]"}
+
+    blind: float = 60.0
+
+    def asks(self) -> Frames:
+        """Small pictures, four a second."""
+        return Frames(fps=4, size=(8, 8))
+
+    def run(self, clips: Sequence[Clip], model: None) -> Iterable[Row]:
+        """Of each colour as many bits as it is strong, in 85."""
+        for clip in clips:
+            CALLS["Print"] += 1
+            colours = clip.frames.pixels.reshape(len(clip.frames.pixels), -1, 3).mean(axis=1)
+            seen = colours[colours.mean(axis=1) > self.blind]
+            bits = np.pad((np.arange(85) < seen[..., None] // 3).reshape(len(seen), 255), ((0, 0), (0, 1)))
+            yield {"": np.packbits(bits, axis=1).view("<u8").ravel().tolist() or None}
+
+
+@dataclass(frozen=True, kw_only=True)
 class Word(Stage):
     """A sentence of a clip's brightness step; fails on steps of which `fails` is the rest by 3."""
 

@@ -136,9 +136,11 @@ def _lines(wish: Wish, chosen: Mapping[str, Described], split: Described) -> Ite
         yield "  # still: motion_top_speed is null or motion_top_speed >= 4"
     yield ""
     yield "stages:"
+    hashes = next((name for name, stage in chosen.items() if stage.name == "fingerprint"), None)
     for name, stage in chosen.items():
         yield f"  {name}:"
-        yield from _parameters(stage, "    ", {"of" if stage.kind == "decision" else "clips": None})
+        of = hashes if stage.name == "dedup" else None
+        yield from _parameters(stage, "    ", {"of": of} if stage.kind == "decision" else {"clips": None})
 
 
 def _parameters(stage: Described, indent: str, given: Mapping[str, Any]) -> Iterator[str]:

@@ -52,6 +52,8 @@ class Decided:
     """Of a dedup: vectors that were compared (in a plan: that would be) with one another and with those known."""
     known: int = 0
     """Vectors that had been compared before, by whatever dataset."""
+    hashes: bool = False
+    """Whether these are no vectors but the hashes of clips' frames."""
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,7 @@ def test_without_stages_it_is_as_a_folder(here):
     mine, folder = load(["+dataset=mine"]), load(["+dataset=folder", "source.path=videos"])
     assert (mine.split, mine.source, [*mine.stages]) == (folder.split, folder.source, [*folder.stages])
     assert mine.stages["transcode"] == folder.stages["transcode"]
+    assert mine.stages["dedup"].of == folder.stages["dedup"].of == "fingerprint"
 
 
 def test_every_parameter_is_told_and_its_comment_sets_the_default(here):
@@ -59,7 +60,7 @@ def test_every_parameter_is_told_and_its_comment_sets_the_default(here):
         own = [p for p in stage.parameters if p.role == "parameter"]
         assert all(f"# {p.name}: {p.default}" in written for p in own)
     every = re.sub(r"^( *)# (\w+: )", r"\1\2", written, flags=re.MULTILINE)
-    assert every.count("\n    fps: ") == 4
+    assert every.count("\n    fps: ") == 5
     (here / "conf" / "dataset" / "every.yaml").write_text(every.replace("  still:", "  # still:"))
     after = load(["+dataset=every"])
     assert (after.stages, after.split) == (before.stages, before.split)

@@ -28,3 +28,5 @@ def test_a_plan_says_what_a_dedup_would_compare():
         _decided(decided, planned=True) == "dropped 0 (of 5 not known yet), after comparing 1 new vector with 7 known"
     )
     assert _decided(decided, planned=False) == "dropped 0 (of 5 not known yet)"
+    decided = Decided("d", new=2, hashes=True)
+    assert _decided(decided, planned=True) == "dropped 0, after comparing 2 new fingerprints with 0 known"

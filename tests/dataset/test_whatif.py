@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from footage import video
-from made import Point, Tone, Word
+from made import Point, Print, Tone, Word
 from project import Project, dropped
 
 import vbuild
@@ -15,8 +15,13 @@ from vbuild.dataset.stats import histograms
 from vbuild.dataset.whatif import what_if
 from vbuild.decisions.dedup import Dedup
 from vbuild.errors import DatasetError, UsageError
+from vbuild.split.fixed_stride import FixedStride
 
 GREYS = (10, 30, 50, 52, 90, 120, 122, 160, 200, 240)
+
+
+def grey(level):
+    return np.full((48, 64, 3), level, np.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +29,7 @@ def film(tmp_path_factory):
     """Ten clips of one grey each."""
     return video(
         tmp_path_factory.mktemp("film") / "a.mp4", seconds=len(GREYS), fps=4, size=(64, 48), gop=4, crf=4,
-        picture=lambda at: np.full((48, 64, 3), GREYS[min(int(at), len(GREYS) - 1)], np.uint8),
+        picture=lambda at: grey(GREYS[min(int(at), len(GREYS) - 1)]),
     )  # fmt: skip
 
 
@@ -109,6 +114,28 @@ def test_a_smaller_eps_is_told_by_the_pairs(tmp_path, film, change):
     assert (said.kept, said.open) == (len(kept(made)), [])
     assert (set(said.gained), set(said.lost)) == (kept(made) - before, before - kept(made))
     assert said.dropped["dedup"] == dropped(made).get("dedup", 0)
+
+
+def test_a_larger_overlap_is_told_by_the_pairs(tmp_path):
+    """A clip that shares less of its frames comes back."""
+    made = Project(tmp_path, {"print": Print(), "dedup": Dedup(of="print", overlap=0.4)})
+    for name, levels in {"a": (80, 120, 160), "b": (80, 120, 200), "c": (80, 220, 240)}.items():
+        path = tmp_path / f"{name}.mp4"
+        video(path, seconds=3, fps=4, size=(64, 48), gop=4, picture=lambda at, of=levels: grey(of[min(int(at), 2)]))
+        made.put(f"{name}.mp4", path)
+    made.split = FixedStride(length=3.0)
+    made.build()
+    for overlap in (0.4, 0.5, 0.7):
+        said = what_if(opened(made), {"stages.dedup.overlap": overlap})
+        other = Project(
+            tmp_path, made.stages | {"dedup": Dedup(of="print", overlap=overlap)}, name=f"d{overlap * 10:g}"
+        )
+        other.split = made.split
+        other.build()
+        assert said.kept == len(kept(other))
+    assert len(kept(other)) > len(kept(made))
+    with pytest.raises(UsageError, match=r"the build knows pairs from overlap=0\.4"):
+        what_if(opened(made), {"stages.dedup.overlap": 0.3})
 
 
 WRONG = [

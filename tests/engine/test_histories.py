@@ -58,6 +58,7 @@ class History:
         stages = {
             "tone": made.Tone(),
             "point": made.Point(),
+            "print": made.Print(),
             "dedup": Dedup(of="point", eps=0.001),
             "word": made.Word(of="tone"),
             "pack": made.Pack(),
@@ -113,10 +114,12 @@ class History:
         return project.put(f"{self.random.randrange(100):02}.mp4", self.random.choice(self.files(other))).name
 
     def decide(self, project):
+        of = self.random.choice(["point", "point", "print"])
         project.stages["dedup"] = Dedup(
-            of="point",
+            of=of,
             eps=self.random.choice([0.0, 0.001, 0.03, 0.1]),
-            reach=self.random.choice([None, 0.2]),
+            reach=self.random.choice([None, 0.2]) if of == "point" else None,
+            overlap=self.random.choice([0.2, 0.5, 1.0]),
             keep=self.random.choice(["", "tone_mean desc", "tone_step, duration_s desc", "tone_mean nulls first"]),
             rule=self.random.choice(["greedy", "greedy", "dominance"]),
         )

@@ -69,7 +69,8 @@ def _decided(decision: Decided, *, planned: bool) -> str:
     if decision.places is None:
         unknown = f" (of {decision.unknown} not known yet)" if decision.unknown else ""
         if planned and decision.new:
-            unknown += f", after comparing {some(decision.new, 'new vector')} with {decision.known} known"
+            what = "new fingerprint" if decision.hashes else "new vector"
+            unknown += f", after comparing {some(decision.new, what)} with {decision.known} known"
         return f"dropped {decision.dropped}{unknown}"
     counts = sorted(decision.places.items(), key=lambda place: (-place[1], place[0]))
     if not counts:

@@ -84,7 +84,7 @@ OURS: Mapping[str, str] = {
     "dedup": "The decision that compared them",
     "clip_a": "The clip of the lower id",
     "clip_b": "The other clip",
-    "similarity": "The cosine of their vectors",
+    "similarity": "The cosine of their vectors, or the share of the shorter one's frames that both have",
     "keeper": "Which of the two stayed; null if neither did",
     "stage": "The instance that failed; `source` for a file that could not be read",
     "kind": "Whose fault it is: item or program",

@@ -42,11 +42,12 @@ class Change:
 
 
 def what_if(dataset: Dataset, overrides: Mapping[str, str | float | None]) -> Change:
-    """What would be kept if some keys had other values: `where.NAME` (SQL; None takes it away) and `stages.DEDUP.eps`.
+    """What would be kept if some keys had other values: `where.NAME` (SQL; None takes it away), and `stages.DEDUP.eps`,
+    or `.overlap`.
 
     A clip is judged by the values that its row has; where one is missing because the clip was dropped before it was
     measured, it would have to be measured first, and is counted as unknown. A dedup takes the pairs that the last build
-    stored, all within its `eps`, so that a smaller one can be told and a larger one cannot.
+    stored, all within its `eps` or `overlap`, so that a stricter one can be told and a laxer one cannot.
     Raises DatasetError, UsageError for a key that is none of these, and for a condition that cannot be asked.
     """
     said = dataset.build["config"]
@@ -77,19 +78,24 @@ def _set(key: str, value: Any, where: dict[str, str], dedups: Mapping[str, dict[
             where[name] = str(value)
         return
     dedup, _, field = name.partition(".")
-    if kind != "stages" or field != "eps":
-        raise UsageError(f"{key}: only conditions (where.NAME) and a dedup's eps (stages.NAME.eps) can be tried so")
+    if kind != "stages" or field not in ("eps", "overlap"):
+        raise UsageError(
+            f"{key}: only conditions (where.NAME) and a dedup's eps or overlap (stages.NAME.eps) can be tried so"
+        )
     if dedup not in dedups:
         raise UsageError(f"{key}: there is no dedup {dedup!r}{hint(dedup, dedups)}")
     try:
-        eps = float(value)
+        number = float(value)
     except (TypeError, ValueError) as error:
-        raise UsageError(f"{key}={value}: a cosine distance is expected, such as 0.02") from error
-    if not 0 <= eps <= dedups[dedup]["eps"]:
+        what = "a cosine distance" if field == "eps" else "a share"
+        raise UsageError(f"{key}={value}: {what} is expected, such as {0.02 if field == 'eps' else 0.5}") from error
+    built = dedups[dedup].get(field, number)
+    if not (0 <= number <= built if field == "eps" else built <= number <= 1):
+        side = "up to" if field == "eps" else "from"
         raise UsageError(
-            f"{key}={eps:g}: the build knows pairs up to eps={dedups[dedup]['eps']:g}; vbuild plan tells more, or build"
+            f"{key}={number:g}: the build knows pairs {side} {field}={built:g}; vbuild plan tells more, or build"
         )
-    dedups[dedup]["eps"] = eps
+    dedups[dedup][field] = number
 
 
 def _types(dataset: Dataset) -> dict[str, Kind]:
@@ -178,7 +184,7 @@ class _Judging:
         ids = self.rows["clip_id"].combine_chunks()
         a, b = (pc.index_in(pairs[side], value_set=ids).to_numpy() for side in ("clip_a", "clip_b"))
         similarity = pairs["similarity"].to_numpy()
-        near = similarity >= threshold(rule["eps"])
+        near = similarity >= threshold(1 - rule["overlap"] if self._by_overlap(rule) else rule["eps"])
         near &= self.kept[a] & self.kept[b]
         edges = Edges(np.minimum(a, b)[near], np.maximum(a, b)[near], similarity[near])
         verdict = keepers(self._ranks(rule["keep"]), edges, rule["rule"])
@@ -188,6 +194,11 @@ class _Judging:
             self.unknown[name] = int(untold.sum())
             self.sure &= ~untold
         self.kept &= verdict.kept
+
+    def _by_overlap(self, rule: Mapping[str, Any]) -> bool:
+        """Whether a dedup goes by hashes of frames, which are a list, and not by vectors."""
+        of = rule.get("of")
+        return of in self.dataset.schema.names and pa.types.is_list(self.dataset.schema.field(of).type)
 
     def _ranks(self, keep: str) -> np.ndarray:
         from vbuild.decisions.dedup import WORDS

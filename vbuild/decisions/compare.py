@@ -1,4 +1,4 @@
-"""Finds the near-duplicate pairs of vectors that are not known yet: what is new against all, never old against old."""
+"""Finds the near-duplicate pairs that are not known yet: what is new against all, never old against old."""
 
 from __future__ import annotations
 
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
     Run = Callable[[Sequence[Chore]], Iterator[pa.Table]]
     """Has workers do chores, and gives what each left as it comes."""
+
+    Find = Callable[["Comparison"], Iterator[pa.Table]]
+    """Gives the pairs that are to be found, by rows, with their similarities."""
 
 MANY = 32_768
 """Vectors of which sketches are kept, and partitions made."""
@@ -89,11 +92,14 @@ class Comparison:
     run: Run
 
 
-def complete(pairs: Pairs, results: Results, wanted: np.ndarray, reach: float, run: Run) -> Uncompared:
-    """Puts all pairs within `reach` among the vectors `wanted` into the store. They are digests (n,) V16, each once.
+def complete(
+    pairs: Pairs, results: Results, wanted: np.ndarray, reach: float, run: Run, find: Find | None = None
+) -> Uncompared:
+    """Puts all pairs within `reach` among what is `wanted` into the store. These are digests (n,) V16, each once.
 
-    Vectors that were compared before are compared with the new ones only, never with each other. One that is no longer
-    in the store cannot be, so it counts as never compared should it come back. Says what there was to be done.
+    What was compared before is compared with the new only, never with each other. What is no longer in the store cannot
+    be, so it counts as never compared should it come back. `find` gives the pairs, by default those of vectors.
+    Says what there was to be done.
     """
     compared = pairs.compared(reach)
     new = _without(wanted, compared.vectors)
@@ -106,7 +112,7 @@ def complete(pairs: Pairs, results: Results, wanted: np.ndarray, reach: float, r
             new = _without(new, compared.vectors)
         if len(new):
             some = _comparison(pairs, results, new, compared.vectors, reach, run, work)
-            for table in _gathered(near_vectors(some)):
+            for table in _gathered((find or near_vectors)(some)):
                 a, b, similarity = (table[name].to_numpy() for name in table.column_names)
                 pairs.add(some.ids[a], some.ids[b], similarity)
             pairs.mark(some.ids[: some.fresh], reach)

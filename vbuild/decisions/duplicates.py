@@ -9,13 +9,14 @@ import numpy as np
 import pyarrow as pa
 
 from vbuild import digest
-from vbuild.decisions.compare import complete, uncompared
+from vbuild.decisions.compare import complete, near_vectors, uncompared
 from vbuild.decisions.dedup import BY_CLUSTER
 from vbuild.decisions.keepers import Edges, keepers
 from vbuild.decisions.outliers import distances
+from vbuild.decisions.overlaps import overlapping, reach_of
 from vbuild.decisions.predicate import ranks
 from vbuild.near.kernel import threshold
-from vbuild.plan.items import NOBODY, hexed
+from vbuild.plan.items import NOBODY, NULL, hexed
 from vbuild.store.keyed import Index, by_half, firsts
 from vbuild.store.pairs import pairs as stored_pairs
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from vbuild.decisions.compare import Run
+    from vbuild.decisions.compare import Find, Run
     from vbuild.plan.items import Items, Shelf
     from vbuild.plan.order import Deduplication
     from vbuild.store.actions import Results
@@ -35,48 +36,49 @@ class Outcome:
     """What a dedup came to."""
 
     pairs: pa.Table | None
-    """Those within eps: clip_a < clip_b and keeper (hex; null where neither of the two is kept), and similarity. None
-    in a plan in which vectors are yet to be compared."""
+    """Those that are near: clip_a < clip_b and keeper (hex; null where neither of the two is kept), and similarity.
+    None in a plan in which something is yet to be compared."""
     new: int
-    """Vectors that were, or are to be, compared."""
+    """Vectors, or fingerprints, that were, or are to be, compared."""
     known: int
-    """Vectors that were before."""
+    """Those that were before."""
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """Those that a dedup judges: the clips that are kept where it stands, and have a vector."""
+    """Those that a dedup judges: the clips that are kept where it stands, and have a vector or a fingerprint."""
 
     live: np.ndarray
     """Rows of all shards, one behind the other."""
     clips: np.ndarray
     """Their ids, (n,) V16."""
     vectors: np.ndarray
-    """The digests of their vectors, each once."""
+    """The digests of their vectors or fingerprints, each once."""
     group: np.ndarray
-    """int64 (n,): the vector of each clip."""
+    """int64 (n,): which of these is each clip's."""
 
 
 def decide(decision: Deduplication, shards: Sequence[Items], shelf: Shelf, store: Path, run: Run | None) -> Outcome:
     """Drops the clips of all shards that have a kept near-duplicate.
 
-    A clip without a vector is not judged. Clips with bit-equal vectors are collapsed before anything is compared.
+    A clip without a vector is not judged, nor one without a frame that tells it. Clips of which these are equal to the
+    bit are collapsed before anything is compared.
     `run` has workers compare; without it, in a plan, nothing is decided unless everything was compared before.
     """
     rule = decision.rule
-    reach = rule.eps if rule.reach is None else rule.reach
     results, known = shelf.results(decision.of), stored_pairs(store, shelf.instances[decision.of].recipe.id)
     some = _candidates(decision, shards, shelf)
     wanted, group = some.vectors, some.group
+    reach, least, find = _measure(decision)
     asked = known, results, wanted, reach
-    left = uncompared(known, wanted, reach) if run is None else complete(*asked, run)
+    left = uncompared(known, wanted, reach) if run is None else complete(*asked, run, find)
     rank = None if run is None and left.new else _ranked(decision, shards, shelf, some, known, results, run)
     if rank is None:
         return Outcome(None, left.new, left.known)
     head = np.full(len(wanted), -1, np.int64)
     by_rank = np.argsort(rank)
     head[group[by_rank[::-1]]] = by_rank[::-1]
-    edges = Edges(*known.edges(wanted, threshold(rule.eps)))
+    edges = Edges(*known.edges(wanted, least))
     heads = keepers(rank[head], edges, rule.rule)
     twin = head[group] != np.arange(len(some.live))
     verdict_keeper = np.where(heads.kept, -1, head[heads.keeper])[group]
@@ -93,10 +95,18 @@ def decide(decision: Deduplication, shards: Sequence[Items], shelf: Shelf, store
     return Outcome(pairs, left.new, left.known)
 
 
+def _measure(decision: Deduplication) -> tuple[float, float, Find]:
+    """Up to which distance pairs are stored, from which similarity on they count, and how they are found."""
+    rule = decision.rule
+    if decision.hashes:
+        return reach_of(rule.overlap), threshold(1 - rule.overlap), overlapping
+    return rule.eps if rule.reach is None else rule.reach, threshold(rule.eps), near_vectors
+
+
 def _candidates(decision: Deduplication, shards: Sequence[Items], shelf: Shelf) -> Candidates:
     vectors = np.concatenate([np.empty(0, "V16"), *(shelf.digests(c, decision.of, [""])[0] for c in shards)])
     kept = np.concatenate([np.empty(0, bool), *(c.kept & c.sure for c in shards)])
-    live = np.flatnonzero(kept & (vectors != NOBODY[0]))
+    live = np.flatnonzero(kept & (vectors != NOBODY[0]) & (vectors != NULL[0]))
     clips = np.concatenate([np.empty(0, "V16"), *(c.ids for c in shards)])[live]
     index = Index(vectors[live])
     once, _ = by_half(index.keys[firsts(index)])

@@ -116,7 +116,7 @@ def deduplicate(session: Session, decision: Deduplication, workers: Executor | N
 
         run = partial(errands, workers, decision.name)
     outcome = decide(decision, clips, session.shelf, session.config.store, run)
-    decided.new, decided.known = outcome.new, outcome.known
+    decided.new, decided.known, decided.hashes = outcome.new, outcome.known, decision.hashes
     if outcome.pairs is None:
         _leave(session, decision.name, clips)
         return

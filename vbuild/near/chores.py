@@ -47,8 +47,6 @@ class Made:
 class Chore(ABC):
     """Something that is to be done for a whole dataset, and of no clip alone."""
 
-    ground: Ground
-
     @abstractmethod
     def run(self) -> Made:
         """Does it. Doing it again changes nothing."""
@@ -60,7 +58,14 @@ class Chore(ABC):
 
 
 @dataclass(frozen=True)
-class Learn(Chore):
+class Comparing(Chore):
+    """A part of comparing vectors."""
+
+    ground: Ground
+
+
+@dataclass(frozen=True)
+class Learn(Comparing):
     """Makes the basis of sketches of a sample of rows, and, of more than none, centroids; tells how they narrow.
 
     The table has the share of all products that is left, by the borders of the sample alone.
@@ -89,7 +94,7 @@ class Learn(Chore):
 
 
 @dataclass(frozen=True)
-class Sketch(Chore):
+class Sketch(Comparing):
     """Makes the sketches of rows, and finds the partition of each where there are centroids."""
 
     rows: np.ndarray
@@ -120,7 +125,7 @@ class Sketch(Chore):
 
 
 @dataclass(frozen=True)
-class Middles(Chore):
+class Middles(Comparing):
     """Makes centroids of a sample of rows."""
 
     rows: np.ndarray
@@ -135,7 +140,7 @@ class Middles(Chore):
 
 
 @dataclass(frozen=True)
-class Distances(Chore):
+class Distances(Comparing):
     """How far rows lie from the centroid that is nearest to each."""
 
     rows: np.ndarray
@@ -183,7 +188,7 @@ class _Found:
 
 
 @dataclass(frozen=True)
-class Tile(Chore):
+class Tile(Comparing):
     """Compares new rows, from `start`, with all rows behind them."""
 
     start: int
@@ -212,7 +217,7 @@ class Tile(Chore):
 
 
 @dataclass(frozen=True)
-class Join(Chore):
+class Join(Comparing):
     """Compares the new rows of partitions, each with those of all partitions that their borders allow."""
 
     partitions: tuple[int, ...]

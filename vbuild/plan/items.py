@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 NOBODY = np.zeros(1, "V16")
 """Stands where there is no digest."""
 
+NULL = np.frombuffer(digest.of_value(None), "V16")
+"""The digest of a null."""
+
 
 class State(IntEnum):
     """What is known of one action."""

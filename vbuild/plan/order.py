@@ -10,7 +10,7 @@ from vbuild.config import TAKEN
 from vbuild.contract import named
 from vbuild.decisions.balance import Balance
 from vbuild.decisions.cluster import Cluster
-from vbuild.decisions.dedup import WORDS, Dedup
+from vbuild.decisions.dedup import BY_CLUSTER, HASHES, WORDS, Dedup
 from vbuild.decisions.folds import Folds
 from vbuild.decisions.predicate import Predicate, bared, columns_read, ordering_columns
 from vbuild.errors import UsageError
@@ -54,14 +54,16 @@ name."""
 
 @dataclass(frozen=True)
 class Deduplication:
-    """A dedup as it stands in a dataset: a decision over the vectors of one instance."""
+    """A dedup as it stands in a dataset: a decision over the vectors, or the hashes of frames, of one instance."""
 
     name: str
     rule: Dedup
     of: str
-    """The instance whose vectors it compares."""
+    """The instance whose vectors or hashes it compares."""
     reads: frozenset[str]
     """The columns that its order of keeping names."""
+    hashes: bool = False
+    """Whether they are hashes of frames."""
 
 
 @dataclass(frozen=True)
@@ -217,7 +219,12 @@ def _types(writing: Iterable[Writer]) -> dict[str, Kind]:
 
 def _deduplication(name: str, rule: Dedup, clips: Mapping[str, Instance], types: Mapping[str, Kind]) -> Deduplication:
     reads = frozenset[str]() if rule.keep in WORDS else ordering_columns(name, rule.keep, types)
-    return Deduplication(name, rule, _embedding(name, rule.of, clips), reads)
+    if rule.of is None or rule.of not in clips or clips[rule.of].writes.get("") != HASHES:
+        return Deduplication(name, rule, _embedding(name, rule.of, clips), reads)
+    if rule.keep in BY_CLUSTER or rule.reach is not None:
+        said = "reach" if rule.reach is not None else "keep"
+        raise UsageError(f"stages.{name}.{said}={getattr(rule, said)}: {rule.of} writes no vector, of which it speaks")
+    return Deduplication(name, rule, rule.of, reads, hashes=True)
 
 
 def _embedding(name: str, of: str | None, clips: Mapping[str, Instance]) -> str:
