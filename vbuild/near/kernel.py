@@ -175,7 +175,8 @@ class Torch:
 
     def ready(self, sketches: np.ndarray) -> Any:
         """As `Products` says."""
-        return self.torch.from_numpy(np.require(sketches, requirements=["C", "W"])).to(self.device).to(self.torch.float32)
+        numbers = self.torch.from_numpy(np.require(sketches, requirements=["C", "W"]))
+        return numbers.to(self.device).to(self.torch.float32)
 
     def near(self, left: Any, right: Any) -> tuple[np.ndarray, np.ndarray]:
         """As `Products` says."""
