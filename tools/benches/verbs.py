@@ -83,7 +83,7 @@ def measures() -> Iterator[Measure]:
             began = time.perf_counter()
             most = peak([*(_with(word, told) for word in words), "--store", str(root / "store")])
             seconds = time.perf_counter() - began
-            yield Measure(f"{name}, {READ:,} clips, {seconds:.0f} s: peak of 2 GiB", most, MOST, 1.0, "MiB")
+            yield Measure(f"{name}, {READ:,} clips, {seconds:.0f} s: peak", most, MOST, 1.0, "MiB")
             if name != "export, jsonl":  # the next is the same again
                 shutil.rmtree(root / "out", ignore_errors=True)
 
