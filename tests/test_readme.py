@@ -9,7 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from footage import video
+
+from vbuild.contract import member_class
+from vbuild.stage import Stage
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -95,6 +99,46 @@ def test_the_stage_of_ones_own(tmp_path):
     *_, printed = typed([path, "vbuild +dataset=red", f"python -c {shlex.quote(code)}"], tmp_path)
     values = [float(v) for v in printed.strip("[]\n").split(",")]
     assert values == pytest.approx([200 / 300], abs=0.01)
+
+
+def test_the_model_of_ones_own(tmp_path):
+    """The model that README shows runs as it stands there, in a process that holds models; it is 30 lines of code."""
+    import torch
+
+    (block,) = (b for b in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "Indoors(Stage)" in b)
+    assert len([line for line in block.splitlines() if line.strip()]) <= 30
+    video(tmp_path / "film.mp4", seconds=4, picture=lambda _: np.full((96, 128, 3), (200, 50, 50), np.uint8))
+    (tmp_path / "indoors.py").write_text(block)
+    torch.save({"2.weight": torch.zeros(1, 192), "2.bias": torch.full((1,), 3.0)}, tmp_path / "indoors.pt")
+    (tmp_path / "conf" / "dataset").mkdir(parents=True)
+    (tmp_path / "conf" / "dataset" / "in.yaml").write_text(
+        "# @package _global_\nsource: {path: film.mp4}\nstages: {inside: {_target_: indoors.Indoors}}\n"
+        "executor: {workers: 1}\n"
+    )
+    code = "import vbuild; print(vbuild.open('in').search()['inside'].to_pylist())"
+    path = f"PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH"
+    *_, printed = typed([path, "vbuild +dataset=in", f"python -c {shlex.quote(code)}"], tmp_path)
+    values = [float(v) for v in printed.strip("[]\n").split(",")]
+    assert values == pytest.approx([1 / (1 + np.exp(-3))] * len(values), abs=1e-5)
+
+
+READING = {"tags", "clip_score", "pool"}
+"""Stages that have no model of their own, but that of the vectors which they read."""
+
+
+def test_every_model_is_in_the_table_of_models():
+    """Each stage with weights, by its name, and no other."""
+    table = README.split("### Models")[1].split("###")[0]
+    rows = re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)
+    told = set(re.findall(r"`(\w+)`", " ".join(rows)))
+    told |= {f"cosmos_embed1{name}" for name in re.findall(r"`(_\w+)`", " ".join(rows))}
+    told -= {"_448p"}
+    found = set()
+    for path in (ROOT / "conf" / "stage").glob("*.yaml"):
+        cls = member_class(yaml.safe_load(path.read_text(encoding="utf-8"))["_target_"], path.stem)
+        weighty = issubclass(cls, Stage) and cls.models is not Stage.models
+        found |= {path.stem} if weighty or getattr(cls, "hosted", False) else set()
+    assert told == found - READING
 
 
 def test_every_stage_is_in_the_table():

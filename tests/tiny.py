@@ -150,7 +150,7 @@ def cosmos(folder: Path, *, embed_dim: int = 256, resolution: int = 32, transfor
         "patches.weight": (width, 3, 1, 8, 8), "patches.bias": (width,), "moments": (8, width),
         "words.weight": (20, width),
         "places": (128, width), "mixed.weight": (width, width), "mixed.bias": (width,),
-        "projection.weight": (embed_dim, width), "projection.bias": (embed_dim,),
+        "projection.weight": (embed_dim, width), "projection.bias": (embed_dim,), "logit_scale": (),
     }  # fmt: skip
     weights = {name: torch.from_numpy(weight(name, shape)) for name, shape in shapes.items()}
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})

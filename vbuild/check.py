@@ -27,7 +27,7 @@ def into(cls: type[T], data: Any, where: str, *, known: Mapping[str, Any] | None
     if not isinstance(data, Mapping):
         raise UsageError(f"{where or 'the configuration'}={data!r}: a group of keys is expected")
     hints = typing.get_type_hints(cls)
-    fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    fields = {f.name: f for f in dataclasses.fields(cls) if not f.metadata.get("lent")}  # type: ignore[arg-type]
     values = dict(known or {})
     for key, value in data.items():
         if key in values:

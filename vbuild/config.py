@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -17,6 +17,7 @@ from vbuild.check import hint, into, join
 from vbuild.contents import content
 from vbuild.contract import executor_class, is_own, member_class, obeyed, of_code
 from vbuild.decisions.decision import Decision
+from vbuild.embedding import Worded, encoded
 from vbuild.errors import UsageError
 from vbuild.executor.config import ExecutorConfig, Local
 from vbuild.stage import Decode, Stage, Windows, knob, revisions
@@ -217,22 +218,35 @@ def checked(data: Mapping[str, Any], *, declared: str) -> Config:
 
 
 def _lent(name: str, stages: Mapping[str, Any]) -> Any:
-    """A stage that names no model, here or served, with that of the stage it reads, or of the one that this reads."""
-    stage, seen = stages[name], [name]
-    lender = stage
-    lacks = isinstance(stage, Stage) and "model" in revisions(stage) and stage.model is None  # type: ignore[attr-defined]
-    while lacks and getattr(stage, "served", None) is None:
-        of = lender.of if isinstance(lender, Stage) else None
-        if isinstance(of, Mapping):  # the port that comes first is that of the vectors
-            of = of.get(next(iter(lender.reads), "").rstrip("?"))
-        if of is None or of not in stages or of in seen:
-            break  # who wires and who loads it says what is wrong
-        lender = stages[of]
+    """A stage with what it takes over of the stage that it reads, or of the one that this reads.
+
+    One that names no model, here or served, has its model; one that compares words with vectors has what made them.
+    """
+    stage = stages[name]
+    if not isinstance(stage, Stage):
+        return stage
+    nameless = "model" in revisions(stage) and stage.model is None and getattr(stage, "served", None) is None  # type: ignore[attr-defined]
+    lent: dict[str, Any] = {}
+    for lender in _read_by(name, stages) if nameless or isinstance(stage, Worded) else ():
+        if nameless and not lent and getattr(lender, "model", None) is not None and "model" in revisions(lender):
+            lent = {"model": lender.model, "revision": lender.revision}  # type: ignore[attr-defined]
+        if hasattr(lender, "embed_text"):
+            lent |= {"maker": lender} if isinstance(stage, Worded) and not encoded(lender) else {}
+            break
+    return dataclasses.replace(stage, **lent)
+
+
+def _read_by(name: str, stages: Mapping[str, Any]) -> Iterator[Stage]:
+    """The stage that one reads by its first port, which is that of vectors, the one that this reads, and so on."""
+    seen = [name]
+    while isinstance(stage := stages[seen[-1]], Stage):
+        of = stage.of
+        if isinstance(of, Mapping):
+            of = of.get(next(iter(stage.reads), "").rstrip("?"))
+        if of is None or of in seen or not isinstance(stages.get(of), Stage):
+            return  # who wires and who loads it says what is wrong
         seen.append(of)
-        if getattr(lender, "model", None) is not None and "model" in revisions(lender):
-            lent = {"model": lender.model, "revision": lender.revision}
-            return dataclasses.replace(stage, **lent)
-    return stage
+        yield stages[of]
 
 
 def _group(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -360,7 +374,7 @@ def without_knobs(config: Config) -> dict[str, Any]:
 def _plain(value: Any, path: Callable[[Path], str] = str) -> Any:
     """Plain data. `path` says what stands for a path: of a stage's parameters it is what the file holds."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        kept = [f.name for f in dataclasses.fields(value) if not f.metadata.get("knob")]
+        kept = [f.name for f in dataclasses.fields(value) if not f.metadata.keys() & {"knob", "lent"}]
         path = content if isinstance(value, Stage | Decision) else path
         plain = {name: _plain(getattr(value, name), path) for name in kept}
         if isinstance(value, Stage | Decision):

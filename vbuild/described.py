@@ -134,6 +134,8 @@ def parameters(cls: type[Stage | Decision]) -> Iterator[Parameter]:
     decides = issubclass(cls, Decision)
     common = {f.name for f in dataclasses.fields(Decision if decides else Stage)}
     for f in sorted(dataclasses.fields(cls), key=lambda f: f.name in common):
+        if f.metadata.get("lent"):
+            continue
         wired = f.metadata.get("wiring") or (decides and f.name in ("of", "at"))
         marks: tuple[Role, ...] = ("knob", "weights")
         role = next((mark for mark in marks if f.metadata.get(mark)), "wiring" if wired else "parameter")

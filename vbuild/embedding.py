@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
 
 from vbuild.errors import UsageError
 from vbuild.fields import Kind, Vector
 from vbuild.media.versions import PASSES
 from vbuild.models import checkpoints, encoders, identity
-from vbuild.stage import Clip, Frames, Phase, Row, Stage, knob, weights
+from vbuild.stage import Clip, Frames, Phase, Row, Stage, knob, lent, weights
 
 if TYPE_CHECKING:
     import numpy as np
@@ -96,6 +96,10 @@ class Network(Stage):
         Raises UsageError for a model that knows no words.
         """
         return model.texts(words)
+
+    def knows_words(self) -> bool:
+        """Whether there are such. Raises UsageError if the model's files are not here."""
+        return self.checkpoint().type in encoders.TEXTS or not encoded(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,8 +212,6 @@ class Reader(Stage):
     """Reads vectors that a network made, and asks nothing of the footage."""
 
     uses: ClassVar[Mapping[str, int]] = {"checkpoints": checkpoints.VERSION, "encoders": encoders.VERSION}
-    words: ClassVar[bool] = False
-    """Whether it runs the model's tower for words."""
 
     model: str | None = weights(None)
     """The model that made the vectors, which its first port reads; null: that of the stage it reads."""
@@ -218,11 +220,8 @@ class Reader(Stage):
     batch: int = knob(256)
 
     def models(self) -> Mapping[str, str]:
-        """The weights. Raises UsageError if they are not here, or know no words where it needs that."""
-        found = {"model": identity.of(self._named(), self.revision)}
-        if self.words:
-            encoders.worded(self._named(), checkpoints.kind_of(self._named(), self.revision))
-        return found
+        """The weights. Raises UsageError if they are not here."""
+        return {"model": identity.of(self._named(), self.revision)}
 
     def _named(self) -> str:
         if self.model is None:
@@ -233,6 +232,100 @@ class Reader(Stage):
         """What the model's files say."""
         return checkpoints.checkpoint(self._named(), self.revision)
 
+    def knows_words(self) -> bool:
+        """Whether texts have vectors beside those that it reads. Raises UsageError as `checkpoint`."""
+        return self.checkpoint().type in encoders.TEXTS
+
     def encoder(self, device: str = "cpu") -> encoders.Encoder:
         """The model, on the processor if nothing else is said."""
         return encoders.Encoder(self._named(), self.revision, dtype="float32", device=device, attention="auto")
+
+
+class Scale(NamedTuple):
+    """How a model's cosines of texts and clips become probabilities, as it was trained: `factor` * cosine + `shift`."""
+
+    factor: float
+    shift: float = 0.0
+    apart: bool = False
+    """Whether each text has a probability by itself; else they are shares of 1."""
+
+
+@dataclass(frozen=True)
+class Texts:
+    """What makes vectors of texts beside those of clips."""
+
+    vectors: Callable[[Sequence[str]], np.ndarray]
+    """Unit vectors, float32 (n, width), of texts."""
+    scale: Callable[[], Scale]
+    """Raises PlaceError for a model that does not say."""
+
+
+def encoded(stage: Stage) -> bool:
+    """Whether the words of a stage's model go through `encoders.Encoder`, by the model's name alone."""
+    return isinstance(stage, Network) and type(stage).embed_text is Network.embed_text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Worded(Reader):
+    """Compares texts with vectors of any stage that has `embed_text`, by that very stage where the name of a model of
+    transformers is not enough.
+
+    Such a stage may have `for_words()`, the stage with all that matters to texts and nothing else, `load_words()`, a
+    part of its model that is enough for them, and `word_scale(model)`, what a `Scale` is made of.
+    """
+
+    device: str = knob("auto")
+    """Where the model of words runs: `cuda`, `mps` or `cpu`; `auto`: as the stage that is read, or the first there
+    is."""
+    maker: Stage | None = lent()
+
+    def effective(self) -> Self:
+        """Of the stage that made the vectors, what matters to texts."""
+        return self if self.maker is None else replace(self, maker=_for_words(self.maker))
+
+    def models(self) -> Mapping[str, str]:
+        """The weights. Raises UsageError if they are not here, or know no words."""
+        if self.maker is not None:
+            own = {} if self.model is None else {"model": identity.of(self.model, self.revision)}
+            return {**self.maker.models(), **own}
+        if self.model is None:
+            raise UsageError(f"model: {self.title()} compares words, and nothing that it reads knows any; {WORDY} do")
+        found = super().models()
+        encoders.worded(self.model, checkpoints.kind_of(self.model, self.revision), WORDY)
+        return found
+
+    def check(self) -> None:
+        """Raises UsageError where the model could not run."""
+        if self.maker is not None:
+            try:
+                self.maker.check()
+            except UsageError as error:
+                raise UsageError(f"of: of the model of words, {error}") from error
+
+    def texts(self) -> Texts:
+        """The model's part for words."""
+        if self.maker is None:
+            encoder = self.encoder(self.device)
+            apart = encoder.checkpoint.type in encoders.SIGLIPS
+            return Texts(encoder.texts, lambda: Scale(*encoder.scale, apart))
+        maker: Any = _for_words(self.maker)
+        if self.device != "auto" and "device" in {f.name for f in fields(maker)}:
+            maker = replace(maker, device=self.device)
+        model = maker.load_words() if hasattr(maker, "load_words") else maker.load()
+        return Texts(lambda words: maker.embed_text(words, model), lambda: Scale(*maker.word_scale(model)))
+
+    def same_width(self, text: np.ndarray, clip: np.ndarray) -> None:
+        """Raises UsageError for vectors (width,) that do not compare."""
+        if len(text) != len(clip):
+            raise UsageError(
+                f"model={self.model}: its texts are vectors of {len(text)} numbers, and those that are read have "
+                f"{len(clip)}; give the model that made them"
+            )
+
+
+WORDY = "clip, siglip, naflex, xclip, videoprism, pe_video, internvideo2, cosmos_embed1 and embed_server"
+"""Stages whose models know words."""
+
+
+def _for_words(stage: Any) -> Any:
+    return stage.for_words() if hasattr(stage, "for_words") else stage

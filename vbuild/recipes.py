@@ -8,15 +8,13 @@ import unicodedata
 from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from vbuild.code import source
 from vbuild.contents import content
 from vbuild.digest import Recipe, canonical
 from vbuild.errors import UsageError
-
-if TYPE_CHECKING:
-    from vbuild.stage import Stage
+from vbuild.stage import Stage
 
 
 def recipe(stage: Stage) -> Recipe:
@@ -68,6 +66,8 @@ def _plain(value: Any, kind: Any = "") -> Any:
     """A value as a recipe holds it. A whole number for a field that is a float is one, as the checker would make it."""
     if isinstance(value, tuple | list):
         return [_plain(item, kind) for item in value]
+    if isinstance(value, Stage):
+        return recipe(value).id
     if dataclasses.is_dataclass(value):
         fields = dataclasses.fields(value)
         return {

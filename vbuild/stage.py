@@ -56,6 +56,11 @@ def weights(default: Any = MISSING) -> Any:
     return field(default=default, metadata={"weights": True})
 
 
+def lent() -> Any:
+    """A field for another stage of the dataset, which the configuration fills in; the key holds that one's recipe."""
+    return field(default=None, repr=False, metadata={"lent": True})
+
+
 @dataclass(frozen=True, kw_only=True)
 class Decode:
     """How footage is decoded, for all stages alike."""
@@ -267,6 +272,12 @@ def named_weights(stage: Stage) -> dict[str, tuple[str, str | None]]:
     values = {name: getattr(stage, name) for name in names}
     revision = {name: getattr(stage, paired[name]) for name in names if name in paired}
     return {name: (str(value), revision.get(name)) for name, value in values.items() if value is not None}
+
+
+def lenders(stage: Stage) -> dict[str, Stage]:
+    """Each field that holds another stage, with that."""
+    held = {f.name: getattr(stage, f.name) for f in fields(stage) if f.metadata.get("lent")}
+    return {name: other for name, other in held.items() if other is not None}
 
 
 def by_parameters(cls: type[Stage]) -> bool:

@@ -35,6 +35,8 @@ class Talking:
     """`cuda`, `mps` or `cpu`; `auto`: the first that there is."""
     attention: str = knob("sdpa")
     """How attention is computed, as transformers calls it."""
+    compile: bool = knob(False)
+    """Whether torch compiles the model; worth it for many clips."""
 
     def __post_init__(self) -> None:
         """Refuses no model, and more than one."""
@@ -68,7 +70,7 @@ class Talking:
         source, arguments = identity.pretrained(self.model, self.revision)
         return {
             "source": source, "arguments": arguments, "dtype": self.dtype, "device": devices.chosen(self.device),
-            "attention": self.attention,
+            "attention": self.attention, "compiled": self.compile,
         }  # fmt: skip
 
     def chat(self) -> Any:

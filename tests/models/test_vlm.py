@@ -1,13 +1,15 @@
 """Vision-language models of each type see what they were trained to see, whatever else is in the batch."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import talkers
 import torch
 
 from vbuild.errors import UsageError
-from vbuild.models.messages import Prompt, Sampling, Video
-from vbuild.models.vlm import Network, counted
+from vbuild.models.messages import Prompt, Sampling, Video, counted
+from vbuild.models.vlm import Network, Question
 
 TYPES = sorted(talkers.SEEING)
 
@@ -53,21 +55,85 @@ def test_an_answer_does_not_depend_on_the_batch(networks, name, sampling):
     assert {answer.tokens for answer in together} <= set(range(1, 11))
 
 
-@pytest.mark.parametrize("name", TYPES)
-def test_how_likely_answers_are_does_not_depend_on_the_batch(networks, name):
-    """Nor on anything but the prompt; those that are allowed make up 1, and the ways to write one count together."""
-    net = networks[name]
-    together = net.odds(prompts(), [("yes", "Yes"), ("no", "No"), ("maybe",)])
-    alone = np.concatenate([net.odds([prompt], [("yes", "Yes"), ("no", "No"), ("maybe",)]) for prompt in prompts()])
-    assert together.shape == (4, 3)
-    assert np.abs(together - alone).max() < 1e-5
-    assert np.abs(together.sum(1) - 1).max() < 1e-6
-    assert np.ptp(together[:, 0]) > 0.001
+QUESTIONS = [
+    Question("Is it day? Answer yes or no.", [("yes", "Yes"), ("no", "No")]),
+    Question("Is it dark outside, or inside?", [("A",), ("B",), ("C",)]),
+    Question("What?", [("yes",), ("no",)]),
+    Question("Is it day? Answer yes.", [("yes", "Yes"), ("no", "No")]),
+    Question("Are there many people who are walking to and fro?", [("yes", "Yes"), ("no", "No")]),
+]
+
+
+PICTURES = ("model.visual", "model.vision_model", "model.vision_tower")
+"""Where the part of a model is that looks at pictures."""
+
+
+def videos():
+    """Three of one shape, of which two begin at other times, and one of another."""
+    late = [replace(video(n), times=video(n).times + 100.0 * n) for n in range(3)]
+    return [*late, video(9, count=4, size=(60, 60))]
+
+
+def unshared(net, seen, question):
+    """By one pass over all that the model is given, of one video, and nothing kept for later."""
     with torch.inference_mode():
-        logits = net.model(**net.inputs(prompts()[3:])).logits[0, -1]
-    one, two = (net.tokenizer.encode(word)[0] for word in ("y", "n"))
-    expected = torch.sigmoid(logits[one] - logits[two]).item()
-    assert net.odds(prompts()[3:], [("y",), ("n",)])[0, 0] == pytest.approx(expected, abs=1e-5)
+        given = net.inputs([Prompt(question.text, seen, question.system)])
+        logits = net.model(**given).logits[0, -1].float()
+    return torch.stack(
+        [logits[[*{net.tokenizer.encode(w)[0] for w in ways}]].logsumexp(-1) for ways in question.answers]
+    )
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_how_likely_answers_are_is_what_one_pass_over_all_says(networks, name):
+    """However many videos and questions there are together; those that are allowed make up 1."""
+    net, seen = networks[name], videos()
+    together = net.odds(seen, QUESTIONS)
+    assert [odds.shape for odds in together] == [(4, 2), (4, 3), (4, 2), (4, 2), (4, 2)]
+    for question, odds in zip(QUESTIONS, together, strict=True):
+        wanted = torch.stack([unshared(net, one, question).softmax(-1) for one in seen])
+        assert np.abs(odds - wanted.numpy()).max() < 1e-5
+        assert np.abs(odds.sum(1) - 1).max() < 1e-6
+    assert np.ptp(together[0][:, 0]) > 0.001
+    assert np.abs(together[0] - together[3]).max() > 1e-4
+    for many in (1, 2, 3):
+        parts = [net.odds(seen[n : n + many], QUESTIONS) for n in range(0, 4, many)]
+        found = [np.concatenate(part) for part in zip(*parts, strict=True)]
+        assert max(np.abs(one - other).max() for one, other in zip(found, together, strict=True)) < 1e-5
+    alone = [net.odds(seen, [question])[0] for question in QUESTIONS]
+    assert max(np.abs(one - other).max() for one, other in zip(alone, together, strict=True)) < 1e-5
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_a_video_is_looked_at_once_whatever_is_asked_of_it(networks, name):
+    """One pass of the pictures for all questions, and of the rest only what is each question's own."""
+    net, seen = networks[name], [video(n) for n in range(3)]
+    parts = dict(net.model.named_modules())
+    pictures = next(parts[at] for at in PICTURES if at in parts)
+    looked, lengths = [], []
+    hooks = [
+        pictures.register_forward_hook(lambda *_: looked.append(1)),
+        net.model.get_input_embeddings().register_forward_hook(lambda _, given, __: lengths.append(given[0].shape[1])),
+    ]
+    try:
+        net.odds(seen, QUESTIONS)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    begun, *rest = lengths
+    whole = [net.inputs([Prompt(one.text, seen[0])])["input_ids"].shape[1] for one in QUESTIONS]
+    assert len(looked) == 1
+    assert [begun + length for length in rest] == whole
+    assert max(rest) <= 1.5 * max(len(one.text) for one in QUESTIONS)
+
+
+def test_questions_that_stand_before_the_video_are_asked_each_by_itself(networks):
+    """Where what the model is told before it differs, nothing that holds it is common."""
+    net, seen = networks["qwen2_5_vl"], [video(n) for n in range(3)]
+    told = [Question("What?", [("yes",), ("no",)], system) for system in ("be nice", "be short")]
+    for odds, question in zip(net.odds(seen, told), told, strict=True):
+        wanted = torch.stack([unshared(net, one, question).softmax(-1) for one in seen])
+        assert np.abs(odds - wanted.numpy()).max() < 1e-5
 
 
 FRAME = {

@@ -34,6 +34,7 @@ class TinyEmbed(PreTrainedModel):
         self.places = nn.Parameter(torch.zeros(config.max_txt_len, WIDTH))
         self.mixed = nn.Linear(WIDTH, WIDTH)
         self.projection = nn.Linear(WIDTH, config.embed_dim)
+        self.logit_scale = nn.Parameter(torch.zeros(()))
         self.post_init()
 
     def _init_weights(self, module):

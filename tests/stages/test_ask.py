@@ -116,13 +116,13 @@ def test_a_window_without_an_answer_has_no_vote(tmp_path, films, server):
 class Weighing:
     """A model whose first answer is twice as likely as all others together."""
 
-    def __init__(self):
-        self.asked = []
-
-    def odds(self, prompts, answers):
-        self.asked.append((prompts[0].text, answers))
-        rest = 1 / 3 / (len(answers) - 1)
-        return np.array([[2 / 3, *[rest] * (len(answers) - 1)]] * len(prompts))
+    def odds(self, videos, questions):
+        self.asked = [(one.text, one.answers) for one in questions]
+        rests = [1 / 3 / (len(one.answers) - 1) for one in questions]
+        return [
+            np.array([[2 / 3, *[rest] * (len(one.answers) - 1)]] * len(videos))
+            for one, rest in zip(questions, rests, strict=True)
+        ]
 
 
 def test_what_a_model_here_is_asked():

@@ -66,7 +66,7 @@ def test_what_points_elsewhere_has_no_score_and_what_is_the_same_has_all(tiny):
     """0 below a cosine of 0, and 2.5 of a vector of the very words."""
     stage = ClipScore(model=str(tiny("clip")), prompt="{}", device="cpu")
     model = stage.load()
-    (vector,) = model.texts(["dog"])
+    (vector,) = model.vectors(["dog"])
     same, opposed = judged(vector, Window("dog")), judged(-vector, Window("dog"))
     assert [row[""] for row in stage.run([same, opposed], model)] == [pytest.approx(2.5, abs=1e-5), 0.0]
 
@@ -75,7 +75,7 @@ def test_neither_the_batch_nor_what_lacks_matters(tiny):
     """One, three or eight at once; None without a vector, a caption, or a word."""
     stage = ClipScore(model=str(tiny("clip")), device="cpu")
     model = stage.load()
-    vectors = model.texts(["dog", "night", "red car", "blue", "a video"])
+    vectors = model.vectors(["dog", "night", "red car", "blue", "a video"])
     clips = [judged(vector, *[Window(text) for text in SAID[: n % 2 + 1]]) for n, vector in enumerate(vectors)]
     clips += [judged(None, Window("dog")), judged(vectors[0], Window(None)), judged(vectors[0])]
     none = dataclasses.replace(clips[0], columns={"vector": {"": vectors[0]}, "caption": {"": None}})
@@ -92,7 +92,7 @@ def test_a_long_caption_is_cut_to_what_the_tower_takes(tiny):
     """Its beginning is judged, and what is behind changes nothing."""
     stage = ClipScore(model=str(tiny("clip")), prompt="{}", device="cpu")
     model = stage.load()
-    (vector,) = model.texts(["night"])
+    (vector,) = model.vectors(["night"])
     long = "dog " * 40
     first, second = stage.run([judged(vector, Window(long + "night")), judged(vector, Window(long + "red"))], model)
     assert first == second

@@ -264,3 +264,41 @@ def test_the_published_repositories_are_held_to_a_commit():
     for name in ("224p", "336p", "448p"):
         assert re.fullmatch("[0-9a-f]{40}", CosmosEmbed1(model=f"nvidia/Cosmos-Embed1-{name}").revision)
     assert CosmosEmbed1(model="somebody/else").revision is None
+
+
+DECLARED = """\
+# @package _global_
+# Clips that are searched by words
+defaults:
+  - /stage@stages.ce: cosmos_embed1
+  - _self_
+source: {{path: videos}}
+split: {{length: 1, min: 0.5}}
+stages: {{ce: {{model: {model}, dtype: float32, device: cpu, python: {python}}}}}
+executor: {{workers: 0}}
+"""
+
+
+def test_a_search_runs_the_model_as_the_datasets_file_says(tmp_path, folder, second, monkeypatch, capsys):
+    """In that environment, without a word; what is asked for goes before it, and another model's file says nothing."""
+    from vbuild.cli.main import run
+
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "conf" / "dataset").mkdir(parents=True)
+    file = tmp_path / "conf" / "dataset" / "mine.yaml"
+    file.write_text(DECLARED.format(model=folder, python=second))
+    video(tmp_path / "videos" / "a.mp4", seconds=2.0, fps=8, size=(64, 48))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("VBUILD_STORE", raising=False)
+    assert run(["build", "mine"]) == 0
+    capsys.readouterr()
+    assert run(["query", "mine", "--near", "a red car", "--limit", "2", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)) == 2
+    with pytest.raises(UsageError, match=r"python=/none: it cannot be started"):
+        run(["query", "mine", "--near", "a red car", "--knob", "ce.python=/none"])
+    file.write_text(DECLARED.format(model=tiny.cosmos(tmp_path / "other", resolution=16), python=second))
+    with pytest.raises(UsageError, match="trust_remote_code=false: the model is code of its repository"):
+        run(["query", "mine", "--near", "a red car"])
+    file.unlink()
+    with pytest.raises(UsageError, match="trust_remote_code=false"):
+        run(["query", "mine", "--near", "a red car"])

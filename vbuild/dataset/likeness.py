@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,12 +12,12 @@ import numpy as np
 
 from vbuild.check import hint, into
 from vbuild.contract import member_class, named
-from vbuild.embedding import Network, Reader
+from vbuild.embedding import WORDY, Network, Reader
 from vbuild.errors import DatasetError, MediaError, PlaceError, SourceError, UsageError
 from vbuild.executor.faults import Failure, attempt
 from vbuild.executor.stages import loaded
 from vbuild.plan.order import Instance
-from vbuild.stage import Clip, Frames, Stage
+from vbuild.stage import Clip, Frames, Stage, named_weights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,7 +34,7 @@ def of_words(dataset: Dataset, column: str, words: str) -> np.ndarray:
     instance = made_by(dataset, column)
     stage = instance.held
     if not knows_words(stage):
-        raise DatasetError(f"{column}: stage {stage.title()} knows no words; clip, siglip, xclip and videoprism do")
+        raise DatasetError(f"{column}: stage {stage.title()} knows no words; those of {WORDY} do")
     if isinstance(stage, Reader):  # it loads nothing for clips, whose vectors it is given
         return np.asarray(stage.encoder().texts([words])[0])
     text: Any = stage
@@ -51,11 +51,7 @@ def _loaded(instance: Instance) -> Any:
 
 def knows_words(stage: Stage) -> bool:
     """Whether texts have vectors beside those of a stage. Raises WeightsError."""
-    if isinstance(stage, Network | Reader):
-        from vbuild.models.encoders import TEXTS
-
-        return stage.checkpoint().type in TEXTS
-    return hasattr(stage, "embed_text")
+    return stage.knows_words() if isinstance(stage, Network | Reader) else hasattr(stage, "embed_text")
 
 
 def of_file(dataset: Dataset, column: str, path: Path) -> np.ndarray:
@@ -130,8 +126,12 @@ def made_by(dataset: Dataset, column: str) -> Instance:
     path, said = f"stages.{name}", declared[name]
     keys = {key: value for key, value in said.items() if key not in ("_target_", "version")}
     cls = member_class(said["_target_"], path)
-    stage = into(cls, {**keys, **_knobs(dataset, cls, name)}, path)
+    given = _knobs(dataset, cls, name)
+    stage = into(cls, {**keys, **given}, path)
     assert isinstance(stage, Stage)
+    stage = replace(
+        stage, **{knob: value for knob, value in _declared(dataset, name, stage).items() if knob not in given}
+    )
     instance = Instance(name, stage)
     now, then = named(path, lambda: instance.recipe.manifest), recipes[name]
     uses = {code: version for code, version in then["uses"].items() if code != "deinterlace"}
@@ -157,6 +157,28 @@ def _knobs(dataset: Dataset, cls: type[Any], name: str) -> dict[str, Any]:
         if knob not in known:
             raise UsageError(f"{name}.{knob}: stage {cls.title()} has no such knob{hint(knob, known)}")
     return given
+
+
+def _declared(dataset: Dataset, name: str, stage: Stage) -> dict[str, Any]:
+    """How a stage runs by the file that declares the dataset here: knobs of the same model that are not the default's.
+
+    None where there is no such file, or it cannot be read. A build records none of them: whether code of a checkpoint
+    may run, and where, is for the one who asks to say.
+    """
+    from vbuild.compose import load
+    from vbuild.declared import names
+
+    declared = dataset.build["config"].get("declared")
+    if declared not in names():
+        return {}
+    try:
+        told = load([f"+dataset={declared}"], sourced=False).stages.get(name)
+    except UsageError:
+        return {}
+    if not isinstance(told, Stage) or type(told) is not type(stage) or named_weights(told) != named_weights(stage):
+        return {}
+    knobs = [f for f in fields(told) if f.metadata.get("knob")]
+    return {f.name: value for f in knobs if (value := getattr(told, f.name)) != getattr(stage, f.name)}
 
 
 def _told(value: Any) -> str:

@@ -25,13 +25,16 @@ T = TypeVar("T")
 MODELS: dict[str, tuple[list[Any], Any]] = {}
 """What `load` made in this process, by recipe, and the knobs of the stage that it was made for."""
 
+KNOBS = {"knob", "lent"}
+"""Marks of fields that may change without another recipe; a stage that is lent has knobs of its own."""
+
 BATCHING = {f.name for f in fields(Stage)}
 """Knobs that all stages have: they are nothing to a model."""
 
 
 def loaded(recipe: str, stage: Stage) -> Any:
     """What a stage loads, once a process, and anew where a knob of its own is another, such as a server's address."""
-    knobs = [getattr(stage, f.name) for f in fields(stage) if f.metadata.get("knob") and f.name not in BATCHING]
+    knobs = [getattr(stage, f.name) for f in fields(stage) if {*f.metadata} & KNOBS and f.name not in BATCHING]
     if recipe not in MODELS or MODELS[recipe][0] != knobs:
         MODELS[recipe] = knobs, stage.load()
     return MODELS[recipe][1]

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from vbuild.errors import UsageError
-from vbuild.models import identity
+from vbuild.models import devices, identity
 from vbuild.models.checkpoints import checkpoint
-from vbuild.models.devices import chosen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -79,10 +78,10 @@ SIGLIPS = frozenset(("siglip", "siglip2"))
 """Types that were trained on small letters, and to say of each text by itself whether it fits."""
 
 
-def worded(model: str, kind: str) -> tuple[int, bool]:
+def worded(model: str, kind: str, known: str = f"those of type {', '.join(TEXTS)}") -> tuple[int, bool]:
     """What `TEXTS` says of a type. Raises UsageError, of the model, for one without a tower for words."""
     if kind not in TEXTS:
-        raise UsageError(f"model={model}: a model of type {kind} knows no words here; {', '.join(TEXTS)} do")
+        raise UsageError(f"model={model}: a model of type {kind} knows no words here; {known} do")
     return TEXTS[kind]
 
 
@@ -117,10 +116,10 @@ class Encoder:
 
         self.named = model, revision
         self.checkpoint = checkpoint(model, revision)
-        self.device, self.dtype = chosen(device), getattr(torch, dtype)
+        self.device, self.dtype = devices.chosen(device), getattr(torch, dtype)
         self.model = network(self.auto, model, revision, dtype=dtype, device=self.device, attention=attention)
         answer = self._answer()
-        self.answer: Any = torch.compile(answer) if compiled else answer
+        self.answer: Any = devices.compiled(answer, self.device) if compiled else answer
         self.tokenizer: Any = None
 
     def _answer(self) -> Callable[[Any, Any], Any]:
@@ -207,10 +206,11 @@ def put(pixels: np.ndarray, pictures: Pictures, device: str) -> Any:
     import numpy as np
     import torch
 
-    order = (2, 1, 0) if pictures.flipped else (0, 1, 2)
-    found = torch.from_numpy(np.ascontiguousarray(pixels)).to(device).float()[..., order]
-    mean, deviation = (torch.tensor(values, device=device) for values in (pictures.mean, pictures.deviation))
-    return ((found * pictures.scale - mean) / deviation).movedim(-1, -3).contiguous()
+    found = torch.from_numpy(np.ascontiguousarray(pixels)).to(device)
+    found = (found.flip(-1) if pictures.flipped else found).movedim(-1, -3).contiguous().float()
+    colours = pictures.mean, pictures.deviation
+    mean, deviation = (torch.tensor(values, device=device).view(3, 1, 1) for values in colours)
+    return found.mul_(pictures.scale).sub_(mean).div_(deviation)
 
 
 def units(vectors: Any) -> np.ndarray:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from copy import copy
+from inspect import signature
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
+from vbuild.models import devices
 from vbuild.models.messages import Answer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import torch
 
@@ -38,6 +42,12 @@ def settle(model: Any, tokenizer: Any) -> None:
     model.generation_config = GenerationConfig(eos_token_id=ends, pad_token_id=pad)
 
 
+def compiled(model: Any) -> None:
+    """Has torch compile a loaded model, once for questions of all lengths. Raises PlaceError where it cannot."""
+    devices.compiles(model.device.type)
+    model.compile(dynamic=True)
+
+
 def answers(model: Any, tokenizer: Any, inputs: Mapping[str, Any], sampling: Sampling) -> list[Answer]:
     """What a model says to each row of inputs, padded at the left."""
     import torch
@@ -54,16 +64,73 @@ def answers(model: Any, tokenizer: Any, inputs: Mapping[str, Any], sampling: Sam
     return [_answer(tokenizer, row, set(ends if isinstance(ends, list) else [ends])) for row in rows]
 
 
-def first(model: Any, inputs: Mapping[str, Any]) -> torch.Tensor:
-    """The logits of the first token of each answer, float32 (n, vocabulary), by one pass."""
+def padded(rows: Sequence[Sequence[int]], pad: int) -> dict[str, torch.Tensor]:
+    """Rows of tokens as a model takes them, int64 (n, longest), shorter ones filled up at the left."""
+    import torch
+
+    longest = max(map(len, rows))
+    ids = torch.full((len(rows), longest), pad)
+    mask = torch.zeros_like(ids)
+    for n, row in enumerate(rows):
+        ids[n, longest - len(row) :] = torch.tensor(row)
+        mask[n, longest - len(row) :] = 1
+    return {"input_ids": ids, "attention_mask": mask}
+
+
+def parted(asked: Sequence[Sequence[Sequence[int]]], token: int) -> list[Sequence[int]] | None:
+    """Of each question the tokens behind those that it has in common with the others, of every row the same.
+
+    `asked`: of each question the rows of tokens, one for each thing that it is asked about. None where there is one
+    question alone, where questions end otherwise from row to row, or where `token`, a part of what they are about,
+    stands in what they do not share.
+    """
+    if len(asked) == 1:
+        return None
+    shared = [min(_common(every), *(len(row) - 1 for row in every)) for every in zip(*asked, strict=True)]
+    ends = [[row[start:] for row, start in zip(rows, shared, strict=True)] for rows in asked]
+    if any(token in row or row != rows[0] for rows in ends for row in rows):
+        return None
+    return [rows[0] for rows in ends]
+
+
+def _common(rows: Sequence[Sequence[int]]) -> int:
+    """How many tokens rows begin with that are the same in all."""
+    return sum(1 for _ in takewhile(lambda tokens: len({*tokens}) == 1, zip(*rows, strict=False)))
+
+
+def first(model: Any, inputs: Mapping[str, Any], begun: Any = None) -> torch.Tensor:
+    """The logits of the first token of each answer, float32 (n, vocabulary), by one pass.
+
+    With `begun`, of `beginning`, only over what comes behind that, which stays as it is.
+    """
+    held = {} if begun is None else {_cache_name(model): _branched(begun)}
+    said = _once(model, {**inputs, **held}, output_logits=True)
+    found: torch.Tensor = said.logits[0].float()
+    return found
+
+
+def beginning(model: Any, inputs: Mapping[str, Any]) -> Any:
+    """What a model keeps of rows of inputs, to go on behind them in more than one way; by one pass."""
+    return getattr(_once(model, inputs), _cache_name(model))
+
+
+def _once(model: Any, inputs: Mapping[str, Any], **told: Any) -> Any:
     import torch
 
     with torch.inference_mode():
-        said = model.generate(
-            **inputs, max_new_tokens=1, do_sample=False, output_logits=True, return_dict_in_generate=True
-        )
-    found: torch.Tensor = said.logits[0].float()
-    return found
+        return model.generate(**inputs, **told, max_new_tokens=1, do_sample=False, return_dict_in_generate=True)
+
+
+def _cache_name(model: Any) -> str:
+    """What transformers calls it: another name from 5.24 on."""
+    return "cache" if "cache" in signature(model.forward).parameters else "past_key_values"
+
+
+def _branched(cache: Any) -> Any:
+    """A cache that grows apart from another, of which it holds the tensors: layers that grow make new ones."""
+    branch = copy(cache)
+    branch.layers = [copy(layer) for layer in cache.layers]
+    return branch
 
 
 def _answer(tokenizer: Any, row: list[int], ends: set[int]) -> Answer:

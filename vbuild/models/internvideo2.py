@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from vbuild.errors import PlaceError
+from vbuild.models import devices
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -173,19 +175,14 @@ def _line(error: Exception) -> str:
     return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
-class Network:
-    """Both towers on a device, ready to answer."""
+KERNELS: Mapping[str, str] = {"eager": "MATH", "flash_attention_2": "FLASH_ATTENTION"}
+"""Ways to compute attention, by transformers' names, and what torch calls them; by any other name torch chooses."""
 
-    def __init__(
-        self,
-        checkpoint: Path,
-        text: Callable[[], tuple[Any, Any]],
-        *,
-        heads: int,
-        dtype: str,
-        device: str,
-        compiled: bool = False,
-    ) -> None:
+
+class Words:
+    """The text tower on a device, ready to answer."""
+
+    def __init__(self, checkpoint: Path, text: Callable[[], tuple[Any, Any]], *, dtype: str, device: str) -> None:
         """`text` loads the configuration and the tokenizer of the BERT that the text tower was made from.
 
         Raises PlaceError, of the checkpoint's name, for weights that are not what they must be.
@@ -193,7 +190,7 @@ class Network:
         import torch
 
         state = read(checkpoint)
-        self.device, self.dtype, self.heads = device, getattr(torch, dtype), heads
+        self.checkpoint, self.device, self.dtype = checkpoint, device, getattr(torch, dtype)
         config, self.tokenizer = text()
         try:
             self.shape = shape_of(state)
@@ -204,8 +201,12 @@ class Network:
             raise PlaceError(f"{checkpoint}: {error}") from error
         self.bert.load_state_dict({name.removeprefix("text_encoder.bert."): found.pop(name) for name in inner})
         self.bert.to(self.device, self.dtype).eval()
-        self.weights = {name: weight.to(self.device, self.dtype) for name, weight in found.items()}
-        self.vision: Any = torch.compile(vision) if compiled else vision
+        self.weights = {name: weight.to(self.device, self.dtype) for name, weight in found.items() if self._own(name)}
+        self.temp = state.get("temp")
+
+    def _own(self, name: str) -> bool:
+        """Whether it computes with a weight."""
+        return name.startswith("text_proj.")
 
     def _bert(self, config: Any) -> Any:
         from transformers import BertModel
@@ -213,15 +214,12 @@ class Network:
         config.num_hidden_layers = self.shape.text_layers
         return BertModel(config, add_pooling_layer=False)
 
-    def clips(self, frames: np.ndarray) -> np.ndarray:
-        """Of clips, uint8 (n, t, h, w, 3) in RGB, unit vectors: float32 (n, dim)."""
-        import torch
-
-        with torch.inference_mode():
-            pixels = torch.from_numpy(frames).to(self.device).float() / 255
-            pixels = (pixels - pixels.new_tensor(MEAN)) / pixels.new_tensor(DEVIATION)
-            seen = self.vision(self.weights, self.shape, self.heads, pixels.permute(0, 4, 1, 2, 3).to(self.dtype))
-            return self._unit(seen, "vision_proj")
+    @property
+    def scale(self) -> float:
+        """What a cosine of a text and a clip is multiplied by, as the model was trained. Raises PlaceError."""
+        if self.temp is None:
+            raise PlaceError(f"{self.checkpoint}: the checkpoint lacks temp, by which cosines become probabilities")
+        return 1 / float(self.temp)
 
     def texts(self, words: Sequence[str]) -> np.ndarray:
         """Of texts, unit vectors: float32 (n, dim)."""
@@ -242,6 +240,41 @@ class Network:
         vectors = _linear(self.weights, projection, pooled).float()
         unit: np.ndarray = normalize(vectors, dim=-1).cpu().numpy()
         return unit
+
+
+class Network(Words):
+    """Both towers."""
+
+    def __init__(
+        self,
+        checkpoint: Path,
+        text: Callable[[], tuple[Any, Any]],
+        *,
+        heads: int,
+        dtype: str,
+        device: str,
+        attention: str = "auto",
+        compiled: bool = False,
+    ) -> None:
+        """As the text tower; `heads` of attention are those of the vision tower."""
+        super().__init__(checkpoint, text, dtype=dtype, device=device)
+        self.heads, self.kernel = heads, KERNELS.get(attention)
+        self.vision: Any = devices.compiled(vision, device) if compiled else vision
+
+    def _own(self, name: str) -> bool:  # noqa: ARG002
+        return True
+
+    def clips(self, frames: np.ndarray) -> np.ndarray:
+        """Of clips, uint8 (n, t, h, w, 3) in RGB, unit vectors: float32 (n, dim)."""
+        import torch
+        from torch.nn.attention import SDPBackend, sdpa_kernel
+
+        chosen = nullcontext() if self.kernel is None else sdpa_kernel(getattr(SDPBackend, self.kernel))
+        with torch.inference_mode(), chosen:
+            pixels = torch.from_numpy(frames).to(self.device).float() / 255
+            pixels = (pixels - pixels.new_tensor(MEAN)) / pixels.new_tensor(DEVIATION)
+            seen = self.vision(self.weights, self.shape, self.heads, pixels.permute(0, 4, 1, 2, 3).to(self.dtype))
+            return self._unit(seen, "vision_proj")
 
 
 # the vision tower (Wang et al., InternVideo2: Scaling Foundation Models for Multimodal Video Understanding, 2024)

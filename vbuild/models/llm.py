@@ -29,6 +29,7 @@ class Writer:
         dtype: str,
         device: str,
         attention: str = "sdpa",
+        compiled: bool = False,
         most: int = 16,
     ) -> None:
         import torch
@@ -42,6 +43,8 @@ class Writer:
         )
         self.model.to(device).eval()
         generation.settle(self.model, self.tokenizer)
+        if compiled:
+            generation.compiled(self.model)
 
     def answers(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Answer]:
         """What the model says to each question; questions of about one length go through it together."""

@@ -152,3 +152,24 @@ def shortened(text: str, most: int = 200) -> str:
 def listed(words: Sequence[str]) -> str:
     """Words as a list in a sentence."""
     return ", ".join(words[:-1]) + f" and {words[-1]}" if len(words) > 1 else "".join(words)
+
+
+ONES = (
+    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"),
+    *("thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"),
+)
+TENS = ("", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+
+
+def counted(number: int) -> str:
+    """A number below a million in English words."""
+    if number < 20:
+        return ONES[number]
+    if number < 100:
+        return TENS[number // 10] + (f"-{ONES[number % 10]}" if number % 10 else "")
+    if number < 1000:
+        rest = number % 100
+        return f"{ONES[number // 100]} hundred" + (f" and {counted(rest)}" if rest else "")
+    rest = number % 1000
+    joint = " and " if 0 < rest < 100 else ", "
+    return f"{counted(number // 1000)} thousand" + (f"{joint}{counted(rest)}" if rest else "")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from vbuild.contents import file_digest
 from vbuild.errors import UsageError
+from vbuild.models import devices
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,15 +42,15 @@ def weights() -> Path:
 
 
 class Detector:
-    """The network, on the processor, with as many threads as its process may have."""
+    """The network on a device; on the processor with as many threads as its process may have."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: str = "cpu") -> None:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
         options.inter_op_num_threads = 1
-        self.session: Any = onnxruntime.InferenceSession(str(weights()), options, providers=["CPUExecutionProvider"])
+        self.session: Any = onnxruntime.InferenceSession(str(weights()), options, providers=devices.providers(device))
         self.input = self.session.get_inputs()[0].name
 
     def probabilities(self, pictures: np.ndarray) -> np.ndarray:

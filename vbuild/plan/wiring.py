@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from vbuild.check import hint
 from vbuild.contract import named
@@ -13,7 +13,7 @@ from vbuild.errors import UsageError
 from vbuild.fields import Scalar, Vector
 from vbuild.media.versions import DEINTERLACE
 from vbuild.recipes import recipe
-from vbuild.stage import Frames, Media, Stage, outputs, revisions
+from vbuild.stage import Frames, Media, Stage, lenders, outputs, revisions
 from vbuild.stages.probe import Probe
 
 if TYPE_CHECKING:
@@ -72,7 +72,8 @@ class Instance:
     def held(self) -> Stage:
         """The stage as it is to run: held to the very weights that its recipe tells."""
         told, marks = self.recipe.models, revisions(self.stage)
-        pinned = {marks[role]: told[role] for role in marks if role in told}
+        pinned: dict[str, Any] = {marks[role]: told[role] for role in marks if role in told}
+        pinned |= {name: Instance(self.name, other).held for name, other in lenders(self.stage).items()}
         return replace(self.stage, **pinned) if pinned else self.stage  # type: ignore[arg-type]
 
     @cached_property

@@ -24,9 +24,9 @@ YES: tuple[Sequence[str], ...] = (("Yes", "yes", "YES"), ("No", "no", "NO"))
 class Ask(Watching, Stage):
     """How likely each answer is: a column of each question that is answered by yes or no, and one of each choice.
 
-    A model that is loaded here is asked each question by itself, and a probability is that of an answer's first token
-    among the first tokens of the answers that are allowed, by one pass. A server is asked all of them at once and
-    answers as JSON, with 1 for what it says and 0 for all else.
+    A model that is loaded here looks at a window once and is asked each question by itself; a probability is that of an
+    answer's first token among the first tokens of the answers that are allowed. A server is asked all of them at once
+    and answers as JSON, with 1 for what it says and 0 for all else.
 
     A clip's value is the mean of its windows', of those that were answered: of a server's answers the share of its
     windows. None where there is none. A clip is dropped by `where`, such as `ask_slideshow <= 0.5 or ask_slideshow is
@@ -86,15 +86,19 @@ class Ask(Watching, Stage):
 
     def _weighed(self, clips: Sequence[Clip], model: Any) -> list[Row]:
         """By a model that is loaded here."""
+        asked = self._columns()
+        questions = [vlm.Question(self.asked(name), self._answers(name)) for name in asked]
+        odds = model.odds([seen(clip) for clip in clips], questions)
         rows: list[dict[str, float]] = [{} for _ in clips]
-        videos = [seen(clip) for clip in clips]
-        for name, columns in self._columns().items():
-            options = self.choices.get(name)
-            answers = YES if options is None else [(letter,) for letter in ascii_uppercase[: len(options)]]
-            odds = model.odds([Prompt(self.asked(name), video) for video in videos], answers)
-            for row, shares in zip(rows, odds.tolist(), strict=True):
+        for columns, found in zip(asked.values(), odds, strict=True):
+            for row, shares in zip(rows, found.tolist(), strict=True):
                 row.update(zip(columns, shares, strict=False))  # of yes and no the first
         return list(rows)
+
+    def _answers(self, name: str) -> Sequence[Sequence[str]]:
+        """How each answer to a question by itself may be written."""
+        options = self.choices.get(name)
+        return YES if options is None else [(letter,) for letter in ascii_uppercase[: len(options)]]
 
     def asked(self, name: str) -> str:
         """A question by itself, with what may be answered."""

@@ -6,15 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from vbuild.embedding import Reader
+from vbuild.embedding import Texts, Worded
 from vbuild.errors import UsageError
 from vbuild.fields import Kind, Scalar
-from vbuild.stage import Clip, Phase, Row, knob
+from vbuild.stage import Clip, Phase, Row
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from vbuild.models import encoders
     from vbuild.stage import Window
 
 WEIGHT = 2.5
@@ -22,13 +21,14 @@ WEIGHT = 2.5
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClipScore(Reader):
+class ClipScore(Worded):
     """CLIPScore of a clip's captions: 2.5 times the cosine of the clip's vector and the text's, and 0 below 0.
 
     Over the clip's windows the mean, and in the column `min` the worst, which finds a window that was made up. Of the
     enhanced texts where there are. The vector is that of the whole clip, read of an embedding of a model that knows
-    words (`clip`, `siglip`, `naflex`, `xclip`, `videoprism`, `pool`); only the model's tower for words runs. A text is
-    cut to as many tokens as that takes, 77 of CLIP and 64 of SigLIP: of a longer caption its beginning is judged.
+    words (`clip`, `siglip`, `naflex`, `xclip`, `videoprism`, `pool`, `pe_video`, `internvideo2`, `cosmos_embed1`,
+    `embed_server`, or a stage of your own with `embed_text`); only the model's tower for words runs. A text is cut to
+    as many tokens as that takes, 77 of CLIP and 64 of SigLIP: of a longer caption its beginning is judged.
     Numbers of two models do not compare. None for a clip without a vector, or of which nothing was said.
 
     Hessel et al., CLIPScore: a reference-free evaluation metric for image captioning, 2021.
@@ -38,30 +38,27 @@ class ClipScore(Reader):
     phase: ClassVar[Phase] = "annotate"
     dear: ClassVar[bool] = True
     hosted: ClassVar[bool] = True
-    words: ClassVar[bool] = True
     reads: ClassVar[Mapping[str, Sequence[str]]] = {"vector": ("",), "caption": ("",)}
     writes: ClassVar[Mapping[str, Kind]] = {"": Scalar("float32"), "min": Scalar("float32")}
 
     prompt: str = "A photo depicts {}"
     """What the model is given, with the caption in place of {}; the paper's."""
-    device: str = knob("auto")
-    """`cuda`, `mps` or `cpu`; `auto`: the first of them that there is."""
 
     def __post_init__(self) -> None:
         """Refuses a prompt without a place for the caption."""
         if "{}" not in self.prompt:
             raise UsageError(f"prompt={self.prompt!r}: say with {{}} where the caption goes")
 
-    def load(self) -> encoders.Encoder:
-        """The model."""
-        return self.encoder(self.device)
+    def load(self) -> Texts:
+        """The model's part for words."""
+        return self.texts()
 
-    def run(self, clips: Sequence[Clip], model: encoders.Encoder) -> Iterable[Row]:
+    def run(self, clips: Sequence[Clip], model: Texts) -> Iterable[Row]:
         """The scores of each clip."""
         said = [self._texts(clip) for clip in clips]
-        vectors = iter(model.texts([text for texts in said for text in texts]))
+        vectors = iter(model.vectors([text for texts in said for text in texts]) if any(said) else ())
         for clip, texts in zip(clips, said, strict=True):
-            scores = [score(next(vectors), self._vector(clip, model)) for _ in texts]
+            scores = [self._score(next(vectors), clip.columns["vector"][""]) for _ in texts]
             yield {"": sum(scores) / len(scores), "min": min(scores)} if scores else {"": None, "min": None}
 
     def _texts(self, clip: Clip) -> list[str]:
@@ -71,14 +68,9 @@ class ClipScore(Reader):
         there = clip.columns["vector"][""] is not None
         return [self.prompt.replace("{}", text) for text in texts if text] if there else []
 
-    def _vector(self, clip: Clip, model: encoders.Encoder) -> np.ndarray:
-        vector: np.ndarray = clip.columns["vector"][""]
-        if len(vector) != model.checkpoint.width:
-            raise UsageError(
-                f"model={self.model}: its texts are vectors of {model.checkpoint.width} numbers, and those that are "
-                f"read have {len(vector)}; give the model that made them"
-            )
-        return vector
+    def _score(self, text: np.ndarray, clip: np.ndarray) -> float:
+        self.same_width(text, clip)
+        return score(text, clip)
 
 
 def score(text: np.ndarray, clip: np.ndarray) -> float:

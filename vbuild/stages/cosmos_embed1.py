@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from vbuild.errors import UsageError
 from vbuild.fields import Kind, Vector
@@ -56,6 +56,10 @@ class CosmosEmbed1(Stage):
     """The Python of the environment that the model runs in; None: this one."""
     device: str = knob("auto")
     """`cuda`, `mps` or `cpu`; `auto`: the first of them that there is."""
+    attention: str = knob("auto")
+    """How attention is computed, by transformers' name, if the checkpoint's code can; `auto`: as that thinks best."""
+    compile: bool = knob(False)
+    """Whether torch compiles what looks at pictures; worth it for many clips."""
 
     def __post_init__(self) -> None:
         """Names the commit that is meant."""
@@ -127,6 +131,7 @@ class CosmosEmbed1(Stage):
         name, arguments = identity.pretrained(self.model, self.revision)
         given: dict[str, Any] = {"model": name, "loads": arguments, "dtype": self.dtype}
         given |= {"size": self._setting("resolution"), "dim": self._setting("embed_dim")}
+        given |= {"attention": self.attention, "compiled": self.compile}
         if self.python is None:
             return cosmos_embed1.Network(**given, device=devices.chosen(self.device))
         file = Path(cosmos_embed1.__file__)
@@ -145,6 +150,14 @@ class CosmosEmbed1(Stage):
         """Of texts, cut to 128 tokens, unit vectors to compare with those of clips: float32 (n, size)."""
         found: np.ndarray = elsewhere.ask(model, "texts", list(words))
         return found
+
+    def for_words(self) -> Self:
+        """The stage with what matters to texts."""
+        return replace(self, dtype="float32")
+
+    def word_scale(self, model: cosmos_embed1.Network | elsewhere.Elsewhere) -> tuple[float, float, bool]:
+        """How cosines become probabilities, which are shares of 1."""
+        return float(elsewhere.ask(model, "scale")), 0.0, False
 
 
 MADE = "`tools/cosmos-env FOLDER` makes the environment that it wants, and says what to give as python"

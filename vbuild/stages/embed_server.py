@@ -141,6 +141,12 @@ class EmbedServer(Stage):
             raise found
         return found
 
+    def for_words(self) -> EmbedServer:
+        """The stage with what matters to texts, which are sent as they are."""
+        of = EmbedServer
+        told = replace(self, payload="text", instruction="", query="{}").effective()
+        return replace(told, payload=of.payload)
+
 
 def texts(clip: Clip) -> list[str]:
     """What was said of a clip: its windows', the enhanced ones where there are, or one text."""

@@ -55,6 +55,8 @@ class InternVideo2(Stage):
     dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16"
     device: str = knob("auto")
     """`cuda`, `mps` or `cpu`; `auto`: the first of them that there is."""
+    attention: Literal["auto", "sdpa", "eager", "flash_attention_2"] = knob("auto")
+    """How the vision tower's attention is computed, by transformers' names; `auto`: as torch thinks best."""
     compile: bool = knob(False)
     """Whether torch compiles the vision tower; worth it for many clips."""
 
@@ -81,11 +83,13 @@ class InternVideo2(Stage):
 
     def load(self) -> internvideo2.Network:
         """Both towers."""
-        found = identity.locate(self.model, self.revision).path
-        device = devices.chosen(self.device)
         return internvideo2.Network(
-            _file(found), self._text, heads=self.heads, dtype=self.dtype, device=device, compiled=self.compile
-        )
+            self._file(), self._text, heads=self.heads, dtype=self.dtype, device=devices.chosen(self.device),
+            attention=self.attention, compiled=self.compile,
+        )  # fmt: skip
+
+    def _file(self) -> Path:
+        return _file(identity.locate(self.model, self.revision).path)
 
     def _text(self) -> tuple[Any, Any]:
         from transformers import AutoTokenizer, BertConfig
@@ -111,9 +115,21 @@ class InternVideo2(Stage):
         vectors = iter(model.clips(np.stack(there)) if there else ())
         return [{"": next(vectors) if len(some) else None} for some in pictures]
 
-    def embed_text(self, words: Sequence[str], model: internvideo2.Network) -> np.ndarray:
+    def embed_text(self, words: Sequence[str], model: internvideo2.Words) -> np.ndarray:
         """Of texts, cut to 40 tokens, unit vectors to compare with those of clips: float32 (n, 512)."""
         return model.texts(words)
+
+    def for_words(self) -> InternVideo2:
+        """The stage with what matters to texts."""
+        return replace(self, heads=InternVideo2.heads, sampling=InternVideo2.sampling, dtype="float32")
+
+    def load_words(self) -> internvideo2.Words:
+        """The text tower."""
+        return internvideo2.Words(self._file(), self._text, dtype=self.dtype, device=devices.chosen(self.device))
+
+    def word_scale(self, model: internvideo2.Words) -> tuple[float, float, bool]:
+        """How cosines become probabilities, which are shares of 1."""
+        return model.scale, 0.0, False
 
 
 def chosen_by_curator(count: int) -> list[int]:

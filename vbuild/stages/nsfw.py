@@ -10,7 +10,7 @@ from vbuild.errors import UsageError
 from vbuild.fields import Kind, Scalar
 from vbuild.media.versions import PASSES
 from vbuild.models import nsfw
-from vbuild.stage import Clip, Frames, Phase, Row, Stage
+from vbuild.stage import Clip, Frames, Phase, Row, Stage, knob
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +32,8 @@ class NSFW(Stage):
 
     fps: float = 1.0
     """Frames a second."""
+    device: str = knob("auto")
+    """`cuda` or `cpu`; `auto`: a GPU where onnxruntime can use one."""
 
     def __post_init__(self) -> None:
         """Refuses none."""
@@ -52,7 +54,7 @@ class NSFW(Stage):
 
     def load(self) -> nsfw.Detector:
         """The network."""
-        return nsfw.Detector()
+        return nsfw.Detector(self.device)
 
     def run(self, clips: Sequence[Clip], model: nsfw.Detector) -> Iterable[Row]:
         """The probabilities of each clip."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from vbuild.embedding import VideoEncoder
 from vbuild.media.versions import PASSES
@@ -56,3 +56,7 @@ class PeVideo(VideoEncoder):
         """Unit vectors, float32 (n, width), of texts, to be compared with those of clips."""
         found: np.ndarray = model.texts(words)
         return found
+
+    def for_words(self) -> Self:
+        """The stage with what matters to texts."""
+        return replace(self, count=None, dtype="float32")

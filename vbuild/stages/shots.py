@@ -36,6 +36,8 @@ class Shots(Stage):
 
     device: str = knob("auto")
     """`cuda`, `mps` or `cpu`; `auto`: the first of them that there is."""
+    compile: bool = knob(False)
+    """Whether torch compiles the network; worth it for many videos."""
 
     def asks(self) -> Frames:
         """Every frame at the network's size."""
@@ -47,7 +49,7 @@ class Shots(Stage):
 
     def load(self) -> transnetv2.Network:
         """The network."""
-        return transnetv2.Network(self.device)
+        return transnetv2.Network(self.device, compiled=self.compile)
 
     def open(self, clip: Clip, model: Send) -> Sink:  # noqa: ARG002
         """Cuts a video into the network's windows."""

@@ -52,6 +52,10 @@ class T5(Stage):
     """The numbers that it computes with; those that are kept are float16."""
     device: str = knob("auto")
     """`cuda`, `mps` or `cpu`; `auto`: the first of them that there is."""
+    attention: str = knob("auto")
+    """How attention is computed, by transformers' name; `auto`: as it thinks best."""
+    compile: bool = knob(False)
+    """Whether torch compiles the encoder; worth it for many clips."""
 
     def __post_init__(self) -> None:
         """Refuses texts of nothing."""
@@ -65,7 +69,10 @@ class T5(Stage):
 
     def load(self) -> t5.Tower:
         """The encoder."""
-        return t5.Tower(self.model, self.revision, dtype=self.dtype, device=self.device)
+        return t5.Tower(
+            self.model, self.revision, dtype=self.dtype, device=self.device, attention=self.attention,
+            compiled=self.compile,
+        )  # fmt: skip
 
     def run(self, clips: Sequence[Clip], model: t5.Tower) -> Iterable[Row | Exception]:
         """The vectors of each clip's windows; a clip of which one is more than float16 can be has none."""

@@ -6,10 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from vbuild.embedding import Reader, named
+from vbuild.embedding import Scale, Worded, named
 from vbuild.errors import UsageError
 from vbuild.fields import Kind, Scalar
-from vbuild.models import encoders
 from vbuild.stage import Clip, Phase, Row
 
 if TYPE_CHECKING:
@@ -17,17 +16,17 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tags(Reader):
+class Tags(Worded):
     """Of each label how well it fits a clip, and in the instance's own column the one that fits best.
 
-    Reads an embedding of a model that knows words (`clip`, `siglip`, `naflex`, `xclip`, `videoprism`, `pool`), by `of`.
+    Reads an embedding of a model that knows words, by `of`: of `clip`, `siglip`, `naflex`, `xclip`, `videoprism`,
+    `pool`, `pe_video`, `internvideo2`, `cosmos_embed1`, `embed_server`, or of a stage of your own with `embed_text`.
     Other labels run the model on words alone. None for a clip without an embedding.
     """
 
     version: ClassVar[int] = 1
     phase: ClassVar[Phase] = "annotate"
     hosted: ClassVar[bool] = True
-    words: ClassVar[bool] = True
     reads: ClassVar[Mapping[str, Sequence[str]]] = {"vector": ("",)}
 
     labels: tuple[str, ...] = ()
@@ -36,7 +35,7 @@ class Tags(Reader):
     """What the model is given, with the label in place of {}."""
     scale: Literal["probability", "cosine"] = "probability"
     """`probability`: by the model's own scale, as it was trained; of SigLIP each label by itself, of others among the
-    labels, where they come to 1. `cosine`: that of the vectors."""
+    labels, where they come to 1; pe_video and servers tell of none. `cosine`: that of the vectors."""
 
     def __post_init__(self) -> None:
         """Refuses labels that have no column of their own, and a prompt without a place for them."""
@@ -56,33 +55,32 @@ class Tags(Reader):
         """The weights. Raises UsageError if they are not here, and without labels."""
         if not self.labels:
             raise UsageError("labels: say which, as in labels=[indoors,outdoors]")
+        if self.scale == "probability" and self.maker is not None and not hasattr(self.maker, "word_scale"):
+            name = self.maker.title()
+            raise UsageError(f"scale=probability: {name} has no scale of its model that makes it one; say cosine")
         return super().models()
 
-    def load(self) -> tuple[np.ndarray, str, tuple[float, float]]:
-        """The vectors of the labels, and the type and the scale of the model."""
-        model: encoders.Encoder = self.encoder()
+    def load(self) -> tuple[np.ndarray, Scale | None]:
+        """The vectors of the labels, and the scale of the model where it is wanted."""
+        texts = self.texts()
         words = [self.prompt.replace("{}", label) for label in self.labels]
-        return model.texts(words), model.checkpoint.type, model.scale
+        return texts.vectors(words), texts.scale() if self.scale == "probability" else None
 
-    def run(self, clips: Sequence[Clip], model: tuple[np.ndarray, str, tuple[float, float]]) -> Iterable[Row]:
+    def run(self, clips: Sequence[Clip], model: tuple[np.ndarray, Scale | None]) -> Iterable[Row]:
         """How well each label fits each clip."""
         import numpy as np
 
-        texts, kind, (scale, shift) = model
+        texts, scale = model
         for clip in clips:
             vector = clip.columns["vector"][""]
             if vector is None:
                 yield dict.fromkeys(self.writes)
                 continue
-            if len(vector) != texts.shape[1]:
-                raise UsageError(
-                    f"model={self.model}: its texts are vectors of {texts.shape[1]} numbers, and those that are read "
-                    f"have {len(vector)}; give the model that made them"
-                )
+            self.same_width(texts[0], vector)
             found = np.einsum("nw,w->n", texts.astype(np.float64), vector.astype(np.float64))
             best = self.labels[int(found.argmax())]
-            if self.scale == "probability":
-                strong = found * scale + shift
+            if scale is not None:
+                strong = found * scale.factor + scale.shift
                 spread = np.exp(strong - strong.max())
-                found = 1 / (1 + np.exp(-strong)) if kind in encoders.SIGLIPS else spread / spread.sum()
+                found = 1 / (1 + np.exp(-strong)) if scale.apart else spread / spread.sum()
             yield {"": best, **dict(zip(map(named, self.labels), found.tolist(), strict=True))}

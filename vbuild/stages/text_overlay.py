@@ -10,7 +10,7 @@ from vbuild.errors import UsageError
 from vbuild.fields import Kind, Scalar
 from vbuild.media.versions import PASSES
 from vbuild.models import ppocr
-from vbuild.stage import Clip, Frames, Phase, Row, Sampled, Send, Sink, Stage
+from vbuild.stage import Clip, Frames, Phase, Row, Sampled, Send, Sink, Stage, knob
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,6 +55,8 @@ class TextOverlay(Stage):
     """Sampled frames after which a text that was not seen again has ended."""
     zone: float = 0.1
     """Share of width and of height that a corner takes; a text is in it if its middle is."""
+    device: str = knob("auto")
+    """`cuda` or `cpu`; `auto`: a GPU where onnxruntime can use one."""
 
     def __post_init__(self) -> None:
         """Refuses sizes and rates of nothing, and thresholds that are no shares."""
@@ -75,7 +77,9 @@ class TextOverlay(Stage):
 
     def load(self) -> ppocr.Detector:
         """The detector."""
-        return ppocr.Detector(long_side=self.long_side, threshold=self.threshold, box_threshold=self.box_threshold)
+        return ppocr.Detector(
+            long_side=self.long_side, threshold=self.threshold, box_threshold=self.box_threshold, device=self.device
+        )
 
     def open(self, clip: Clip, model: Send) -> Sink:  # noqa: ARG002
         """Hands a clip's frames over, one by one."""
