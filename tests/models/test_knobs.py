@@ -57,6 +57,14 @@ def test_each_stage_with_a_model_has_the_knobs_that_make_sense():
 # compiled
 
 
+def compiling(test):
+    """Marks what takes a compiler minutes; torch's imports what torch itself has deprecated."""
+    marks = pytest.mark.slow, pytest.mark.timeout(1200), pytest.mark.filterwarnings("ignore")
+    for mark in marks:
+        test = mark(test)
+    return test
+
+
 def compiled(stage, call):
     """What a call says of the model of a stage, plain and compiled."""
     return [call(one, one.load()) for one in (stage, replace(stage, compile=True))]
@@ -72,7 +80,7 @@ def seeing(tmp_path_factory):
     return {name: str(make(tmp_path_factory.mktemp(name))) for name, make in talkers.SEEING.items()}
 
 
-@pytest.mark.filterwarnings("ignore")  # torch's compiler imports what torch itself has deprecated
+@compiling
 @pytest.mark.parametrize("name", ["smolvlm", "qwen3_vl"])
 def test_a_captioner_that_is_compiled_says_the_same(seeing, name):
     """Of batches of other sizes too, and with other questions."""
@@ -85,7 +93,7 @@ def test_a_captioner_that_is_compiled_says_the_same(seeing, name):
     assert plain == other
 
 
-@pytest.mark.filterwarnings("ignore")
+@compiling
 def test_questions_to_a_model_that_is_compiled_have_the_same_answers(seeing):
     """To rounding."""
     questions = {"people": "Are there people?", "night": "Is it night, or another time of the day?"}
@@ -94,7 +102,7 @@ def test_questions_to_a_model_that_is_compiled_have_the_same_answers(seeing):
     assert np.abs(np.array(plain) - np.array(other)).max() < 1e-5
 
 
-@pytest.mark.filterwarnings("ignore")
+@compiling
 def test_a_writer_that_is_compiled_writes_the_same(tmp_path):
     """Of captions of any length."""
     model = str(talkers.qwen2(tmp_path))
@@ -104,7 +112,7 @@ def test_a_writer_that_is_compiled_writes_the_same(tmp_path):
     assert plain == other
 
 
-@pytest.mark.filterwarnings("ignore")
+@compiling
 def test_networks_that_are_compiled_say_the_same(tmp_path):
     """TransNetV2, T5 and the code of a checkpoint of Cosmos-Embed1's kind."""
     windows = np.random.default_rng(0).integers(0, 256, (2, 100, 27, 48, 3), dtype=np.uint8)
@@ -117,7 +125,7 @@ def test_networks_that_are_compiled_say_the_same(tmp_path):
     )
 
 
-@pytest.mark.filterwarnings("ignore")
+@compiling
 def test_code_of_a_checkpoint_is_compiled_and_told_of_attention(tmp_path, monkeypatch):
     """As far as it can."""
     from transformers import dynamic_module_utils
