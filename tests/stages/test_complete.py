@@ -9,6 +9,7 @@ from shipped import PRESETS
 from vbuild.config import _member
 from vbuild.decisions.decision import Decision
 from vbuild.declared import CONF
+from vbuild.described import parameters
 from vbuild.stage import Stage
 
 ROOT = Path(__file__).parents[2]
@@ -49,5 +50,5 @@ def test_a_configuration_tells_all_there_is_to_set(name):
         return
     comments = "".join(line for line in path.read_text(encoding="utf-8").splitlines(True) if line.startswith("#"))
     own = set(type(stage).__annotations__) | (set(type(stage).__mro__[1].__annotations__) - set(base.__annotations__))
-    for parameter in own & set(vars(stage)):
+    for parameter in own & {p.name for p in parameters(type(stage))}:
         assert parameter in comments, f"{path.name} does not tell of {parameter}"

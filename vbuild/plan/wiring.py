@@ -74,7 +74,7 @@ class Instance:
         told, marks = self.recipe.models, revisions(self.stage)
         pinned: dict[str, Any] = {marks[role]: told[role] for role in marks if role in told}
         pinned |= {name: Instance(self.name, other).held for name, other in lenders(self.stage).items()}
-        return replace(self.stage, **pinned) if pinned else self.stage  # type: ignore[arg-type]
+        return replace(self.stage, **pinned) if pinned else self.stage
 
     @cached_property
     def writes(self) -> dict[str, Kind]:
