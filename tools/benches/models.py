@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 import subprocess
 import sys
 import tempfile
@@ -19,10 +20,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from benches.measure import Measure, cpu
+from benches.measure import Measure, cpu, wall
 from vbuild import Clip, Frames, Row, Stage, knob
 from vbuild.models.messages import Sampling
 from vbuild.stage import Sampled, Stretch, Windows
+from vbuild.stages.ask import Ask
 from vbuild.stages.caption import Caption
 from vbuild.stages.clip import CLIP
 from vbuild.stages.shots import Shots
@@ -90,8 +92,11 @@ def _footage(root: Path) -> None:
     (root / "videos").mkdir()
     size = (1280, 720)
     for n in range(COUNT):
-        path, seconds = root / "videos" / f"{n}.mp4", SECONDS[n % len(SECONDS)]
-        video(path, seconds=seconds, fps=12, size=size, gop=24, crf=23, picture=grained(n, size))
+        path, first = root / "videos" / f"{n}.mp4", root / "videos" / f"{n % len(SECONDS)}.mp4"
+        if n < len(SECONDS):
+            video(path, seconds=SECONDS[n], fps=12, size=size, gop=24, crf=23, picture=grained(n, size))
+        else:  # the same pictures in another file, by a box that says nothing
+            path.write_bytes(first.read_bytes() + struct.pack(">I4sI", 12, b"free", n))
 
 
 def _clips(count: int) -> int:
@@ -225,10 +230,7 @@ def _said(root: Path, kind: str) -> Iterator[Measure]:
     torch.set_num_threads(1)
     stage: Any = _stage(root, kind, batch=8, device="cpu")
     network = stage.load()
-    chance = np.random.default_rng(0)
-    side = network.family.size(112, 199)
-    made = [Sampled(chance.integers(0, 256, (8, *side, 3), np.uint8), np.arange(8) / 2) for _ in range(8)]
-    clips = [Clip(duration=4.0, frames=one, window=Stretch(0, 0.0, 4.0)) for one in made]
+    clips = _shown(network.family.size(112, 199), 8, 8)
     network.model.generation_config.eos_token_id = -1  # none is an end, so that all rows are as long
     from vbuild.models.messages import Prompt
     from vbuild.watching import seen
@@ -248,12 +250,22 @@ def _said(root: Path, kind: str) -> Iterator[Measure]:
     spent = [(cpu(ours), cpu(bare)) for _ in range(ROUNDS)]
     mine, theirs = (min(one[n] for one in spent) / (TOKENS * len(clips)) * 1000 for n in (0, 1))
     yield Measure(f"{kind}: a token of 8 windows, by bare generate", mine, theirs, 1 / 0.95, "CPU ms")
+    yield _asked(network, kind)
 
 
-def _wall(call: Any) -> float:
-    began = time.perf_counter()
-    call()
-    return time.perf_counter() - began
+def _shown(size: tuple[int, int], frames: int, count: int) -> list[Clip]:
+    """Windows of so many frames each, two a second, of noise."""
+    chance, lasts = np.random.default_rng(0), frames / 2
+    made = [Sampled(chance.integers(0, 256, (frames, *size, 3), np.uint8), np.arange(frames) / 2) for _ in range(count)]
+    return [Clip(duration=lasts, frames=one, window=Stretch(0, 0.0, lasts)) for one in made]
+
+
+def _asked(network: Any, kind: str) -> Measure:
+    """What five questions cost beside the same ones asked one by one."""
+    clips = _shown(network.family.size(252, 448), 16, 4)
+    stages = [Ask(questions={f"q{n}": f"Is there a thing of kind {n}?" for n in some}) for some in (range(5), [0])]
+    together, alone = (min(cpu(lambda s=s: s.run(clips, network)) for _ in range(ROUNDS)) for s in stages)
+    return Measure(f"{kind}: 5 questions of 4 windows, by one at a time", together, 5 * alone, 0.5)
 
 
 # on a GPU
@@ -391,7 +403,7 @@ def _rate(root: Path, name: str) -> None:
     clips = [Clip(duration=LENGTH, frames=one, window=Stretch(0, 0.0, LENGTH)) for one in frames]
     for _ in range(3):
         list(stage.run(clips, model))
-    print(BATCH / min(_wall(lambda: list(stage.run(clips, model))) for _ in range(ROUNDS)))
+    print(BATCH / min(wall(lambda: list(stage.run(clips, model))) for _ in range(ROUNDS)))
 
 
 if __name__ == "__main__":
