@@ -16,6 +16,7 @@ from vbuild.errors import UsageError
 from vbuild.models.server import Server
 from vbuild.recipes import is_param, recipe
 from vbuild.stage import Stage, Windows
+from vbuild.stages.embed_server import EmbedServer
 
 FOLDERS = ("stages", "split")
 
@@ -113,7 +114,7 @@ def values_of(cls, name, kind, value):
         yield from (size for size in ((64, 48), (1280, 720)) if size != value)
         return
     texts = {"labels": ("b",), "aspects": ("1:1",), "prompt": "an image of {}", "refine": "once more: {caption}",
-             "choices": {"people": ("none", "some")}}  # fmt: skip
+             "choices": {"people": ("none", "some")}, "maker": EmbedServer()}  # fmt: skip
     if name in texts:
         yield texts[name]
         return
@@ -133,6 +134,7 @@ WITH = {
     ("transcode", "like"): {"codec": "libopenh264"},
     ("motion", "parity"): {"by": "vectors"},
     ("scenes", "max_mode"): {"max": 10.0},
+    ("tags", "maker"): {"scale": "cosine"},
     ("transcode", "fit"): {"size": (64, 48)},
     ("transcode", "upscale"): {"short_side": 720},
     ("transcode", "repeat"): {"fps": 24.0},
