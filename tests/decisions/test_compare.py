@@ -15,7 +15,7 @@ N, REACH = 500, 0.1
 @pytest.fixture
 def small(monkeypatch):
     """Partitions are made of few vectors, chores are of few rows, and tiles are small and odd."""
-    for name, value in (("MANY", 60), ("PARTITION", 12), ("NARROW", 2.0), ("STEP", 70), ("PARTED", 7), ("COMMIT", 90)):
+    for name, value in (("MANY", 60), ("PARTITION", 12), ("NARROW", 20.0), ("STEP", 70), ("PARTED", 7), ("COMMIT", 90)):
         monkeypatch.setattr(compare, name, value)
     monkeypatch.setattr(compare, "CROWD", 0)
     for module in (kernel, chores, compare):

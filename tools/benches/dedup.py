@@ -48,7 +48,8 @@ SIZES = [int(size) for size in knob("VECTORS", "10000,100000")]
 KINDS = knob("KINDS", "planted,dense")
 SIZE = 768
 GOALS = {0.05: 0.06, 0.10: 0.15}
-"""Reach → the share of all products that it may cost, where partitions narrow, or the processor knows bfloat16."""
+"""Reach → the share of all products that it may cost: the lesser where partitions narrow, the greater there, and where
+the processor knows bfloat16. Of 10 000 all products cost no more than to open a store and write to it."""
 
 REACHES = [float(reach) for reach in knob("REACHES", "0.05,0.10")]
 SECONDS = {0.05: 480.0, 0.10: 600.0}
@@ -318,7 +319,8 @@ def of_size(stored: Stored) -> Iterator[Measure]:
         folder = stored.folder / f"pairs-{reach}"
         ours = apart(compared, stored, folder, stored.n, reach)
         edges, narrow = ours.left
-        wanted = GOALS.get(reach) if (narrow or fastest() != "numpy") and stored.n > 10_000 else None
+        apt = narrow if reach == min(GOALS) else narrow or fastest() != "numpy"
+        wanted = GOALS.get(reach) if apt and stored.n > 10_000 else None
         told = f"{edges} pairs{', parted' if narrow else ''}"
         yield Measure(f"{name}: {told}, to all products{scaled}", ours.cpu, whole, wanted)
         if million:

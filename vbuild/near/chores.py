@@ -13,7 +13,7 @@ from vbuild.near import kmeans
 from vbuild.near.borders import Borders, closest, distances, open_margins, reaching
 from vbuild.near.centroids import ROUNDS, ROWS, nearly, parted, unit
 from vbuild.near.ground import PARTS, SKETCHES, Ground, Judge
-from vbuild.near.kernel import DECIMALS, STRIPE, TILE, basis_of, products, sketches_of, tiles
+from vbuild.near.kernel import DECIMALS, SCALE, SINGLE, STRIPE, TILE, basis_of, products, sketches_of, tiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,6 +26,9 @@ MOST = 2_000_000
 
 SAMPLE = 4096
 """Vectors of which a basis is made."""
+
+FEW = 2048
+"""Pairs whose sketches are looked at again at once."""
 
 WHOLE = 4000
 """Rows of other partitions that are compared whole: to read vectors, to find those near a border, costs more."""
@@ -175,9 +178,20 @@ class _Found:
         """Looks at those that wait."""
         if self.count:
             a, b = (np.concatenate(side) for side in zip(*self.waiting, strict=True))
-            self.known.append(self.judge.judged(a, b))
+            likely = self._likely(a, b)
+            self.known.append(self.judge.judged(a[likely], b[likely]))
             self.pairs += len(self.known[-1][0])
         self.waiting, self.count = [], 0
+
+    def _likely(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """bool (n,): pairs that may be near by their sketches in float32, which costs less than to read vectors."""
+        sketches, least = self.judge.ground.sketches, (self.judge.ground.least - SINGLE) * SCALE**2
+        likely = np.empty(len(a), bool)
+        for start in range(0, len(a), FEW):
+            some = slice(start, start + FEW)
+            one, other = (sketches(side[some]).astype(np.float32) for side in (a, b))
+            likely[some] = np.einsum("nd,nd->n", one, other) >= least
+        return likely
 
     def table(self) -> pa.Table:
         """All of them, each once."""
