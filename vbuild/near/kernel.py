@@ -129,7 +129,7 @@ class Torch:
         return rows[i].cpu().numpy(), j.cpu().numpy()
 
     def _moved(self, some: np.ndarray) -> Any:
-        return self.torch.from_numpy(np.ascontiguousarray(some)).to(self.device).to(self.type)
+        return self.torch.from_numpy(np.require(some, requirements=["C", "W"])).to(self.device).to(self.type)
 
 
 def products(least: float) -> Products:
