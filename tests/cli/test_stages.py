@@ -132,13 +132,13 @@ def test_a_name_of_nothing_gets_the_nearest():
 def test_the_instances_of_a_dataset(capsys):
     """In the order in which they run, with what is set otherwise than by default, and their columns."""
     rows = {row["instance"]: row for row in told(capsys, "stages", "demo", "stages.motion.fps=4")}
-    assert [*rows][:3] == ["split", "stages.motion", "stages.quality"]
+    assert [*rows][:3] == ["split", "stages.changes", "stages.motion"]
     assert rows["stages.motion"]["set"] == {"fps": "4.0"}
     assert rows["stages.motion"]["values"]["short_side"] == "256"
     assert rows["stages.embed"]["columns"] == ["embed"]
     assert rows["where.black"]["set"] == {"": "quality_black < 0.5"}
     assert run(["stages", "demo"]) == 0
-    assert "length=5.0" in capsys.readouterr().out
+    assert "max=5.0" in capsys.readouterr().out
 
 
 # show-config
@@ -168,7 +168,7 @@ def test_every_key_says_where_it_was_set(own, capsys):
     assert found["stages.preview.windows.frames"] == ("32", "command line")
     assert found["stages.preview.windows.min"] == ("3", "conf/dataset/mine.yaml")
     assert found["stages.preview.windows.remainder"] == ("128", "default")
-    assert found["split.length"] == ("5.0", "vbuild's conf/dataset/demo.yaml")
+    assert found["split.max"] == ("5.0", "vbuild's conf/dataset/demo.yaml")
     assert found["store"] == (str(own / "cache"), "vbuild's conf/config.yaml")
     assert "where.still" not in found
     assert found["limits.seconds"] == ("3600.0", "default")
