@@ -179,11 +179,7 @@ def test_world_with_tiny_models(tmp_path, monkeypatch, weights):
 @pytest.mark.timeout(900)
 def test_curator_with_tiny_models(tmp_path, monkeypatch, weights):
     """The documented pipeline, by the defaults of the documents."""
-    from transformers import dynamic_module_utils
-
-    monkeypatch.setattr(dynamic_module_utils, "HF_MODULES_CACHE", str(tmp_path / "modules"))
-    monkeypatch.setenv("HF_MODULES_CACHE", str(tmp_path / "modules"))
-    monkeypatch.setattr(sys, "path", [*sys.path])
+    tiny.code_apart(tmp_path / "modules", monkeypatch)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "films").mkdir()
     for n in range(2):

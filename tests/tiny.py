@@ -9,6 +9,7 @@ import sys
 import venv
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,18 @@ REMOTE = Path(__file__).with_name("remote")
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "red", "car", "at", "night", "dog", "##s", "run", "##ning",
          ",", "the"]  # fmt: skip
+
+
+def code_apart(folder: Path, monkeypatch: Any) -> None:
+    """For a test, transformers puts code of checkpoints into a folder, away from the user's own, and knows none yet."""
+    from transformers import dynamic_module_utils
+
+    monkeypatch.setattr(dynamic_module_utils, "HF_MODULES_CACHE", str(folder))
+    monkeypatch.setenv("HF_MODULES_CACHE", str(folder))
+    # transformers adds that place to it, and processes that are spawned take it over
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    for name in [name for name in sys.modules if name.partition(".")[0] == "transformers_modules"]:
+        monkeypatch.delitem(sys.modules, name)
 
 
 def interpreter(folder: Path, *packages: str) -> str:

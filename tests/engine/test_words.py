@@ -1,6 +1,5 @@
 """Words are compared with vectors of every stage whose model knows words, by that very model."""
 
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -49,12 +48,7 @@ def folders(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def _apart(tmp_path_factory, monkeypatch):
     """Code of checkpoints lies away from the user's own."""
-    from transformers import dynamic_module_utils
-
-    modules = tmp_path_factory.mktemp("modules")
-    monkeypatch.setattr(dynamic_module_utils, "HF_MODULES_CACHE", str(modules))
-    monkeypatch.setenv("HF_MODULES_CACHE", str(modules))
-    monkeypatch.setattr(sys, "path", [*sys.path])
+    tiny.code_apart(tmp_path_factory.mktemp("modules"), monkeypatch)
 
 
 CLASSES = {

@@ -87,7 +87,7 @@ class Bad(Chore):
         if self.how == "dies" or (self.how.startswith("once") and not marker.exists()):
             marker.touch() if self.how != "dies" else None
             os._exit(3)
-        return Made(pa.table({"how": [self.how]}), Bad(None, "goes") if self.how == "rest" else None)
+        return Made(pa.table({"how": [self.how]}), Bad("goes") if self.how == "rest" else None)
 
 
 EXECUTORS = {
@@ -259,7 +259,7 @@ def test_an_errand_that_cannot_be_done_is_said(executor, tmp_path, how):
     started = executor.start(Blobs(tmp_path), "b", Limits())
     try:
         with pytest.raises(StageError, match=r"^near: .*(no good|worker process died)"):
-            list(errands(started, "near", [Bad(None, how), Bad(None, "goes")]))
+            list(errands(started, "near", [Bad(how), Bad("goes")]))
     finally:
         started.close()
 
@@ -271,7 +271,7 @@ def test_an_errand_survives_another_that_dies(executor, tmp_path):
     started = executor.start(Blobs(tmp_path), "b", Limits())
     marker = tmp_path / "died"
     try:
-        tables = list(errands(started, "near", [Bad(None, "goes"), Bad(None, f"once {marker}"), Bad(None, "rest")]))
+        tables = list(errands(started, "near", [Bad("goes"), Bad(f"once {marker}"), Bad("rest")]))
     finally:
         started.close()
     assert sorted(table["how"][0].as_py() for table in tables) == sorted(["goes", f"once {marker}", "rest", "goes"])

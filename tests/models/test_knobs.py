@@ -128,10 +128,7 @@ def test_networks_that_are_compiled_say_the_same(tmp_path):
 @compiling
 def test_code_of_a_checkpoint_is_compiled_and_told_of_attention(tmp_path, monkeypatch):
     """As far as it can."""
-    from transformers import dynamic_module_utils
-
-    monkeypatch.setattr(dynamic_module_utils, "HF_MODULES_CACHE", str(tmp_path / "modules"))
-    monkeypatch.setattr(sys, "path", [*sys.path])
+    tiny.code_apart(tmp_path / "modules", monkeypatch)
     stage = CosmosEmbed1(model=str(tiny.cosmos(tmp_path / "ce")), trust_remote_code=True, dtype="float32", device="cpu")
     frames = np.random.default_rng(1).integers(0, 256, (2, 8, 32, 32, 3), dtype=np.uint8)
     plain, other = compiled(stage, lambda _, model: model.clips(frames))

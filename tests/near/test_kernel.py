@@ -60,7 +60,8 @@ def test_sketches_may_be_of_memory_that_is_read_only():
     small.flags.writeable = False
     torch.set_warn_always(True)
     try:
-        i, j = Torch(threshold(0.05), "cpu").near(small, small)
+        kernel = Torch(threshold(0.05), "cpu")
+        i, j = kernel.near(kernel.ready(small), kernel.ready(small))
     finally:
         torch.set_warn_always(False)
     assert (i == j).sum() == 20

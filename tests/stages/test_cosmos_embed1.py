@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 from importlib.metadata import version
 
 import lance
@@ -32,12 +31,7 @@ def modules(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def _apart(modules, monkeypatch):
-    from transformers import dynamic_module_utils
-
-    monkeypatch.setattr(dynamic_module_utils, "HF_MODULES_CACHE", str(modules))
-    monkeypatch.setenv("HF_MODULES_CACHE", str(modules))
-    # transformers adds that place to it, and processes that are spawned take it over
-    monkeypatch.setattr(sys, "path", [*sys.path])
+    tiny.code_apart(modules, monkeypatch)
 
 
 @pytest.fixture(scope="module")
