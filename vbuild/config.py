@@ -17,7 +17,6 @@ from vbuild.check import hint, into, join
 from vbuild.contents import content
 from vbuild.contract import executor_class, is_own, member_class, obeyed, of_code
 from vbuild.decisions.decision import Decision
-from vbuild.embedding import Worded, encoded
 from vbuild.errors import UsageError
 from vbuild.executor.config import ExecutorConfig, Local
 from vbuild.stage import Decode, Stage, Windows, knob, revisions
@@ -226,14 +225,18 @@ def _lent(name: str, stages: Mapping[str, Any]) -> Any:
     if not isinstance(stage, Stage):
         return stage
     nameless = "model" in revisions(stage) and stage.model is None and getattr(stage, "served", None) is None  # type: ignore[attr-defined]
+    takes = [f.name for f in dataclasses.fields(stage) if f.metadata.get("lent")]
     lent: dict[str, Any] = {}
-    for lender in _read_by(name, stages) if nameless or isinstance(stage, Worded) else ():
+    for lender in _read_by(name, stages) if nameless or takes else ():
         if nameless and not lent and getattr(lender, "model", None) is not None and "model" in revisions(lender):
             lent = {"model": lender.model, "revision": lender.revision}  # type: ignore[attr-defined]
         if hasattr(lender, "embed_text"):
-            lent |= {"maker": lender} if isinstance(stage, Worded) and not encoded(lender) else {}
+            if takes:
+                from vbuild.embedding import encoded
+
+                lent |= {} if encoded(lender) else dict.fromkeys(takes, lender)
             break
-    return dataclasses.replace(stage, **lent)
+    return dataclasses.replace(stage, **lent) if lent else stage
 
 
 def _read_by(name: str, stages: Mapping[str, Any]) -> Iterator[Stage]:

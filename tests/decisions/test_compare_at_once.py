@@ -1,15 +1,11 @@
 """Processes that compare the same recipe in one store, at once: no pair between what either brought is missed."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import clouds
 import lance
 import numpy as np
 import pytest
 from embeddings import Vectors
+from processes import go, starting
 
 N, SIZE, REACH = 400, 40, 0.1
 
@@ -32,22 +28,7 @@ def vectors(root):
 
 def comparing(root, first, last):
     """A process that is ready to compare some of them, and does at a sign."""
-    tests = Path(__file__).parents[1]
-    path = os.pathsep.join([str(tests.parent), str(tests), str(tests / "decisions")])
-    return subprocess.Popen(
-        [sys.executable, "-c", CODE, str(root), str(first), str(last)],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env={**os.environ, "PYTHONPATH": path},
-    )  # fmt: skip
-
-
-def go(processes):
-    """Sends them off together, when all are ready."""
-    for process in processes:
-        assert process.stdout.readline() == "ready\n", process.communicate()[1]
-    for process in processes:
-        process.stdin.write("g")
-        process.stdin.flush()
+    return starting("decisions", CODE, root, first, last)
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,10 @@ import re
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import made
 import pytest
+from processes import go, starting
 from project import Project, ran
 
 from vbuild.decisions.dedup import Dedup
@@ -38,22 +38,7 @@ print("built", flush=True)
 
 def builder(root, name, *videos):
     """A process that is ready to build a dataset, of other videos perhaps, and does at a sign."""
-    tests = Path(__file__).parents[1]
-    path = os.pathsep.join([str(tests.parent), str(tests), str(tests / "engine")])
-    return subprocess.Popen(
-        [sys.executable, "-c", CODE, str(root), name, *map(str, videos)],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env={**os.environ, "PYTHONPATH": path},
-    )  # fmt: skip
-
-
-def go(processes):
-    """Sends them off together, when all are ready."""
-    for process in processes:
-        assert process.stdout.readline() == "ready\n", process.communicate()[1]
-    for process in processes:
-        process.stdin.write("g")
-        process.stdin.flush()
+    return starting("engine", CODE, root, name, *videos)
 
 
 @pytest.fixture

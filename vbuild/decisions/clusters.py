@@ -11,7 +11,6 @@ import pyarrow as pa
 from vbuild import digest
 from vbuild.errors import StageError, UsageError
 from vbuild.near import kmeans
-from vbuild.plan.items import NOBODY, NULL
 from vbuild.plan.order import column
 from vbuild.store.clusters import clusters
 from vbuild.store.keyed import Index, by_half, firsts
@@ -40,9 +39,7 @@ def place_in_clusters(
     """
     assert rule.of is not None
     results = shelf.results(rule.of)
-    vectors = np.concatenate([np.empty(0, "V16"), *(shelf.digests(c, rule.of, [""])[0] for c in shards)])
-    kept = np.concatenate([np.empty(0, bool), *(c.kept & c.sure for c in shards)])
-    live = np.flatnonzero(kept & (vectors != NOBODY[0]) & (vectors != NULL[0]))
+    vectors, live = shelf.judged(shards, rule.of)
     once = firsts(vectors[live])
     wanted, order = by_half(vectors[live][once])
     keys = np.concatenate([np.empty(0, "V16"), *(c.actions[rule.of].keys for c in shards)])

@@ -16,7 +16,7 @@ from vbuild.decisions.outliers import distances
 from vbuild.decisions.overlaps import overlapping, reach_of
 from vbuild.decisions.predicate import ranks
 from vbuild.near.kernel import threshold
-from vbuild.plan.items import NOBODY, NULL, hexed
+from vbuild.plan.items import NOBODY, hexed
 from vbuild.store.keyed import Index, by_half, firsts
 from vbuild.store.pairs import pairs as stored_pairs
 
@@ -104,9 +104,7 @@ def _measure(decision: Deduplication) -> tuple[float, float, Find]:
 
 
 def _candidates(decision: Deduplication, shards: Sequence[Items], shelf: Shelf) -> Candidates:
-    vectors = np.concatenate([np.empty(0, "V16"), *(shelf.digests(c, decision.of, [""])[0] for c in shards)])
-    kept = np.concatenate([np.empty(0, bool), *(c.kept & c.sure for c in shards)])
-    live = np.flatnonzero(kept & (vectors != NOBODY[0]) & (vectors != NULL[0]))
+    vectors, live = shelf.judged(shards, decision.of)
     clips = np.concatenate([np.empty(0, "V16"), *(c.ids for c in shards)])[live]
     index = Index(vectors[live])
     once, _ = by_half(index.keys[firsts(index)])

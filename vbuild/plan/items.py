@@ -209,6 +209,13 @@ class Shelf:
         blank = pa.scalar(bytes(digest.SIZE), pa.binary(digest.SIZE))
         return [digest.keys_of(table[name].fill_null(blank)) for name in names]
 
+    def judged(self, shards: Sequence[Items], instance: str) -> tuple[np.ndarray, np.ndarray]:
+        """What a decision over an instance's values judges: their digests, (n,) V16, shard behind shard; and the rows,
+        int64, of the clips that are kept where it stands and have a value that is not null."""
+        values = np.concatenate([np.empty(0, "V16"), *(self.digests(each, instance, [""])[0] for each in shards)])
+        kept = np.concatenate([np.empty(0, bool), *(each.kept & each.sure for each in shards)])
+        return values, np.flatnonzero(kept & (values != NOBODY[0]) & (values != NULL[0]))
+
     def keys(self, items: Items, instance: Instance) -> tuple[np.ndarray, np.ndarray]:
         """The keys (n,) V16 of an instance's actions, and (n,) uint8 the state that their inputs leave them.
 
