@@ -12,7 +12,7 @@ import pyarrow as pa
 from vbuild.near import kmeans
 from vbuild.near.borders import Borders, closest, distances, open_margins, reaching
 from vbuild.near.centroids import ROUNDS, ROWS, nearly, parted, unit
-from vbuild.near.ground import PARTS, SKETCHES, Ground, Judge
+from vbuild.near.ground import HELD, PARTS, SKETCHES, Ground, judge
 from vbuild.near.kernel import DECIMALS, SCALE, SINGLE, STRIPE, TILE, basis_of, products, sketches_of, tiles
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Chore(ABC):
     @property
     def memory(self) -> int:
         """Bytes that it takes, beside a bare worker."""
-        return 1 << 29
+        return (1 << 29) + HELD
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ class _Found:
     """Pairs that were found, of those that may be near."""
 
     def __init__(self, ground: Ground) -> None:
-        self.judge = Judge(ground)
+        self.judge = judge(ground)
         self.waiting: list[tuple[np.ndarray, np.ndarray]] = []
         self.count = 0
         self.known: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
