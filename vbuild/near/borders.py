@@ -60,9 +60,12 @@ class Borders:
     radius: float
     """How far apart the vectors of a pair are at most."""
 
-    def left(self, one: int) -> np.ndarray:
-        """float32 (k,): what f(x, b) - f(x, a) may be at most of a vector of this partition that has a pair in b."""
-        left: np.ndarray = 2 * self.radius * self.apart[one] + SLACK - self.margins[:, one]
+    def left(self, one: int | np.ndarray) -> np.ndarray:
+        """What f(x, b) - f(x, a) may be at most of a vector of this partition that has a pair in b: float32 (k,).
+
+        Of several partitions (n,), (n, k).
+        """
+        left: np.ndarray = 2 * self.radius * self.apart[one] + SLACK - self.margins[:, one].T
         return left
 
     def beyond(self, one: int) -> np.ndarray:

@@ -123,7 +123,9 @@ class Sketch(Comparing):
         parts.flush()
         if partitions:
             heads = np.flatnonzero(np.isfinite(margins).any(axis=1))
-            np.savez(ground.work / f"margins-{self.rows[0]}.npz", heads=heads, margins=margins[heads])
+            new = ground.work / f"new-{self.rows[0]}.npz"
+            np.savez(new, heads=heads, margins=margins[heads])
+            new.replace(ground.work / f"margins-{self.rows[0]}.npz")  # whose owner takes what is whole
         return Made(pa.table({"rows": [len(self.rows)]}))
 
 
@@ -246,6 +248,26 @@ class Join(Comparing):
         return Made(joining.found.table())
 
 
+@dataclass(frozen=True)
+class Visit(Comparing):
+    """Compares some new rows, from `start`, each with those of the partitions in which it may have a pair.
+
+    For few: each is measured against all centroids, where `Join` asks the borders of its whole partition first.
+    """
+
+    start: int
+    stop: int
+
+    def run(self) -> Made:
+        """The pairs that are near."""
+        joining = _Joining(self.ground)
+        new = np.arange(self.start, self.stop)
+        met = joining.met(new)
+        for partition in np.flatnonzero(met.any(axis=0)).tolist():
+            joining.visit(new[met[:, partition]], partition)
+        return Made(joining.found.table())
+
+
 class _Joining:
     """What comparing partitions takes."""
 
@@ -294,6 +316,25 @@ class _Joining:
                 for column, (first, last) in zip(names, bounds, strict=True):
                     at = np.flatnonzero(reach[:, column])
                     self._compare(new[some][at], own[some][at], beyond[first:last], right[first:last])
+
+    def met(self, new: np.ndarray) -> np.ndarray:
+        """bool (n, partitions): in which of them new rows may have a pair."""
+        far = np.einsum("kd,kd->k", self.middles, self.middles) - 2 * self.ground.flats(new) @ self.middles.T
+        parts = np.memmap(self.ground.shelf / PARTS, np.int32, "r")[self.ground.at[new]]
+        owns, own = np.unique(parts, return_inverse=True)
+        met: np.ndarray = far - far[np.arange(len(new)), parts][:, None] <= self.borders.left(owns)[own]
+        met[np.arange(len(new)), parts] = True
+        return met
+
+    def visit(self, new: np.ndarray, partition: int) -> None:
+        """Compares new rows with those of a partition that stand behind each."""
+        rows = self.rows(partition)
+        right = self.by.ready(self.ground.sketches(rows))
+        left = self.by.ready(self.ground.sketches(new))
+        for top, columns in tiles(len(new), len(rows)):
+            i, j = self.by.near(left[top], right[columns])
+            a, b = new[top][i], rows[columns][j]
+            self.found.add(a[b > a], b[b > a])
 
     def _units(self, rows: np.ndarray) -> np.ndarray:
         return unit(self.found.judge.vectors(rows)).astype(np.float32)

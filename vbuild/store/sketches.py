@@ -20,6 +20,7 @@ from vbuild.store.keyed import Index
 from vbuild.store.place import RIGHTS, replace
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 VERSION = 2
@@ -94,18 +95,19 @@ class Sketches:
         with (self.folder / VECTORS).open("ab") as file:
             file.write(vectors.tobytes())
 
-    def border(self, more: list[Path]) -> None:
-        """Notes how close vectors come to borders, by the files that tell it of those that came.
+    def border(self, more: Iterable[Path]) -> None:
+        """Notes how close vectors come to borders, by the files that tell it of those that came; takes these away.
 
         Where they are noted already, in place: margins only fall, and lower ones lose nothing should these not be kept.
         """
         path = self.folder / "margins.npy"
-        if more and not path.exists():
-            np.save(path.with_suffix(".new.npy"), open_margins(len(np.load(self.folder / "centroids.npy", "r"))))
-            path.with_suffix(".new.npy").replace(path)
         for each in more:
+            if not path.exists():
+                np.save(path.with_suffix(".new.npy"), open_margins(len(np.load(self.folder / "centroids.npy", "r"))))
+                path.with_suffix(".new.npy").replace(path)
             margins = np.load(path, "r+")
             with np.load(each) as told:
                 heads, lower = told["heads"], told["margins"]
             margins[heads] = np.minimum(margins[heads], lower)
             margins.flush()
+            each.unlink()
