@@ -49,7 +49,7 @@ NARROW = 0.1
 CROWD = 16
 """New vectors for each partition from which on borders are asked partition by partition, and not vector by vector."""
 
-VISITS = 512
+VISITS = 2048
 """New vectors, of few, that a worker compares in one go at least."""
 
 SHORT = 0.2
@@ -76,8 +76,8 @@ class Uncompared:
 
 def uncompared(pairs: Pairs, wanted: np.ndarray, reach: float) -> Uncompared:
     """How many of the vectors `wanted`, digests (n,) V16 each once, were not compared up to `reach`."""
-    compared = pairs.compared(reach).vectors
-    return Uncompared(len(_without(wanted, compared)), len(compared))
+    compared = pairs.compared(reach).index
+    return Uncompared(len(_without(wanted, compared)), len(compared.keys))
 
 
 @dataclass(frozen=True)
@@ -109,16 +109,16 @@ def complete(
     Says what there was to be done.
     """
     compared = pairs.compared(reach)
-    new = _without(wanted, compared.vectors)
-    told = Uncompared(len(new), len(compared.vectors))
+    new = _without(wanted, compared.index)
+    told = Uncompared(len(new), len(compared.index.keys))
     if not len(new):
         return told
     with pairs.held() as work:
         if not pairs.is_newest(compared):  # another build has been at it
             compared = pairs.compared(reach)
-            new = _without(new, compared.vectors)
+            new = _without(new, compared.index)
         if len(new):
-            some = _comparison(pairs, results, new, compared.vectors, reach, run, work)
+            some = _comparison(pairs, results, new, compared.index.keys, reach, run, work)
             for table in _gathered((find or near_vectors)(some)):
                 a, b, similarity = (table[name].to_numpy() for name in table.column_names)
                 pairs.add(some.ids[a], some.ids[b], similarity)
@@ -167,9 +167,9 @@ def places_of(results: Results, ids: np.ndarray) -> np.ndarray:
     return Index(keys_of(held)).find(ids)
 
 
-def _without(wanted: np.ndarray, known: np.ndarray) -> np.ndarray:
+def _without(wanted: np.ndarray, known: Index) -> np.ndarray:
     """Those that are not among others."""
-    return wanted[Index(known).find(wanted) < 0] if len(known) else wanted
+    return wanted[known.find(wanted) < 0] if len(known.keys) else wanted
 
 
 def _gathered(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:

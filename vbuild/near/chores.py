@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -85,7 +86,7 @@ class Learn(Comparing):
         share = 1.0
         if self.centroids:
             middles = kmeans.centroids(sample, self.centroids, seed=None, rounds=ROUNDS, by=nearly)
-            margins, sizes = open_margins(len(middles)), np.zeros(len(middles))
+            margins, sizes = open_margins(len(middles), len(middles)), np.zeros(len(middles))
             for own, far in parted(sample, middles):
                 closest(far, own, margins)
                 sizes += np.bincount(own, minlength=len(middles))
@@ -109,7 +110,7 @@ class Sketch(Comparing):
         basis = ground.kept("basis")
         partitions = ground.parted
         middles = np.asarray(ground.kept("centroids")) if partitions else np.empty((0, ground.size), np.float32)
-        margins = open_margins(len(middles))
+        margins: defaultdict[int, np.ndarray] = defaultdict(lambda: open_margins(1, len(middles))[0])
         numbers = np.memmap(ground.shelf / SKETCHES, np.int16, "r+")
         sketches, parts = numbers.reshape(-1, ground.width), np.memmap(ground.shelf / PARTS, np.int32, "r+")
         for rows in _parts(self.rows):
@@ -122,9 +123,9 @@ class Sketch(Comparing):
         numbers.flush()
         parts.flush()
         if partitions:
-            heads = np.flatnonzero(np.isfinite(margins).any(axis=1))
+            heads = sorted(margins)
             new = ground.work / f"new-{self.rows[0]}.npz"
-            np.savez(new, heads=heads, margins=margins[heads])
+            np.savez(new, heads=heads, margins=np.stack([margins[head] for head in heads]))
             new.replace(ground.work / f"margins-{self.rows[0]}.npz")  # whose owner takes what is whole
         return Made(pa.table({"rows": [len(self.rows)]}))
 
@@ -260,11 +261,12 @@ class Visit(Comparing):
 
     def run(self) -> Made:
         """The pairs that are near."""
-        joining = _Joining(self.ground)
-        new = np.arange(self.start, self.stop)
-        met = joining.met(new)
-        for partition in np.flatnonzero(met.any(axis=0)).tolist():
-            joining.visit(new[met[:, partition]], partition)
+        joining, new = _Joining(self.ground), np.arange(self.start, self.stop)
+        at, partitions = joining.met(new)
+        order = np.argsort(partitions, kind="stable")
+        heads, starts = np.unique(partitions[order], return_index=True)
+        for partition, some in zip(heads.tolist(), np.split(order, starts[1:]), strict=True):
+            joining.visit(new[at[some]], partition)
         return Made(joining.found.table())
 
 
@@ -317,14 +319,10 @@ class _Joining:
                     at = np.flatnonzero(reach[:, column])
                     self._compare(new[some][at], own[some][at], beyond[first:last], right[first:last])
 
-    def met(self, new: np.ndarray) -> np.ndarray:
-        """bool (n, partitions): in which of them new rows may have a pair."""
+    def met(self, new: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """In which partitions new rows may have a pair: places of rows, partitions."""
         far = np.einsum("kd,kd->k", self.middles, self.middles) - 2 * self.ground.flats(new) @ self.middles.T
-        parts = np.memmap(self.ground.shelf / PARTS, np.int32, "r")[self.ground.at[new]]
-        owns, own = np.unique(parts, return_inverse=True)
-        met: np.ndarray = far - far[np.arange(len(new)), parts][:, None] <= self.borders.left(owns)[own]
-        met[np.arange(len(new)), parts] = True
-        return met
+        return self.borders.met(far, np.memmap(self.ground.shelf / PARTS, np.int32, "r")[self.ground.at[new]])
 
     def visit(self, new: np.ndarray, partition: int) -> None:
         """Compares new rows with those of a partition that stand behind each."""

@@ -41,8 +41,8 @@ KEYS = 1000
 class Compared:
     """What was compared with one another."""
 
-    vectors: np.ndarray
-    """(n,) V16, each once, in the order in which it was."""
+    index: Index
+    """Of the digests (n,) V16, each once, in the order in which it was."""
     version: int | None
     """Of the table that tells it."""
 
@@ -82,11 +82,11 @@ class Pairs:
         """What was compared: among it every pair within `reach` is known."""
         dataset = self._opened("compared")
         if dataset is None:
-            return Compared(np.empty(0, "V16"), None)
+            return Compared(Index(np.empty(0, "V16")), None)
         table = dataset.to_table()
-        vectors = keys_of(table["vector"])[table["reach"].to_numpy() >= reach]
-        once = firsts(vectors)  # one that was compared up to more, later, stands there twice
-        return Compared(vectors if len(once) == len(vectors) else vectors[once], dataset.version)
+        index = Index(keys_of(table["vector"])[table["reach"].to_numpy() >= reach])
+        once = firsts(index)  # one that was compared up to more, later, stands there twice
+        return Compared(index if len(once) == len(index.keys) else Index(index.keys[once]), dataset.version)
 
     def is_newest(self, compared: Compared) -> bool:
         """Whether nothing has been added since, nor forgotten."""

@@ -16,7 +16,7 @@ import numpy as np
 
 from vbuild.near.borders import open_margins
 from vbuild.near.ground import PARTS, SKETCHES
-from vbuild.store.keyed import Index
+from vbuild.store.keyed import Index, same
 from vbuild.store.place import RIGHTS, replace
 
 if TYPE_CHECKING:
@@ -72,12 +72,17 @@ class Sketches:
         replace(self.folder / "learned.json", json.dumps(asdict(learned)).encode(), remedy=RIGHTS)
 
     def places(self, vectors: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
-        """Where those of digests (n,) V16 stand, int64, and which rows are missing: their places are behind all others.
+        """Where those of digests (n,) V16, each once, stand, int64, and which rows are missing: these places are behind
+        all others.
 
         Room is made for them; until `keep` is called they count for nothing.
         """
         known = np.fromfile(self.folder / VECTORS, "V16")
-        at = Index(known).find(vectors) if len(known) else np.full(len(vectors), -1, np.int64)
+        new = len(vectors) - len(known)
+        if new >= 0 and same(vectors[new:], known).all():  # as a rule, for what was compared comes in that order
+            at = np.arange(-new, len(known)).clip(-1)
+        else:
+            at = Index(known).find(vectors)
         missing = np.flatnonzero(at < 0)
         at[missing] = len(known) + np.arange(len(missing))
         rows = len(known) + len(missing)
@@ -103,7 +108,8 @@ class Sketches:
         path = self.folder / "margins.npy"
         for each in more:
             if not path.exists():
-                np.save(path.with_suffix(".new.npy"), open_margins(len(np.load(self.folder / "centroids.npy", "r"))))
+                count = len(np.load(self.folder / "centroids.npy", "r"))
+                np.save(path.with_suffix(".new.npy"), open_margins(count, count))
                 path.with_suffix(".new.npy").replace(path)
             margins = np.load(path, "r+")
             with np.load(each) as told:
