@@ -1,5 +1,7 @@
 """Near-duplicate pairs are those of the definition, however they are looked for and in whatever order vectors come."""
 
+import shutil
+
 import clouds
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from embeddings import Vectors
 from vbuild.decisions import compare
 from vbuild.near import chores, kernel
 from vbuild.near.centroids import unit
+from vbuild.near.ground import Ground
 
 N, REACH = 500, 0.1
 
@@ -83,6 +86,31 @@ def test_the_centroids_change_nothing(tmp_path, small, monkeypatch, seed):
     vectors.compare(range(N), REACH)
     assert vectors.chores["Join"]
     assert vectors.found(range(N), REACH) == pairs
+
+
+def test_a_vector_is_read_again_once_for_all_chores(tmp_path, monkeypatch):
+    """However many pairs it stands in."""
+    monkeypatch.setattr(compare, "PARTED", 7)
+    for module in (kernel, chores, compare):
+        monkeypatch.setattr(module, "TILE", (17, 29))
+    vectors, pairs = made(tmp_path, "dense")
+    vectors.put(range(N))
+    read, stored = [], Ground.stored
+    monkeypatch.setattr(Ground, "stored", lambda ground, rows: read.append(len(rows)) or stored(ground, rows))
+    vectors.compare(range(N), REACH)
+    assert vectors.chores["Tile"] > 1
+    assert sum(read) <= N + 1 + N  # each for its sketch, one for what they are, and again
+    assert vectors.found(range(N), REACH) == pairs
+
+
+def test_one_comparing_takes_nothing_for_what_another_read(tmp_path):
+    """Though both are of as many vectors of one version of their results, in one place, in one process."""
+    vectors, pairs = made(tmp_path, "dense", n=400)
+    vectors.put(range(400))
+    for half in (range(200), range(200, 400)):
+        shutil.rmtree(vectors.pairs.folder, ignore_errors=True)
+        vectors.compare(half, REACH)
+        assert vectors.found(half, REACH) == {p: s for p, s in pairs.items() if set(p) <= set(half)} != {}
 
 
 def test_nothing_is_compared_twice(tmp_path, small):

@@ -6,6 +6,7 @@ import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
@@ -60,16 +61,16 @@ class Pairs:
     def held(self) -> Iterator[Path]:
         """While no other build adds to them; else two would miss the pairs between what is new to either.
 
-        Gives an empty folder, which is gone afterwards.
+        Gives an empty folder of a name that no other had, which is gone afterwards.
         """
-        work = self.folder / WORK
         with locked(self.folder / ".lock"):
-            shutil.rmtree(work, ignore_errors=True)
+            shutil.rmtree(self.folder / WORK, ignore_errors=True)
+            work = self.folder / WORK / uuid4().hex
             work.mkdir(parents=True)
             try:
                 yield work
             finally:
-                shutil.rmtree(work, ignore_errors=True)
+                shutil.rmtree(self.folder / WORK, ignore_errors=True)
 
     def _opened(self, name: str) -> Any | None:
         """A dataset of the two. Where pairs were lost to damage, nothing counts as compared any more."""
