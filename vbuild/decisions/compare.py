@@ -213,7 +213,7 @@ def _learned(ground: Ground, ids: np.ndarray, sketches: Sketches, run: Run) -> L
     else:
         np.save(ground.shelf / "basis.npy", np.eye(ground.size))
     most = NARROW if fastest() == "numpy" else NARROW * SHORT
-    learned = Learned(ground.width, ground.reach, len(ids), narrow=bool(count) and share <= most)
+    learned = Learned(ground.width, ground.reach, len(ids), share, narrow=bool(count) and share <= most)
     sketches.note(learned)
     return learned
 

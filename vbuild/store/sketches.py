@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-VERSION = 2
+VERSION = 3
 """Of the files, and of what they hold."""
 
 VECTORS = "vectors.v16"
@@ -39,8 +39,10 @@ class Learned:
     """For which the borders between partitions were judged."""
     count: int
     """Vectors that there were."""
+    share: float
+    """Of all pairs, what borders between partitions leave, by a sample."""
     narrow: bool
-    """Whether partitions rule most of the pairs out."""
+    """Whether so few that partitions are made."""
     version: int = VERSION
 
 
