@@ -123,10 +123,10 @@ class Sketch(Comparing):
         numbers.flush()
         parts.flush()
         if partitions:
-            heads = sorted(margins)
-            new = ground.work / f"new-{self.rows[0]}.npz"
-            np.savez(new, heads=heads, margins=np.stack([margins[head] for head in heads]))
-            new.replace(ground.work / f"margins-{self.rows[0]}.npz")  # whose owner takes what is whole
+            heads, name = sorted(margins), f"{self.rows[0]}.npy"
+            np.save(ground.work / f"heads-{name}", np.array(heads))
+            np.save(ground.work / f"new-{name}", np.stack([margins[head] for head in heads]))
+            (ground.work / f"new-{name}").replace(ground.work / f"margins-{name}")  # whose owner takes what is whole
         return Made(pa.table({"rows": [len(self.rows)]}))
 
 

@@ -114,8 +114,7 @@ class Sketches:
                 np.save(path.with_suffix(".new.npy"), open_margins(count, count))
                 path.with_suffix(".new.npy").replace(path)
             margins = np.load(path, "r+")
-            with np.load(each) as told:
-                heads, lower = told["heads"], told["margins"]
-            margins[heads] = np.minimum(margins[heads], lower)
+            heads = np.load(each.with_name(each.name.replace("margins", "heads")))
+            margins[heads] = np.minimum(margins[heads], np.load(each, "r"))
             margins.flush()
             each.unlink()
