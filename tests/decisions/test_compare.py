@@ -1,5 +1,7 @@
 """Near-duplicate pairs are those of the definition, however they are looked for and in whatever order vectors come."""
 
+import shutil
+
 import clouds
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from embeddings import Vectors
 from vbuild.decisions import compare
 from vbuild.near import chores, kernel
 from vbuild.near.centroids import unit
+from vbuild.near.ground import Ground
 
 N, REACH = 500, 0.1
 
@@ -24,6 +27,13 @@ def small(monkeypatch):
         monkeypatch.setattr(chores, name, value)
 
 
+@pytest.fixture
+def few(small, monkeypatch):
+    """Each new vector is measured against all borders by itself."""
+    for name, value in (("CROWD", 1000), ("VISITS", 40)):
+        monkeypatch.setattr(compare, name, value)
+
+
 def made(tmp_path, kind, of="float32", n=N, size=140):
     """Vectors longer than sketches for a small reach are wide, and the pairs of the definition among them as stored."""
     vectors = Vectors(tmp_path, clouds.SETS[kind](n, size, np.random.default_rng(7)), of)
@@ -32,17 +42,17 @@ def made(tmp_path, kind, of="float32", n=N, size=140):
 
 @pytest.mark.parametrize("of", ["float16", "float32"])
 @pytest.mark.parametrize("kind", clouds.SETS)
-@pytest.mark.parametrize("parted", [False, True], ids=["all", "parted"])
-def test_every_pair_within_reach_is_found_once(tmp_path, kind, of, parted, request):
+@pytest.mark.parametrize(("way", "chore"), [(None, "Tile"), ("small", "Join"), ("few", "Visit")])
+def test_every_pair_within_reach_is_found_once(tmp_path, kind, of, way, chore, request):
     """With its similarity; for narrower reaches without a look at a vector."""
-    if parted:
-        request.getfixturevalue("small")
+    if way:
+        request.getfixturevalue(way)
     vectors, pairs = made(tmp_path, kind, of)
     vectors.put(range(N))
     vectors.compare(range(N), REACH)
     assert vectors.found(range(N), REACH) == pairs
     assert pairs
-    assert (vectors.chores["Join"] > 1) == parted
+    assert {name for name in ("Tile", "Join", "Visit") if vectors.chores[name]} == {chore}
     before = vectors.chores.total()
     vectors.compare(range(N), 0.05)
     assert vectors.chores.total() == before
@@ -51,9 +61,10 @@ def test_every_pair_within_reach_is_found_once(tmp_path, kind, of, parted, reque
 
 @pytest.mark.parametrize("kind", clouds.SETS)
 @pytest.mark.parametrize("batches", [1, 3, 20])
-@pytest.mark.parametrize("seed", [1, 2])
-def test_the_order_in_which_vectors_come_changes_nothing(tmp_path, small, kind, batches, seed):
+@pytest.mark.parametrize(("seed", "way"), [(1, "small"), (2, "small"), (1, "few")])
+def test_the_order_in_which_vectors_come_changes_nothing(tmp_path, kind, batches, seed, way, request):
     """Nor in how many goes, and what centroids they make."""
+    request.getfixturevalue(way)
     vectors, pairs = made(tmp_path, kind)
     order = np.random.default_rng(seed).permutation(N)
     for part in np.array_split(order, batches):
@@ -75,6 +86,31 @@ def test_the_centroids_change_nothing(tmp_path, small, monkeypatch, seed):
     vectors.compare(range(N), REACH)
     assert vectors.chores["Join"]
     assert vectors.found(range(N), REACH) == pairs
+
+
+def test_a_vector_is_read_again_once_for_all_chores(tmp_path, monkeypatch):
+    """However many pairs it stands in."""
+    monkeypatch.setattr(compare, "PARTED", 7)
+    for module in (kernel, chores, compare):
+        monkeypatch.setattr(module, "TILE", (17, 29))
+    vectors, pairs = made(tmp_path, "dense")
+    vectors.put(range(N))
+    read, stored = [], Ground.stored
+    monkeypatch.setattr(Ground, "stored", lambda ground, rows: read.append(len(rows)) or stored(ground, rows))
+    vectors.compare(range(N), REACH)
+    assert vectors.chores["Tile"] > 1
+    assert sum(read) <= N + 1 + N  # each for its sketch, one for what they are, and again
+    assert vectors.found(range(N), REACH) == pairs
+
+
+def test_one_comparing_takes_nothing_for_what_another_read(tmp_path):
+    """Though both are of as many vectors of one version of their results, in one place, in one process."""
+    vectors, pairs = made(tmp_path, "dense", n=400)
+    vectors.put(range(400))
+    for half in (range(200), range(200, 400)):
+        shutil.rmtree(vectors.pairs.folder, ignore_errors=True)
+        vectors.compare(half, REACH)
+        assert vectors.found(half, REACH) == {p: s for p, s in pairs.items() if set(p) <= set(half)} != {}
 
 
 def test_nothing_is_compared_twice(tmp_path, small):

@@ -15,7 +15,7 @@ def bordered(vectors, k, reach):
     """The borders of partitions, and which vector is in which."""
     flat = unit(vectors).astype(np.float32)
     middles = centroids(flat[::2], k, seed=None, rounds=4)
-    margins, own = open_margins(len(middles)), []
+    margins, own = open_margins(len(middles), len(middles)), []
     for part, far in parted(flat, middles):
         own.append(part)
         closest(far, part, margins)

@@ -83,11 +83,11 @@ def test_lost_pairs_are_compared_again(tmp_path, harm):
     for n in (0, 10):
         pairs.add(keys(n), keys(n + 1), np.array([0.9]))
         pairs.mark(keys(n, n + 1), 0.1)
-    assert len(pairs.compared(0.1).vectors) == 4
+    assert len(pairs.compared(0.1).index.keys) == 4
     edges = tmp_path / "edges.lance"
     if harm == "manifest":
         manifests(edges)[0].write_bytes(b"")
     else:
         next((edges / "data").iterdir()).unlink()
-    assert len(pairs.compared(0.1).vectors) == 0
+    assert len(pairs.compared(0.1).index.keys) == 0
     assert len(pairs.edges(keys(0, 1, 10, 11), 0.0)[0]) == 1

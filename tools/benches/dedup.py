@@ -51,6 +51,10 @@ GOALS = {0.05: 0.06, 0.10: 0.15}
 """Reach → the share of all products that it may cost: the lesser where partitions narrow, the greater there, and where
 the processor knows bfloat16. Of 10 000 all products cost no more than to open a store and write to it."""
 
+NARROW = 0.02
+"""The share of pairs, by a sample, that partitions leave where they narrow. Of sets that leave more, to part them is
+still cheaper than all sketches in float32."""
+
 REACHES = [float(reach) for reach in knob("REACHES", "0.05,0.10")]
 SECONDS = {0.05: 480.0, 0.10: 600.0}
 """Reach → CPU seconds of two cores that a million may take, over two."""
@@ -210,12 +214,12 @@ def _apart(send: Any, call: Callable[..., Any], *args: Any) -> None:
     send.send((seconds, int(peak.split()[1]) * 1024, left[0]))
 
 
-def compared(stored: Stored, pairs: Path, count: int, reach: float) -> tuple[int, bool]:
-    """Our way, of the first so many; how many pairs there are, and whether partitions narrowed."""
+def compared(stored: Stored, pairs: Path, count: int, reach: float) -> tuple[int, float | None]:
+    """Our way, of the first so many; how many pairs there are, and the share that partitions left, if there are any."""
     complete(Pairs(pairs), stored.results(), stored.digests()[:count], reach, _run)
     learned = Sketches(pairs / "sketches").learned()
     edges = open_dataset(pairs / "edges.lance")
-    return 0 if edges is None else edges.count_rows(), learned is not None and learned.narrow
+    return 0 if edges is None else edges.count_rows(), learned.share if learned is not None and learned.narrow else None
 
 
 def _run(chores: list[Chore]) -> Iterator[pa.Table]:
@@ -318,10 +322,11 @@ def of_size(stored: Stored) -> Iterator[Measure]:
         scaled = "" if rows == stored.n else ", scaled"
         folder = stored.folder / f"pairs-{reach}"
         ours = apart(compared, stored, folder, stored.n, reach)
-        edges, narrow = ours.left
+        edges, share = ours.left
+        narrow = share is not None and share <= NARROW
         apt = narrow if reach == min(GOALS) else narrow or fastest() != "numpy"
         wanted = GOALS.get(reach) if apt and stored.n > 10_000 else None
-        told = f"{edges} pairs{', parted' if narrow else ''}"
+        told = f"{edges} pairs{'' if share is None else f', of {share:.3f} parted'}"
         yield Measure(f"{name}: {told}, to all products{scaled}", ours.cpu, whole, wanted)
         if million:
             allowed = SECONDS.get(reach, SECONDS[0.10])

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from vbuild.digest import keys_of
 from vbuild.near.centroids import PER, sampled
-from vbuild.near.chores import SAMPLE, Join, Learn, Sketch, Tile
+from vbuild.near.chores import SAMPLE, Join, Learn, Sketch, Tile, Visit
 from vbuild.near.ground import PARTS, Ground
 from vbuild.near.kernel import STRIPE, TILE, fastest, width_for
 from vbuild.store.keyed import Index
@@ -37,7 +37,7 @@ MANY = 32_768
 PARTITION = 128
 """Vectors of a partition, about; it costs more to find it than to compare so many."""
 
-MOST = 4096
+MOST = 8192
 """Partitions: their borders are as many times as many, and are held."""
 
 GROWN = 4
@@ -47,7 +47,10 @@ NARROW = 0.1
 """The share of pairs that partitions may leave, by a sample, which sees a third of it; more costs as much as all."""
 
 CROWD = 16
-"""New vectors for each partition; few lie in as many partitions, and to compare them with all costs less."""
+"""New vectors for each partition from which on borders are asked partition by partition, and not vector by vector."""
+
+VISITS = 2048
+"""New vectors, of few, that a worker compares in one go at least."""
 
 SHORT = 0.2
 """Of that share, what is worth it where short floats are multiplied: all of them cost less, and to choose costs as
@@ -73,8 +76,8 @@ class Uncompared:
 
 def uncompared(pairs: Pairs, wanted: np.ndarray, reach: float) -> Uncompared:
     """How many of the vectors `wanted`, digests (n,) V16 each once, were not compared up to `reach`."""
-    compared = pairs.compared(reach).vectors
-    return Uncompared(len(_without(wanted, compared)), len(compared))
+    compared = pairs.compared(reach).index
+    return Uncompared(len(_without(wanted, compared)), len(compared.keys))
 
 
 @dataclass(frozen=True)
@@ -106,16 +109,16 @@ def complete(
     Says what there was to be done.
     """
     compared = pairs.compared(reach)
-    new = _without(wanted, compared.vectors)
-    told = Uncompared(len(new), len(compared.vectors))
+    new = _without(wanted, compared.index)
+    told = Uncompared(len(new), len(compared.index.keys))
     if not len(new):
         return told
     with pairs.held() as work:
         if not pairs.is_newest(compared):  # another build has been at it
             compared = pairs.compared(reach)
-            new = _without(new, compared.vectors)
+            new = _without(new, compared.index)
         if len(new):
-            some = _comparison(pairs, results, new, compared.vectors, reach, run, work)
+            some = _comparison(pairs, results, new, compared.index.keys, reach, run, work)
             for table in _gathered((find or near_vectors)(some)):
                 a, b, similarity = (table[name].to_numpy() for name in table.column_names)
                 pairs.add(some.ids[a], some.ids[b], similarity)
@@ -164,9 +167,9 @@ def places_of(results: Results, ids: np.ndarray) -> np.ndarray:
     return Index(keys_of(held)).find(ids)
 
 
-def _without(wanted: np.ndarray, known: np.ndarray) -> np.ndarray:
+def _without(wanted: np.ndarray, known: Index) -> np.ndarray:
     """Those that are not among others."""
-    return wanted[Index(known).find(wanted) < 0] if len(known) else wanted
+    return wanted[known.find(wanted) < 0] if len(known.keys) else wanted
 
 
 def _gathered(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
@@ -189,12 +192,10 @@ def compare(ground: Ground, ids: np.ndarray, run: Run) -> Iterator[pa.Table]:
     at, missing = sketches.places(ids, learned.width)
     np.save(ground.work / "at.npy", at)
     for _ in run([Sketch(ground, rows) for rows in _stepped(missing)]):
-        pass
+        sketches.border(ground.work.glob("margins-*.npy"))
     if len(missing):
-        sketches.border(sorted(ground.work.glob("margins-*.npz")))
         sketches.keep(ids[missing])
-    narrow = learned.narrow and ground.fresh >= CROWD * len(ground.kept("centroids"))
-    yield from run(_joins(ground) if narrow else _tiles(ground))
+    yield from run(_joins(ground) if learned.narrow else _tiles(ground))
 
 
 def _learned(ground: Ground, ids: np.ndarray, sketches: Sketches, run: Run) -> Learned:
@@ -212,7 +213,7 @@ def _learned(ground: Ground, ids: np.ndarray, sketches: Sketches, run: Run) -> L
     else:
         np.save(ground.shelf / "basis.npy", np.eye(ground.size))
     most = NARROW if fastest() == "numpy" else NARROW * SHORT
-    learned = Learned(ground.width, ground.reach, len(ids), narrow=bool(count) and share <= most)
+    learned = Learned(ground.width, ground.reach, len(ids), share, narrow=bool(count) and share <= most)
     sketches.note(learned)
     return learned
 
@@ -230,12 +231,15 @@ def _tiles(ground: Ground) -> list[Chore]:
 
 
 def _joins(ground: Ground) -> list[Chore]:
-    """The new rows of each partition against those of others; and where the rows of each stand."""
-    parts = np.asarray(np.memmap(ground.shelf / PARTS, np.int32, "r")[ground.at])
+    """The new rows of each partition against those of others, or each of few new ones; where rows stand is noted."""
+    parts = np.memmap(ground.shelf / PARTS, np.int32, "r")[ground.at].astype(np.uint16)  # which are quick to sort
     count = len(ground.kept("centroids"))
     order = np.argsort(parts, kind="stable").astype(np.int32)
     np.save(ground.work / "order.npy", order)
-    np.save(ground.work / "starts.npy", np.searchsorted(parts[order], np.arange(count + 1)))
+    np.save(ground.work / "starts.npy", np.cumsum([0, *np.bincount(parts, minlength=count).tolist()]))
+    if ground.fresh < CROWD * count:
+        step = max(-(-ground.fresh // PARTED), VISITS)
+        return [Visit(ground, at, min(at + step, ground.fresh)) for at in range(0, ground.fresh, step)]
     new = np.bincount(parts[: ground.fresh], minlength=count)
     with_new = np.flatnonzero(new)
     groups = np.cumsum(new[with_new]) // max(ground.fresh // PARTED, PARTITION)

@@ -11,16 +11,20 @@ least that the terms are in all of a partition, its margins, thus rule most part
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 SLACK = 0.05
 """What bfloat16 may lose of the four squared distances, to centroids of length one at most: twice the product, of which
 either side and what comes of it are off by 2^-9; in float32 it is a hundredth of that."""
 
 
-def closest(far: np.ndarray, own: np.ndarray, margins: np.ndarray) -> None:
-    """Lowers margins, float32 (k, k), by some vectors: [A, B] is the least of f(x, b) - f(x, a) of all x in A.
+def closest(far: np.ndarray, own: np.ndarray, margins: np.ndarray | Mapping[int, np.ndarray]) -> None:
+    """Lowers margins, for each A float32 (k,), by some vectors: [A][B] is the least of f(x, b) - f(x, a) of all x in A.
 
     `far`: squared distances (n, k) up to what is the same for all of a row; they are spent. `own`: each one's A.
     """
@@ -32,9 +36,9 @@ def closest(far: np.ndarray, own: np.ndarray, margins: np.ndarray) -> None:
         np.minimum(margins[head], far[order[start:end]].min(axis=0), out=margins[head])
 
 
-def open_margins(k: int) -> np.ndarray:
-    """Those of no vectors between k partitions."""
-    return np.full((k, k), np.inf, np.float32)
+def open_margins(some: int, k: int) -> np.ndarray:
+    """Those of no vectors, of some of k partitions: float32 (some, k)."""
+    return np.full((some, k), np.inf, np.float32)
 
 
 def distances(middles: np.ndarray) -> np.ndarray:
@@ -64,6 +68,17 @@ class Borders:
         """float32 (k,): what f(x, b) - f(x, a) may be at most of a vector of this partition that has a pair in b."""
         left: np.ndarray = 2 * self.radius * self.apart[one] + SLACK - self.margins[:, one]
         return left
+
+    def met(self, far: np.ndarray, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """In which partitions, its own too, each of some vectors may be near another: places of vectors, partitions.
+
+        `far`: squared distances (n, k) up to what is the same for all of a row; they are spent. `own`: each one's A.
+        """
+        far -= far[np.arange(len(far)), own][:, None]
+        room = 2 * self.radius * self.apart[own] + SLACK - far
+        at, others = np.nonzero(room >= 0)  # no margin is below 0, so that few have to be looked at
+        near = self.margins[others, own[at]] <= room[at, others]
+        return at[near], others[near]
 
     def beyond(self, one: int) -> np.ndarray:
         """The other partitions in which a vector may be near one of this."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ import pyarrow as pa
 from vbuild.near import kmeans
 from vbuild.near.borders import Borders, closest, distances, open_margins, reaching
 from vbuild.near.centroids import ROUNDS, ROWS, nearly, parted, unit
-from vbuild.near.ground import PARTS, SKETCHES, Ground, Judge
+from vbuild.near.ground import HELD, PARTS, SKETCHES, Ground, judge
 from vbuild.near.kernel import DECIMALS, SCALE, SINGLE, STRIPE, TILE, basis_of, products, sketches_of, tiles
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Chore(ABC):
     @property
     def memory(self) -> int:
         """Bytes that it takes, beside a bare worker."""
-        return 1 << 29
+        return (1 << 29) + HELD
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class Learn(Comparing):
         share = 1.0
         if self.centroids:
             middles = kmeans.centroids(sample, self.centroids, seed=None, rounds=ROUNDS, by=nearly)
-            margins, sizes = open_margins(len(middles)), np.zeros(len(middles))
+            margins, sizes = open_margins(len(middles), len(middles)), np.zeros(len(middles))
             for own, far in parted(sample, middles):
                 closest(far, own, margins)
                 sizes += np.bincount(own, minlength=len(middles))
@@ -109,7 +110,7 @@ class Sketch(Comparing):
         basis = ground.kept("basis")
         partitions = ground.parted
         middles = np.asarray(ground.kept("centroids")) if partitions else np.empty((0, ground.size), np.float32)
-        margins = open_margins(len(middles))
+        margins: defaultdict[int, np.ndarray] = defaultdict(lambda: open_margins(1, len(middles))[0])
         numbers = np.memmap(ground.shelf / SKETCHES, np.int16, "r+")
         sketches, parts = numbers.reshape(-1, ground.width), np.memmap(ground.shelf / PARTS, np.int32, "r+")
         for rows in _parts(self.rows):
@@ -122,8 +123,10 @@ class Sketch(Comparing):
         numbers.flush()
         parts.flush()
         if partitions:
-            heads = np.flatnonzero(np.isfinite(margins).any(axis=1))
-            np.savez(ground.work / f"margins-{self.rows[0]}.npz", heads=heads, margins=margins[heads])
+            heads, name = sorted(margins), f"{self.rows[0]}.npy"
+            np.save(ground.work / f"heads-{name}", np.array(heads))
+            np.save(ground.work / f"new-{name}", np.stack([margins[head] for head in heads]))
+            (ground.work / f"new-{name}").replace(ground.work / f"margins-{name}")  # whose owner takes what is whole
         return Made(pa.table({"rows": [len(self.rows)]}))
 
 
@@ -160,7 +163,7 @@ class _Found:
     """Pairs that were found, of those that may be near."""
 
     def __init__(self, ground: Ground) -> None:
-        self.judge = Judge(ground)
+        self.judge = judge(ground)
         self.waiting: list[tuple[np.ndarray, np.ndarray]] = []
         self.count = 0
         self.known: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
@@ -246,6 +249,27 @@ class Join(Comparing):
         return Made(joining.found.table())
 
 
+@dataclass(frozen=True)
+class Visit(Comparing):
+    """Compares some new rows, from `start`, each with those of the partitions in which it may have a pair.
+
+    For few: each is measured against all centroids, where `Join` asks the borders of its whole partition first.
+    """
+
+    start: int
+    stop: int
+
+    def run(self) -> Made:
+        """The pairs that are near."""
+        joining, new = _Joining(self.ground), np.arange(self.start, self.stop)
+        at, partitions = joining.met(new)
+        order = np.argsort(partitions, kind="stable")
+        heads, starts = np.unique(partitions[order], return_index=True)
+        for partition, some in zip(heads.tolist(), np.split(order, starts[1:]), strict=True):
+            joining.visit(new[at[some]], partition)
+        return Made(joining.found.table())
+
+
 class _Joining:
     """What comparing partitions takes."""
 
@@ -294,6 +318,21 @@ class _Joining:
                 for column, (first, last) in zip(names, bounds, strict=True):
                     at = np.flatnonzero(reach[:, column])
                     self._compare(new[some][at], own[some][at], beyond[first:last], right[first:last])
+
+    def met(self, new: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """In which partitions new rows may have a pair: places of rows, partitions."""
+        far = np.einsum("kd,kd->k", self.middles, self.middles) - 2 * self.ground.flats(new) @ self.middles.T
+        return self.borders.met(far, np.memmap(self.ground.shelf / PARTS, np.int32, "r")[self.ground.at[new]])
+
+    def visit(self, new: np.ndarray, partition: int) -> None:
+        """Compares new rows with those of a partition that stand behind each."""
+        rows = self.rows(partition)
+        right = self.by.ready(self.ground.sketches(rows))
+        left = self.by.ready(self.ground.sketches(new))
+        for top, columns in tiles(len(new), len(rows)):
+            i, j = self.by.near(left[top], right[columns])
+            a, b = new[top][i], rows[columns][j]
+            self.found.add(a[b > a], b[b > a])
 
     def _units(self, rows: np.ndarray) -> np.ndarray:
         return unit(self.found.judge.vectors(rows)).astype(np.float32)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 SKETCHES, PARTS = "sketches.i16", "parts.i32"
 """Files of the shelf, without a head, so that they can grow: a row's sketch, and its partition."""
 
-HELD = 64 << 20
-"""Bytes of vectors that a process holds, of those that it looked at again."""
+HELD = 256 << 20
+"""Bytes of vectors that a process holds at most, of those that it looked at again: to read one costs as much as ten
+pairs, and where vectors lie dense each stands in many."""
 
 SHORTEST = 1e-15
 """How long vectors are whose lengths float32 can do with."""
@@ -147,6 +148,12 @@ def numbers(column: pa.ChunkedArray, size: int) -> np.ndarray:
     return np.concatenate(parts) if len(parts) > 1 else np.asarray(parts[0])
 
 
+@lru_cache(maxsize=1)
+def judge(ground: Ground) -> Judge:
+    """That of this process, which holds what it read for all that is to be done here of one comparing."""
+    return Judge(ground)
+
+
 class Judge:
     """Decides of pairs that may be near whether they are, by the vectors themselves, in float64."""
 
@@ -161,6 +168,11 @@ class Judge:
         kind = self.ground.stored(np.zeros(1, np.int64)).dtype
         return np.empty((max(HELD // (self.ground.size * kind.itemsize), 2 * PAIRS), self.ground.size), kind)
 
+    @cached_property
+    def lengths(self) -> np.ndarray:
+        """How long those are: float64."""
+        return np.empty(len(self.held))
+
     def judged(self, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Of the pairs of rows a and b (n,) those that are near, and their similarities, rounded: float64."""
         order = np.lexsort((b, a))
@@ -169,17 +181,14 @@ class Judge:
         return near, far, alike
 
     def _some(self, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        rows, ends = np.unique(np.concatenate([a, b]), return_inverse=True)
-        self.vectors(rows)
-        length, similarity = np.empty(len(rows)), np.empty(len(a))
-        for start in range(0, len(rows), FEW):
-            wide = self.held[self.slots[rows[start : start + FEW]]].astype(np.float64)
-            length[start : start + FEW] = np.sqrt(np.einsum("nd,nd->n", wide, wide))
+        self._hold(np.unique(np.concatenate([a, b])))
+        similarity = np.empty(len(a))
         for start in range(0, len(a), FEW):
             some = slice(start, start + FEW)
-            one, other = (self.held[self.slots[side[some]]].astype(np.float64) for side in (a, b))
-            similarity[some] = np.einsum("nd,nd->n", one, other)
-        similarity = np.round(similarity / (length[ends[: len(a)]] * length[ends[len(a) :]]), DECIMALS)
+            slots = [self.slots[side[some]] for side in (a, b)]
+            one, other = (self.held[each].astype(np.float64) for each in slots)
+            similarity[some] = np.einsum("nd,nd->n", one, other) / (self.lengths[slots[0]] * self.lengths[slots[1]])
+        similarity = np.round(similarity, DECIMALS)
         near = similarity >= self.ground.least
         return a[near], b[near], similarity[near]
 
@@ -192,18 +201,26 @@ class Judge:
         sizes = np.cumsum([len(part) for part in parts])
         some = np.concatenate(parts[: int(np.searchsorted(sizes, PAIRS, side="right"))] or [parts[0][:PAIRS]])
         if len(some):
-            self.vectors(some)
+            self._hold(some)
 
     def vectors(self, rows: np.ndarray) -> np.ndarray:
         """The vectors of at most twice `PAIRS` rows, each once, as they are stored."""
+        self._hold(rows)
+        vectors: np.ndarray = self.held[self.slots[rows]]
+        return vectors
+
+    def _hold(self, rows: np.ndarray) -> None:
+        """Reads what is not held of at most twice `PAIRS` rows, each once."""
         new = rows[self.slots[rows] < 0]
         if self.used + len(new) > len(self.held):
             self.slots.fill(-1)
             self.used, new = 0, rows
-        if len(new):
-            places = np.arange(self.used, self.used + len(new))
-            self.held[places] = self.ground.stored(new)
-            self.slots[new] = places
-            self.used += len(new)
-        vectors: np.ndarray = self.held[self.slots[rows]]
-        return vectors
+        if not len(new):
+            return
+        stored, first = self.ground.stored(new), self.used
+        self.used += len(new)
+        self.held[first : self.used] = stored
+        self.slots[new] = np.arange(first, self.used)
+        for start in range(0, len(new), FEW):
+            wide = stored[start : start + FEW].astype(np.float64)
+            self.lengths[first + start : first + start + len(wide)] = np.sqrt(np.einsum("nd,nd->n", wide, wide))

@@ -6,6 +6,7 @@ import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
@@ -41,8 +42,8 @@ KEYS = 1000
 class Compared:
     """What was compared with one another."""
 
-    vectors: np.ndarray
-    """(n,) V16, each once, in the order in which it was."""
+    index: Index
+    """Of the digests (n,) V16, each once, in the order in which it was."""
     version: int | None
     """Of the table that tells it."""
 
@@ -60,16 +61,16 @@ class Pairs:
     def held(self) -> Iterator[Path]:
         """While no other build adds to them; else two would miss the pairs between what is new to either.
 
-        Gives an empty folder, which is gone afterwards.
+        Gives an empty folder of a name that no other had, which is gone afterwards.
         """
-        work = self.folder / WORK
         with locked(self.folder / ".lock"):
-            shutil.rmtree(work, ignore_errors=True)
+            shutil.rmtree(self.folder / WORK, ignore_errors=True)
+            work = self.folder / WORK / uuid4().hex
             work.mkdir(parents=True)
             try:
                 yield work
             finally:
-                shutil.rmtree(work, ignore_errors=True)
+                shutil.rmtree(self.folder / WORK, ignore_errors=True)
 
     def _opened(self, name: str) -> Any | None:
         """A dataset of the two. Where pairs were lost to damage, nothing counts as compared any more."""
@@ -82,11 +83,11 @@ class Pairs:
         """What was compared: among it every pair within `reach` is known."""
         dataset = self._opened("compared")
         if dataset is None:
-            return Compared(np.empty(0, "V16"), None)
+            return Compared(Index(np.empty(0, "V16")), None)
         table = dataset.to_table()
-        vectors = keys_of(table["vector"])[table["reach"].to_numpy() >= reach]
-        once = firsts(vectors)  # one that was compared up to more, later, stands there twice
-        return Compared(vectors if len(once) == len(vectors) else vectors[once], dataset.version)
+        index = Index(keys_of(table["vector"])[table["reach"].to_numpy() >= reach])
+        once = firsts(index)  # one that was compared up to more, later, stands there twice
+        return Compared(index if len(once) == len(index.keys) else Index(index.keys[once]), dataset.version)
 
     def is_newest(self, compared: Compared) -> bool:
         """Whether nothing has been added since, nor forgotten."""

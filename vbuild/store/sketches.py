@@ -16,13 +16,14 @@ import numpy as np
 
 from vbuild.near.borders import open_margins
 from vbuild.near.ground import PARTS, SKETCHES
-from vbuild.store.keyed import Index
+from vbuild.store.keyed import Index, same
 from vbuild.store.place import RIGHTS, replace
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
-VERSION = 2
+VERSION = 3
 """Of the files, and of what they hold."""
 
 VECTORS = "vectors.v16"
@@ -38,8 +39,10 @@ class Learned:
     """For which the borders between partitions were judged."""
     count: int
     """Vectors that there were."""
+    share: float
+    """Of all pairs, what borders between partitions leave, by a sample."""
     narrow: bool
-    """Whether partitions rule most of the pairs out."""
+    """Whether so few that partitions are made."""
     version: int = VERSION
 
 
@@ -71,12 +74,17 @@ class Sketches:
         replace(self.folder / "learned.json", json.dumps(asdict(learned)).encode(), remedy=RIGHTS)
 
     def places(self, vectors: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
-        """Where those of digests (n,) V16 stand, int64, and which rows are missing: their places are behind all others.
+        """Where those of digests (n,) V16, each once, stand, int64, and which rows are missing: these places are behind
+        all others.
 
         Room is made for them; until `keep` is called they count for nothing.
         """
         known = np.fromfile(self.folder / VECTORS, "V16")
-        at = Index(known).find(vectors) if len(known) else np.full(len(vectors), -1, np.int64)
+        new = len(vectors) - len(known)
+        if new >= 0 and same(vectors[new:], known).all():  # as a rule, for what was compared comes in that order
+            at = np.arange(-new, len(known)).clip(-1)
+        else:
+            at = Index(known).find(vectors)
         missing = np.flatnonzero(at < 0)
         at[missing] = len(known) + np.arange(len(missing))
         rows = len(known) + len(missing)
@@ -94,18 +102,19 @@ class Sketches:
         with (self.folder / VECTORS).open("ab") as file:
             file.write(vectors.tobytes())
 
-    def border(self, more: list[Path]) -> None:
-        """Notes how close vectors come to borders, by the files that tell it of those that came.
+    def border(self, more: Iterable[Path]) -> None:
+        """Notes how close vectors come to borders, by the files that tell it of those that came; takes these away.
 
         Where they are noted already, in place: margins only fall, and lower ones lose nothing should these not be kept.
         """
         path = self.folder / "margins.npy"
-        if more and not path.exists():
-            np.save(path.with_suffix(".new.npy"), open_margins(len(np.load(self.folder / "centroids.npy", "r"))))
-            path.with_suffix(".new.npy").replace(path)
         for each in more:
+            if not path.exists():
+                count = len(np.load(self.folder / "centroids.npy", "r"))
+                np.save(path.with_suffix(".new.npy"), open_margins(count, count))
+                path.with_suffix(".new.npy").replace(path)
             margins = np.load(path, "r+")
-            with np.load(each) as told:
-                heads, lower = told["heads"], told["margins"]
-            margins[heads] = np.minimum(margins[heads], lower)
+            heads = np.load(each.with_name(each.name.replace("margins", "heads")))
+            margins[heads] = np.minimum(margins[heads], np.load(each, "r"))
             margins.flush()
+            each.unlink()
