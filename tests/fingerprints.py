@@ -64,7 +64,15 @@ def strange(n, random):
     return [*clips, *(clip[::-1] for clip in clips)]
 
 
-SETS = {"moving": moving, "still": still, "doubtful": doubtful, "strange": strange}
+def carded(n, random):
+    """Clips that show the same card, for a moment or as long as makes a pair; some are cut of one film."""
+    card = film(1, 0, random)
+    for clip in cut(n, random, films=n // 3, noise=10):
+        shown, at = random.integers(5), random.integers(len(clip) + 1)
+        yield np.concatenate([clip[:at], flipped(np.repeat(card, shown, axis=0), 4, random), clip[at:]])
+
+
+SETS = {"moving": moving, "still": still, "doubtful": doubtful, "strange": strange, "carded": carded}
 
 
 def made(kind, n, seed=7):
@@ -93,15 +101,26 @@ def allowed(clip):
     return np.array([min(frames.NOISE + max(pair) // 2, frames.MOST) for pair in pairwise(steps)])
 
 
+PARTS = [((1 << bits) - 1 << first) for first, bits in ((0, 21), (21, 21), (42, 22))]
+"""The parts of each number of a hash."""
+
+
+def agree(different):
+    """Whether a part of hashes (…, 4) that differ so differs in a bit at most: bool (…)."""
+    return np.logical_or.reduce([np.bitwise_count(different & np.uint64(part)) <= 1 for part in PARTS]).any(axis=-1)
+
+
 def brute(clips, least):
     """All pairs of clips that overlap, with their shares, by the definition, every clip with every other."""
     found = {}
     allow = [allowed(clip) for clip in clips]
     for a, one in enumerate(clips):
         for b in range(a + 1, len(clips)):
-            far = np.bitwise_count(one[:, None] ^ clips[b][None]).sum(axis=2)
-            if far.min() <= frames.SURE:
-                share = round(longest(far <= np.maximum(allow[a][:, None], allow[b])) / min(far.shape), 6)
+            different = one[:, None] ^ clips[b][None]
+            far = np.bitwise_count(different).sum(axis=2)
+            if (far <= frames.MOST).any():
+                alike = (far <= np.maximum(allow[a][:, None], allow[b])) & agree(different)
+                share = round(longest(alike) / min(far.shape), 6)
                 if share >= least:
                     found[a, b] = share
     return found

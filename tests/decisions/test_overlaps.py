@@ -7,7 +7,7 @@ from fingerprints import Fingerprints
 
 from vbuild.decisions import compare, overlaps
 from vbuild.errors import StageError
-from vbuild.near import frames
+from vbuild.near import frames, postings
 
 N = 70
 LEAST = overlaps.LEAST
@@ -21,7 +21,9 @@ def small(monkeypatch):
     monkeypatch.setattr(overlaps, "READ", 33)
     monkeypatch.setattr(compare, "COMMIT", 20)
     monkeypatch.setattr(frames, "CELLS", 3000)
-    monkeypatch.setattr("vbuild.near.overlaps.CELLS", 3000)
+    monkeypatch.setattr("vbuild.near.overlaps.MOST", 15)
+    for name, value in (("BITS", (4, 6)), ("HEAVY", 3), ("BLOCK", 20), ("HITS", 50), ("PAIRS", 100)):
+        monkeypatch.setattr(postings, name, value)
 
 
 @pytest.fixture(scope="module", params=fingerprints.SETS)

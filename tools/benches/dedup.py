@@ -216,13 +216,13 @@ def _apart(send: Any, call: Callable[..., Any], *args: Any) -> None:
 
 def compared(stored: Stored, pairs: Path, count: int, reach: float) -> tuple[int, float | None]:
     """Our way, of the first so many; how many pairs there are, and the share that partitions left, if there are any."""
-    complete(Pairs(pairs), stored.results(), stored.digests()[:count], reach, _run)
+    complete(Pairs(pairs), stored.results(), stored.digests()[:count], reach, run_here)
     learned = Sketches(pairs / "sketches").learned()
     edges = open_dataset(pairs / "edges.lance")
     return 0 if edges is None else edges.count_rows(), learned.share if learned is not None and learned.narrow else None
 
 
-def _run(chores: list[Chore]) -> Iterator[pa.Table]:
+def run_here(chores: list[Chore]) -> Iterator[pa.Table]:
     for first in chores:
         chore: Chore | None = first
         while chore is not None:

@@ -26,11 +26,14 @@ nothing."""
 READ = 32_768
 """Clips that are read at once."""
 
-FRAMES = (1 << 12, 1 << 17)
-"""Frames of a part, at least and at most: two parts are a worker's chore."""
+FRAMES = (1 << 17, 1 << 20)
+"""Frames of a part, at least and at most: of those of new clips an index is made."""
 
-PARTED = 12
+PARTED = 4
 """Into how many parts frames come, where that makes none too small or too large."""
+
+ASKED = 2
+"""Parts that are looked up in an index: it takes about as long to make one as to look one up."""
 
 
 def reach_of(overlap: float) -> float:
@@ -42,11 +45,15 @@ def overlapping(some: Comparison) -> Iterator[pa.Table]:
     """The pairs of clips that overlap."""
     starts = _laid_out(some)
     least = round(1 - some.reach, DECIMALS)
-    frames = Frames(some.work)
+    hashes = Frames(some.work)
     size = int(np.clip(starts[-1] // PARTED, *FRAMES))
     new = _parts(starts, 0, some.fresh, size)
-    known = _parts(starts, some.fresh, len(some.ids), size)
-    return some.run([Overlap(frames, part, other, least) for n, part in enumerate(new) for other in (*new[n:], *known)])
+    chores = [
+        Overlap(hashes, part, others, least)
+        for part in new
+        for others in _parts(starts, part[0], len(some.ids), ASKED * size)
+    ]
+    return some.run(chores)
 
 
 def _parts(starts: np.ndarray, first: int, last: int, size: int) -> list[tuple[int, int]]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
-from vbuild.near.chores import EDGES, Chore, Made
-from vbuild.near.frames import CELLS, WORDS, Index, Sequences, shares
+from vbuild.near.chores import EDGES, MOST, Chore, Made
+from vbuild.near.frames import WORDS, Sequences, shares
+from vbuild.near.postings import pairs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,7 +34,7 @@ class Frames:
 
 @dataclass(frozen=True)
 class Overlap(Chore):
-    """Compares some new clips with some that stand behind each, or with all of these."""
+    """Compares some new clips with one another and with some that stand behind each."""
 
     frames: Frames
     new: tuple[int, int]
@@ -42,21 +43,23 @@ class Overlap(Chore):
     least: float
     """The share of the shorter's frames that makes a pair."""
 
+    @property
+    def memory(self) -> int:
+        """For some million frames, sorted by a part of their hashes, and the pairs of clips that are looked at."""
+        return 3 << 28
+
     def run(self) -> Made:
         """The pairs that overlap."""
-        clips = self.frames.sequences()
-        index = Index(clips.part(*self.others))
-        step = max(CELLS // max(len(index.clips), 1), 1)
-        found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-        for first in range(*self.new, step):
-            some = clips.part(first, min(first + step, self.new[1]))
-            sure = index.sure(some)
-            a, b = np.nonzero(sure)
-            behind = b + self.others[0] > a + first
-            a, b = a[behind], b[behind]
-            share = shares(some, a, index.clips, b)
-            near = share >= self.least
-            found.append((a[near] + first, b[near] + self.others[0], share[near]))
-        a, b, share = (np.concatenate(side) for side in zip(*found, strict=True))
-        sides = [pa.array(side, pa.uint32()) for side in (a, b)]
-        return Made(pa.table([*sides, pa.array(share, pa.float64())], schema=EDGES))
+        clips, (first, stop) = self.frames.sequences(), self.others
+        new, others = clips.part(*self.new), clips.part(first, stop)
+        found, count = [EDGES.empty_table()], 0
+        for done, some in pairs(new, others, self.least):
+            behind = some.take(np.flatnonzero(some[1] + first > some[0] + self.new[0]), axis=1)
+            share = shares(new, behind[0], others, behind[1])
+            near = np.flatnonzero(share >= self.least)
+            sides = (side.take(near) + start for side, start in zip(behind, (self.new[0], first), strict=True))
+            found.append(pa.table([*(side.astype(np.uint32) for side in sides), share.take(near)], schema=EDGES))
+            count += len(near)
+            if count > MOST and first + done < stop:
+                return Made(pa.concat_tables(found), replace(self, others=(first + done, stop)))
+        return Made(pa.concat_tables(found))

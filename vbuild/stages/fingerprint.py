@@ -52,7 +52,7 @@ class Fingerprint(Stage):
     times at most; with bars in 10; with a logo in 26; an eighth of a second later in 26; other footage in 90 at least.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     phase: ClassVar[Phase] = "embed"
     sink: ClassVar[bool] = True
     writes: ClassVar[Mapping[str, Kind]] = {"": List(Scalar("uint64")), "times": List(Scalar("float64"))}
