@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     from vbuild.digest import Recipe
     from vbuild.plan.items import Items
-    from vbuild.plan.order import Instance
+    from vbuild.plan.wiring import Instance
 
 CLIPS = int(os.environ.get("VBUILD_BENCH_CLIPS", "1000000"))
 A_VIDEO = 50

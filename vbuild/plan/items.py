@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from vbuild import digest, secrets
 from vbuild.fields import kind_from
-from vbuild.plan.order import BASE, GIVEN, PROBE, SOURCE, SPAN, VIDEO, owner
+from vbuild.plan.order import BASE, VIDEO
+from vbuild.plan.wiring import GIVEN, PROBE, SOURCE, SPAN, owner
 from vbuild.rows import Rows
 from vbuild.stage import Decode
 from vbuild.store.blobs import Blobs
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from vbuild.fields import Kind
-    from vbuild.plan.order import Instance, Port
+    from vbuild.plan.wiring import Instance, Port
     from vbuild.store.actions import Actions, Results
     from vbuild.uris import Seen
 
