@@ -69,7 +69,8 @@ def _publish(out: Path, purpose: Mapping[str, Any], pieces: Iterable[Piece], *, 
             if piece.path in wanted:
                 raise ExportError(f"{piece.path}: two clips would lie there; export fewer columns or other clips")
             known = held.get(piece.path)
-            if known is not None and known[0] == piece.sign and _size(out / piece.path) == known[1]:
+            whole = known is not None and known != NOTHING and _size(out / piece.path) == known[1]
+            if known is not None and whole and known[0] == piece.sign:
                 wanted[piece.path] = known
                 kept += 1
                 continue
@@ -78,7 +79,7 @@ def _publish(out: Path, purpose: Mapping[str, Any], pieces: Iterable[Piece], *, 
                 if piece.path not in held:
                     _free(out / piece.path)
                     journal.add(piece.path, NOTHING)
-                known = (piece.sign, _write(out, piece))
+                known = (piece.sign, _write(out, piece, whole=whole))
                 journal.add(piece.path, known)
                 size += known[1]
             wanted[piece.path] = known or NOTHING
@@ -166,13 +167,14 @@ def _free(target: Path) -> None:
         raise ExportError(f"{target}: it was not written by an export; move it away")
 
 
-def _write(out: Path, piece: Piece) -> int:
-    """Writes a piece under a private name and moves it to its place; its size in bytes."""
+def _write(out: Path, piece: Piece, *, whole: bool) -> int:
+    """Writes a piece under a private name and moves it to its place; its size in bytes. `whole`: its former self is."""
     target = out / piece.path
     target.parent.mkdir(parents=True, exist_ok=True)
     private = out / STATE / secrets.token_hex(8)
     try:
-        piece.write(private, *(out / path for path in piece.reads))
+        told = {"former": target if whole else None} if piece.revised else {}
+        piece.write(private, *(out / path for path in piece.reads), **told)
         if target.is_dir():
             shutil.rmtree(target)
         private.replace(target)
