@@ -49,7 +49,7 @@ GROUPS = {
     "quality": ("quality_sharpness", "quality_black"),
     "embed": ("embed",),
     "caption": ("caption",),
-    "decisions": ("kept", "dropped_by", "duplicate_of"),
+    "decisions": ("kept", "dropped_by", "duplicate_of", "error"),
 }
 """Group → its columns."""
 
@@ -119,6 +119,7 @@ def rows(n: int) -> Rows:
         "kept": kept,
         "dropped_by": [None if k else "still" for k in kept.tolist()],
         "duplicate_of": pa.nulls(n, pa.string()),
+        "error": pa.nulls(n, pa.string()),
     }
     schema = pa.schema([pa.field("clip_id", pa.string(), nullable=False)])
     table = pa.table(columns)

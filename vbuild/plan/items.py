@@ -309,8 +309,10 @@ def stored_column(instance: Instance, name: str) -> tuple[str, str, Kind]:
 
 def hexed(digests: np.ndarray) -> pa.ChunkedArray:
     """Digests (n,) V16 as 32 hex characters."""
-    text = digests.tobytes().hex()
-    return pa.chunked_array([pa.array([text[i : i + 32] for i in range(0, len(text), 32)], pa.string())])
+    text = digests.tobytes().hex().encode()
+    ends = np.arange(0, len(text) + 1, 2 * digest.SIZE, dtype=np.int32)
+    parts = [None, pa.py_buffer(ends), pa.py_buffer(text)]
+    return pa.chunked_array([pa.Array.from_buffers(pa.string(), len(digests), parts)])
 
 
 def seconds_of(items: Items, shelf: Shelf, rows: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import secrets
@@ -86,7 +87,9 @@ def _publish(out: Path, purpose: Mapping[str, Any], pieces: Iterable[Piece], *, 
     gone = [path for path in held if path not in wanted]
     if not dry:
         _remove(out, gone)
-        Folder(out / STATE).put("files.jsonl", "".join(_lines(purpose, wanted)).encode())
+        listed = io.BytesIO()
+        listed.writelines(_lines(purpose, wanted))
+        Folder(out / STATE).put("files.jsonl", listed.getvalue())
         journal.end()
     return Published(written, kept, len(gone), size)
 
@@ -121,10 +124,10 @@ class _Journal:
         self.path.unlink()
 
 
-def _lines(purpose: Mapping[str, Any], files: Mapping[str, tuple[str, int]]) -> Iterator[str]:
-    yield json.dumps(dict(purpose)) + "\n"
+def _lines(purpose: Mapping[str, Any], files: Mapping[str, tuple[str, int]]) -> Iterator[bytes]:
+    yield json.dumps(dict(purpose)).encode() + b"\n"
     for path, known in files.items():
-        yield json.dumps([path, *known]) + "\n"
+        yield json.dumps([path, *known]).encode() + b"\n"
 
 
 def _held(out: Path, purpose: Mapping[str, Any]) -> dict[str, tuple[str, int]]:
@@ -132,16 +135,17 @@ def _held(out: Path, purpose: Mapping[str, Any]) -> dict[str, tuple[str, int]]:
     files: dict[str, tuple[str, int]] = {}
     listed = out / STATE / "files.jsonl"
     if listed.is_file():
-        head, *rest = listed.read_text(encoding="utf-8").splitlines()
-        before = json.loads(head)
-        if any(before.get(name) != purpose[name] for name in ("dataset", "format")):
-            was = f"{before.get('dataset')} as {before.get('format')}"
-            raise ExportError(f"{out}: it holds an export of {was}; give another --out, or delete the folder")
-        _read(rest, files)
+        with listed.open(encoding="utf-8") as lines:
+            before = json.loads(next(lines))
+            if any(before.get(name) != purpose[name] for name in ("dataset", "format")):
+                was = f"{before.get('dataset')} as {before.get('format')}"
+                raise ExportError(f"{out}: it holds an export of {was}; give another --out, or delete the folder")
+            _read(lines, files)
         if before != dict(purpose):
             files = dict.fromkeys(files, NOTHING)
     if (journal := out / STATE / "journal").is_file():
-        _read(journal.read_text(encoding="utf-8").splitlines(), files)
+        with journal.open(encoding="utf-8") as lines:
+            _read(lines, files)
     return files
 
 
