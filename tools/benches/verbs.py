@@ -77,12 +77,18 @@ READING: dict[str, list[str]] = {
     "export, mds": ["export", "made", "--format", "mds", "--out", "OUT/mds", "shard_mb=8"],
     "export, litdata": ["export", "made", "--format", "litdata", "--out", "OUT/litdata", "shard_mb=8"],
     "export, lance": ["export", "made", "--format", "lance", "--out", "OUT/lance"],
-    "export, huggingface": ["export", "made", "--format", "huggingface", "--out", "OUT/huggingface"],
-    "export, cosmos_predict2": ["export", "made", "--format", "cosmos_predict2", "--out", "OUT/predict"],
-    "export, curator": ["export", "made", "--format", "curator", "--out", "OUT/curator"],
     "rm": ["rm", "made", "--yes"],
 }
 """Verb of a dataset → its words, in the order in which they run."""
+
+FILED: dict[str, list[str]] = {
+    "export, huggingface": ["export", "made", "--format", "huggingface", "--out", "OUT/huggingface"],
+    "export, cosmos_predict2": ["export", "made", "--format", "cosmos_predict2", "--out", "OUT/predict"],
+    "export, curator": ["export", "made", "--format", "curator", "--out", "OUT/curator"],
+}
+"""The forms that write a file or more a clip, which take an hour of a million: they are scaled from `SIZES`."""
+
+SIZES = (READ // 20, READ // 5)
 
 BUILDING: dict[str, list[str]] = {
     "models": ["models", "+dataset=made"],
@@ -105,11 +111,12 @@ def measures() -> Iterator[Measure]:
         yield from reading(Path(folder))
     with tempfile.TemporaryDirectory() as folder:
         yield from building(Path(folder))
+    yield from scaled()
 
 
 def reading(root: Path) -> Iterator[Measure]:
     """Verbs of a dataset."""
-    clip = made(root / "store")
+    clip = made(root / "store", READ)
     told = {"CLIP": clip, "OUT": str(root / "out"), "BUILD": "20260101T000001-000000"}
     for name, words in READING.items():
         yield _measured(name, [*(_with(word, told) for word in words), "--store", str(root / "store")], root)
@@ -128,6 +135,23 @@ def building(root: Path) -> Iterator[Measure]:
         yield _measured(name, [_with(word, told) for word in words], root)
         if name.startswith("build") and "CLIP" not in told:
             told["CLIP"] = _first(root / "store")
+
+
+def scaled() -> Iterator[Measure]:
+    """Forms whose files are as many as the clips, as if what they hold grew by so much a clip."""
+    taken: dict[str, list[float]] = {name: [] for name in FILED}
+    for count in SIZES:
+        with tempfile.TemporaryDirectory() as folder:
+            root = Path(folder)
+            made(root / "store", count)
+            for name, words in FILED.items():
+                told = [_with(word, {"OUT": str(root / "out")}) for word in words]
+                taken[name].append(peak([*told, "--store", str(root / "store")], root))
+                shutil.rmtree(root / "out")
+    few, many = SIZES
+    for name, (low, high) in taken.items():
+        most = high + (high - low) / (many - few) * (READ - many)
+        yield Measure(f"{name}, scaled to {READ:,} clips from {few:,} and {many:,}: peak", most, MOST, 1.0, "MiB")
 
 
 DECLARED = """# @package _global_
@@ -165,17 +189,17 @@ def _with(word: str, told: dict[str, str]) -> str:
     return f"{told[head]}{slash}{rest}" if head in told else word
 
 
-def made(store: Path) -> str:
-    """A dataset `made` of two builds, between which a few clips changed; the id of one of them."""
+def made(store: Path, count: int) -> str:
+    """A dataset `made` of two builds, between which a few of its clips changed; the id of one of them."""
     file = store / FILE
     file.parent.mkdir(parents=True)
     file.write_bytes(os.urandom(512))
-    some = rows(READ)
+    some = rows(count)
     clips = some.table["clip_id"].combine_chunks()
     pairs = nothing("duplicates", "pair_id", dedup=pa.string(), clip_a=pa.string(), clip_b=pa.string())
     failed = nothing("failures", "failure_id", **{field.name: field.type for field in FAILURES})
     said = captions(clips, some.table["caption"])
-    of_videos = videos(READ)
+    of_videos = videos(count)
     encoded = files(len(clips))
     for number, changed in enumerate((some, some.changed(0.01)), 1):
         target = changed.target()

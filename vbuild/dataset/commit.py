@@ -48,7 +48,6 @@ BUILDS_SCHEMA = pa.schema(
 CHUNK = 1 << 13
 """Rows whose values are fetched at once: with vectors of 768 numbers, 25 MB, and what writes holds several such."""
 
-
 ROW = "_rowid"
 """Lance's name of a row's id: its fragment in the upper 32 bits."""
 

@@ -7,7 +7,7 @@ import sqlite3
 import struct
 import tarfile
 import uuid
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -115,8 +115,11 @@ def _write_index(target: Path, *tars: Path, signs: Sequence[str], former: Path |
 
 
 def _told(database: sqlite3.Connection, former: Path) -> dict[str, int]:
-    """Sign of a tar → its number in a former database, which is at hand as `former` from then on."""
-    database.execute("attach database ? as former", (str(former),))
-    if not database.execute("select 1 from former.sqlite_master where name = 'shards'").fetchone():
-        return {}
-    return {of: number for number, of in database.execute("select tar_file_id, sign from former.shards")}
+    """Sign of a tar → its number in a former database, which is at hand as `former` from then on.
+
+    Of one that is none, or that does not say whose rows it holds, nothing is known.
+    """
+    with suppress(sqlite3.DatabaseError):
+        database.execute("attach database ? as former", (str(former),))
+        return {of: number for number, of in database.execute("select tar_file_id, sign from former.shards")}
+    return {}
