@@ -20,6 +20,7 @@ from vbuild.dataset.shown import DIGESTS, Shown
 from vbuild.digest import SIZE, column_of, keys_of
 from vbuild.errors import DatasetError
 from vbuild.store import lance_io
+from vbuild.store.keyed import same
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,6 +48,9 @@ BUILDS_SCHEMA = pa.schema(
 
 CHUNK = 1 << 13
 """Rows whose values are fetched at once: with vectors of 768 numbers, 25 MB, and what writes holds several such."""
+
+SCANNED = 1 << 16
+"""Rows whose digests are read at once."""
 
 ROW = "_rowid"
 """Lance's name of a row's id: its fragment in the upper 32 bits."""
@@ -186,23 +190,27 @@ def _told(schema: pa.Schema, target: Target) -> dict[str, dict[str, str]]:
 def _held(dataset: Any, target: Target) -> tuple[Held, list[int]]:
     """What a table holds of its target, and the row ids of what is not wanted."""
     table = dataset.to_table(columns=[target.key], with_row_id=True)
-    spots = pc.index_in(table[target.key], value_set=target.keys).combine_chunks()
+    spots = _spots(table[target.key].combine_chunks(), target.keys)
     gone: list[int] = table[ROW].filter(spots.is_null()).to_pylist()
     places = spots.drop_null().to_numpy().astype(np.int64)
     digests: dict[str, np.ndarray] = {}
     if DIGESTS in dataset.schema.names:
         digests = {f.name: np.empty(len(places), "V16") for f in dataset.schema.field(DIGESTS).type}
         row = count = 0
-        for batch in dataset.to_batches(columns=[DIGESTS]):
-            known = spots[row : (row := row + len(batch))].is_valid()
-            here = slice(count, count := count + known.true_count)
+        for batch in dataset.to_batches(columns=[DIGESTS], batch_size=SCANNED):
+            known = spots[row : (row := row + len(batch))]
+            here = slice(count, count := count + len(known) - known.null_count)
             for name, column in digests.items():
-                column[here] = keys_of(batch[DIGESTS].field(name).filter(known))
+                cells = batch[DIGESTS].field(name)
+                column[here] = keys_of(cells.filter(known.is_valid()) if known.null_count else cells)
     return Held(dataset, places, table[ROW].filter(spots.is_valid()).to_numpy(), digests), gone
 
 
-def _types(schema: pa.Schema) -> dict[str, pa.DataType]:
-    return {f.name: f.type for f in schema if f.name != DIGESTS}
+def _spots(keys: pa.Array, wanted: pa.Array) -> pa.Array:
+    """int32 (n,): where each key stands among those that are wanted; null for one that does not."""
+    if keys.equals(wanted):  # as a rule nothing came and nothing went
+        return pa.array(np.arange(len(keys), dtype=np.int32))
+    return pc.index_in(keys, value_set=wanted)
 
 
 def _same(held: Held, gone: Sequence[int], target: Target, schema: pa.Schema) -> bool:
@@ -214,7 +222,7 @@ def _same(held: Held, gone: Sequence[int], target: Target, schema: pa.Schema) ->
         and held.digests.keys() == {group.name for group in target.groups}
         and {f.name: f.type for f in there if f.name != DIGESTS}
         == {f.name: f.type for f in schema if f.name != DIGESTS}
-        and not any((held.digests[group.name] != group.digests[held.places]).any() for group in target.groups)
+        and all(same(held.digests[group.name], group.digests[held.places]).all() for group in target.groups)
         and not _told(there, target)
     )
 
@@ -249,7 +257,7 @@ def _update(held: Held, target: Target) -> np.ndarray:
     touched = np.zeros(len(held.places), bool)
     for group in target.groups:
         wanted = group.digests[held.places]
-        differs = held.digests[group.name] != wanted
+        differs = ~same(held.digests[group.name], wanted)
         if not differs.any():
             continue
         held.digests[group.name][differs] = wanted[differs]
