@@ -44,7 +44,8 @@ class Curator(Form):
 
     Ids, keys and folders are Curator's. `valid` is true of a clip that has a file and, where captions are made, a
     window; in Curator it is false of every clip where they are not. Vectors are parquet, a file a video, with the
-    columns `id` and `embedding`; as pickles too where that is asked for.
+    columns `id` and `embedding`; as pickles too where that is asked for. Those of the first stage of each kind that
+    Curator has lie in its folder, all others in `<column>_embd`.
     """
 
     name: ClassVar[str] = "curator"
