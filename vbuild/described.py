@@ -114,7 +114,7 @@ def shown_columns(member: Stage | Decision | type[Stage | Decision], name: str) 
     None of a class whose columns depend on its parameters.
     """
     from vbuild.dataset.columns import arrow
-    from vbuild.plan.order import column
+    from vbuild.plan.wiring import column
 
     writes: Any
     if isinstance(member, type) and issubclass(member, Stage):

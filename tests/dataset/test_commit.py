@@ -92,6 +92,22 @@ def test_only_rows_that_differ_are_asked_for(tmp_path):
     assert held(tmp_path)["c"]["embed"] == [0, 0, 1, 0]
 
 
+def test_rows_that_differ_lie_in_several_fragments(tmp_path, monkeypatch):
+    """Each is written by itself, those without such a row are left, and rows that were deleted are in no one's way."""
+    monkeypatch.setattr(lance_io, "ROWS", 2)
+    keys = list("abcdefgh")
+    commit(tmp_path, [clips(keys, [1.0] * 8, texts=["t"] * 8)], build(1))
+    table = lance.dataset(str(tmp_path / "clips.lance"))
+    assert len(table.get_fragments()) == 4
+    left = [file.path for file in table.get_fragment(1).data_files()]
+    done = commit(tmp_path, [clips(keys[1:], [2.0, 1.0, 1.0, 3.0, 1.0, 1.0, 4.0], texts=["t"] * 7)], build(2))
+    assert done.changed == {"clips": {"added": 0, "updated": 3, "deleted": 1}}
+    assert [row["tone"] for _, row in sorted(held(tmp_path).items())] == [2.0, 1.0, 1.0, 3.0, 1.0, 1.0, 4.0]
+    assert {row["caption"] for row in held(tmp_path).values()} == {"t"}
+    table = lance.dataset(str(tmp_path / "clips.lance"))
+    assert [file.path for file in table.get_fragment(1).data_files()] == left
+
+
 def test_a_changed_column_does_not_rewrite_the_others(tmp_path):
     """Changing a number in every row writes far less than the vectors that stand beside it."""
     n = 400
@@ -164,7 +180,7 @@ def write_calls(patch, folder, step=None):
 
     dataset = lance.dataset(str(folder / "clips.lance"))
     writes = {
-        lance.LanceDataset: ("restore", "drop_columns", "add_columns", "merge_insert", "delete", "create_scalar_index"),
+        lance.LanceDataset: ("restore", "drop_columns", "add_columns", "commit", "delete", "create_scalar_index"),
         type(dataset.optimize): ("optimize_indices",),
         type(dataset.tags): ("create", "update"),
         lance_io: ("append",),
@@ -196,7 +212,7 @@ def test_a_commit_that_was_cut_short_is_finished(tmp_path, monkeypatch):
         calls = write_calls(patch, tmp_path / "whole")
         commit(tmp_path / "whole", [NEW], build(2))
     assert calls == [
-        "restore", "delete", "drop_columns", "add_columns", "merge_insert", "merge_insert", "append",
+        "restore", "delete", "drop_columns", "add_columns", "commit", "commit", "append",
         "create_scalar_index", "create_scalar_index", "optimize_indices",
         "drop_columns", "delete", "restore", "create", "create", "append", "update",
     ]  # fmt: skip

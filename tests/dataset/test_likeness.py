@@ -6,6 +6,7 @@ from pathlib import Path
 
 import models_tiny
 import numpy as np
+import pe_tiny
 import pytest
 from footage import video
 from made import Tone, Word
@@ -17,6 +18,7 @@ from vbuild.errors import DatasetError, UsageError
 from vbuild.stages.clip import CLIP
 from vbuild.stages.clip_frames import ClipFrames
 from vbuild.stages.dinov2 import DINOv2
+from vbuild.stages.pe_video import PeVideo
 from vbuild.stages.perceptual import Perceptual
 from vbuild.stages.pool import Pool
 from vbuild.stages.tags import Tags
@@ -37,6 +39,7 @@ def project(tmp_path_factory):
     folder = tmp_path_factory.mktemp("likeness")
     kinds = ("clip", "dinov2", "xclip")
     model = {kind: str(models_tiny.make(folder / kind, kind)) for kind in kinds}
+    model["pe_video"] = str(pe_tiny.make(folder / "pe_video"))
     made = Project(
         folder,
         {
@@ -46,6 +49,7 @@ def project(tmp_path_factory):
             "frames": ClipFrames(model=model["clip"], device="cpu"),
             "pooled": Pool(of="frames", model=model["clip"]),
             "acts": XCLIP(model=model["xclip"], device="cpu"),
+            "senses": PeVideo(model=model["pe_video"], device="cpu", count=4),
             "tags": Tags(of="embed", model=model["clip"], labels=("red", "dog"), scale="cosine", prompt="{}"),
             "tone": Tone(),
             "word": Word(of="tone"),
@@ -72,13 +76,13 @@ def names(rows):
     return [Path(uri).stem for uri in rows["uri"].to_pylist()]
 
 
-@pytest.mark.parametrize("vector", [None, "embed", "pooled", "acts"])
+@pytest.mark.parametrize("vector", [None, "embed", "pooled", "acts", "senses"])
 def test_words_find_by_the_models_text_tower(dataset, vector):
     """What is nearest to words is what the vectors themselves say; the first column that knows words by default."""
     found = dataset.search(near="a red car", vector=vector)
     column = vector or "embed"
-    kind = {"acts": XCLIP}.get(column, CLIP)
-    stage = kind(model=str(Path(dataset.folder).parents[2] / ("xclip" if kind is XCLIP else "clip")), device="cpu")
+    kind = {"acts": XCLIP, "senses": PeVideo}.get(column, CLIP)
+    stage = kind(model=str(Path(dataset.folder).parents[2] / kind.title()), device="cpu")
     words = stage.embed_text(["a red car"], stage.load())[0]
     rows = dataset.to_arrow()
     distances = [1 - float(np.dot(words, v)) for v in rows[column].to_pylist()]
@@ -92,7 +96,7 @@ def test_what_words_are_near_is_what_tags_say(dataset):
     assert found["_distance"].to_pylist() == pytest.approx([1 - c for c in found["tags_red"].to_pylist()], abs=1e-5)
 
 
-@pytest.mark.parametrize("vector", ["twins", "looks", "embed", "pooled", "acts"])
+@pytest.mark.parametrize("vector", ["twins", "looks", "embed", "pooled", "acts", "senses"])
 @pytest.mark.parametrize("form", ["path", "text", "pillow", "array", "video"])
 def test_a_picture_finds_the_clip_that_shows_it(dataset, project, tmp_path, vector, form):
     """As a file, an image or an array; and a video finds what shows the same."""

@@ -11,7 +11,8 @@ from vbuild.config import Config, Source
 from vbuild.decisions.dedup import Dedup
 from vbuild.decisions.predicate import Predicate
 from vbuild.errors import UsageError
-from vbuild.plan.order import Deduplication, Instance, arrange
+from vbuild.plan.order import Deduplication, arrange
+from vbuild.plan.wiring import Instance
 from vbuild.split.fixed_stride import FixedStride
 from vbuild.stages.describe import Describe
 from vbuild.stages.motion import Motion

@@ -6,7 +6,6 @@ dear, sees a third of them.
 
 from __future__ import annotations
 
-import json
 import os
 import struct
 import subprocess
@@ -21,15 +20,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from benches.measure import Measure, cpu, wall
+from benches.weights import MADE, TOKENS, stage_of, talker
 from vbuild import Clip, Frames, Row, Stage, knob
-from vbuild.models.messages import Sampling
-from vbuild.stage import Sampled, Stretch, Windows
+from vbuild.stage import Sampled, Stretch
 from vbuild.stages.ask import Ask
-from vbuild.stages.caption import Caption
-from vbuild.stages.clip import CLIP
-from vbuild.stages.shots import Shots
-from vbuild.stages.siglip import SigLIP
-from vbuild.stages.vjepa2 import VJEPA2
 
 COUNT = int(os.environ.get("VBUILD_BENCH_VIDEOS", "20"))
 BATCH = 16
@@ -38,9 +32,6 @@ LENGTH = 5.0
 
 SECONDS = (10, 15, 20, 25, 30)
 """Of the videos, in turn."""
-
-TOKENS = Sampling().max_tokens
-"""Of an answer, as many as stages allow if nothing is said; random weights end at none."""
 
 ROUNDS = 3
 
@@ -76,7 +67,7 @@ def measures() -> Iterable[Measure]:
             yield from _embedded(root, name, count)
         for kind in ("qwen3_vl", "smolvlm"):
             (root / kind).mkdir()
-            _talker(root / kind, kind)
+            talker(root / kind, kind)
             yield from _said(root, kind)
         yield from _on_gpu(root)
 
@@ -103,98 +94,6 @@ def _clips(count: int) -> int:
     """Clips of the first so many videos, in the order of their names."""
     names = sorted(range(COUNT), key=lambda n: f"{n}.mp4")[:count]
     return sum(int(SECONDS[n % len(SECONDS)] // LENGTH) for n in names)
-
-
-WORDS = {"vocab_size": 1000, "num_hidden_layers": 1, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
-"""Towers for words are small: they do not run."""
-
-
-def _clip(folder: Path, width: int = 768, layers: int = 12, patch: int = 32, dim: int = 512) -> None:
-    from transformers import CLIPConfig, CLIPModel
-
-    seen = {"hidden_size": width, "intermediate_size": 4 * width, "num_hidden_layers": layers,
-            "num_attention_heads": width // 64, "patch_size": patch}  # fmt: skip
-    CLIPModel(CLIPConfig(text_config=WORDS, vision_config=seen, projection_dim=dim)).save_pretrained(folder)
-    _pictures(folder)
-
-
-def _siglip(folder: Path, width: int = 768, layers: int = 12, patch: int = 16, side: int = 224, wide: int = 0) -> None:
-    from transformers import SiglipConfig, SiglipModel
-
-    seen = {"hidden_size": width, "intermediate_size": wide or 4 * width, "num_hidden_layers": layers,
-            "num_attention_heads": 16 if wide else 12, "patch_size": patch, "image_size": side}  # fmt: skip
-    SiglipModel(SiglipConfig(text_config={**WORDS, "hidden_size": width}, vision_config=seen)).save_pretrained(folder)
-    _pictures(folder, side)
-
-
-def _vjepa2(folder: Path) -> None:
-    from transformers import VJEPA2Config, VJEPA2Model
-
-    VJEPA2Model(VJEPA2Config(pred_num_hidden_layers=1)).save_pretrained(folder)  # its own sizes are those of L
-    _pictures(folder, 256, "video_preprocessor_config.json")
-
-
-def _pictures(folder: Path, side: int = 224, name: str = "preprocessor_config.json") -> None:
-    said = {"size": {"height": side, "width": side}, "crop_size": {"height": side, "width": side}, "resample": 3,
-            "do_center_crop": False, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}  # fmt: skip
-    (folder / name).write_text(json.dumps(said))
-
-
-def _talker(folder: Path, kind: str) -> None:
-    """A captioner of the tests'."""
-    import talkers
-
-    talkers.SEEING[kind](folder)
-
-
-def _captioner(folder: Path) -> None:
-    """Qwen2.5-VL in the size of 3 billion weights, with the words of the tests'."""
-    import talkers
-
-    folder.mkdir()
-    talkers.qwen2_5_vl(folder)
-    _large(json.loads((folder / "config.json").read_text()), "cuda").save_pretrained(folder)
-
-
-def _large(said: Mapping[str, Any], device: str) -> Any:
-    """A captioner of that size on a device, of a small one's configuration."""
-    import torch
-    from transformers import CONFIG_MAPPING, AutoModelForImageTextToText
-
-    told = {name: value for name, value in said["text_config"].items() if name != "layer_types"} | {
-        "hidden_size": 2048, "intermediate_size": 11008, "num_hidden_layers": 36, "num_attention_heads": 16,
-        "num_key_value_heads": 2, "max_position_embeddings": 32768, "vocab_size": 151936, "max_window_layers": 36,
-        "rope_parameters": {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [16, 24, 24]},
-    }  # fmt: skip
-    seen = {"depth": 32, "hidden_size": 1280, "intermediate_size": 3420, "num_heads": 16, "out_hidden_size": 2048,
-            "patch_size": 14, "fullatt_block_indexes": [7, 15, 23, 31], "window_size": 112}  # fmt: skip
-    ids = {name: said[name] for name in said if name.endswith("_token_id")}
-    config = CONFIG_MAPPING["qwen2_5_vl"](text_config=told, vision_config=seen, **ids)
-    with torch.device(device):
-        return AutoModelForImageTextToText.from_config(config, dtype=torch.bfloat16)
-
-
-MADE: Mapping[str, Any] = {
-    "clip-b32": _clip,
-    "siglip2-base": _siglip,
-    "clip-l14": lambda folder: _clip(folder, 1024, 24, 14, 768),
-    "siglip2-so400m": lambda folder: _siglip(folder, 1152, 27, 14, 384, 4304),
-    "vjepa2-l": _vjepa2,
-    "captioner-3b": _captioner,
-}
-"""Name of a model → what makes its folder."""
-
-
-def _stage(root: Path, name: str, **knobs: Any) -> Stage:
-    """The stage of a model."""
-    folder = str(root / name)
-    if name == "transnetv2":
-        return Shots(**knobs)
-    if name in ("qwen3_vl", "smolvlm", "captioner-3b"):
-        asked = {"sampling": Sampling(max_tokens=TOKENS), "windows": Windows(frames=None), "short_side": 112}
-        return Caption(model=folder, dtype="bfloat16" if name == "captioner-3b" else "float32", **asked, **knobs)  # type: ignore[arg-type]
-    kind = {"clip": CLIP, "siglip2": SigLIP, "vjepa2": VJEPA2}[name.partition("-")[0]]
-    return kind(model=folder, **knobs)
 
 
 # on the processor
@@ -228,7 +127,7 @@ def _said(root: Path, kind: str) -> Iterator[Measure]:
     from vbuild.models import generation
 
     torch.set_num_threads(1)
-    stage: Any = _stage(root, kind, batch=8, device="cpu")
+    stage: Any = stage_of(root, kind, batch=8, device="cpu")
     network = stage.load()
     clips = _shown(network.family.size(112, 199), 8, 8)
     network.model.generation_config.eos_token_id = -1  # none is an end, so that all rows are as long
@@ -352,7 +251,7 @@ def _build(root: Path, name: str, where: str = "cpu", count: str = str(COUNT)) -
 
     (root / f"{name}.log").unlink(missing_ok=True)
     on = {"device": "cpu"} if where == "cpu" else {}
-    stage = Taken() if name == "without" else _watched(_stage(root, name, batch=BATCH, **on), root / f"{name}.log")
+    stage = Taken() if name == "without" else _watched(stage_of(root, name, batch=BATCH, **on), root / f"{name}.log")
     store = Path(tempfile.mkdtemp(dir=root))
     report = build(
         Config(
@@ -391,7 +290,7 @@ def _bare(root: Path, name: str, clips: str) -> None:
 
 def _rate(root: Path, name: str) -> None:
     """Prints the clips a second of a model on the GPU, by its stage's `run` on clips that lie in memory."""
-    stage: Any = _stage(root, name, batch=BATCH, device="cuda")
+    stage: Any = stage_of(root, name, batch=BATCH, device="cuda")
     model = stage.load()
     asked = stage.asks()
     wide, high = asked.size or (199, asked.short_side)

@@ -45,11 +45,11 @@ WORDS = (
 
 GROUPS = {
     "base": ("video_id", "uri", "start_s", "end_s", "duration_s"),
-    "motion": ("motion_mean", "motion_top"),
+    "motion": ("motion_mean", "motion_min_patch"),
     "quality": ("quality_sharpness", "quality_black"),
     "embed": ("embed",),
     "caption": ("caption",),
-    "decisions": ("kept", "dropped_by", "duplicate_of"),
+    "decisions": ("kept", "dropped_by", "duplicate_of", "error"),
 }
 """Group → its columns."""
 
@@ -111,7 +111,7 @@ def rows(n: int) -> Rows:
         "end_s": start + 5,
         "duration_s": np.full(n, 5.0),
         "motion_mean": rng.random(n, np.float32),
-        "motion_top": rng.random(n, np.float32),
+        "motion_min_patch": rng.random(n, np.float32),
         "quality_sharpness": rng.random(n, np.float32),
         "quality_black": rng.random(n, np.float32),
         "embed": pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), WIDE),
@@ -119,6 +119,7 @@ def rows(n: int) -> Rows:
         "kept": kept,
         "dropped_by": [None if k else "still" for k in kept.tolist()],
         "duplicate_of": pa.nulls(n, pa.string()),
+        "error": pa.nulls(n, pa.string()),
     }
     schema = pa.schema([pa.field("clip_id", pa.string(), nullable=False)])
     table = pa.table(columns)

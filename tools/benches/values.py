@@ -14,7 +14,7 @@ from benches.measure import Measure, cpu
 from vbuild.digest import of
 from vbuild.fields import List, Vector
 from vbuild.plan.items import ItemActions, Items, Shelf, State
-from vbuild.plan.order import Instance, Port
+from vbuild.plan.wiring import Instance, Port
 from vbuild.stage import Stage
 from vbuild.store.actions import Actions, encode
 

@@ -1,6 +1,8 @@
-"""The memory that each verb takes which reads a dataset, and each form of export, of clips that are made up.
+"""The memory that each verb takes whose work grows with clips, and each form of export, of clips that are made up.
 
-Sizes follow VBUILD_BENCH_READ (1 000 000) and VBUILD_BENCH_WIDE. All clips have one and the same small file.
+Sizes follow VBUILD_BENCH_READ (1 000 000) and VBUILD_BENCH_WIDE. Verbs that read are of a dataset whose clips all have
+one and the same small file; those that plan, build and look after a store are of one that holds every result and every
+file of six stages, and of which no video is read.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import lance
 import numpy as np
 import pyarrow as pa
 
+from benches.filled import SIX, fill
 from benches.measure import Measure
 from benches.store import INDEXES, build, chance, nothing, rows, videos
 from vbuild.dataset.commit import commit
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 READ = int(os.environ.get("VBUILD_BENCH_READ", "1000000"))
+
+TOOLS = Path(__file__).resolve().parents[1]
 
 MOST = 2048
 """MiB that a verb may take."""
@@ -63,29 +68,119 @@ READING: dict[str, list[str]] = {
     "export, jsonl again": ["export", "made", "--format", "jsonl", "--out", "OUT/jsonl", "files=relative"],
     "export, parquet": ["export", "made", "--format", "parquet", "--out", "OUT/parquet", "files=relative"],
     "export, edl": ["export", "made", "--format", "edl", "--out", "OUT/edl"],
-    "verify": ["verify"],
-    "gc": ["gc", "--dry-run"],
     "restore": ["restore", "made", "BUILD"],
+    "export, otio": ["export", "made", "--format", "otio", "--out", "OUT/otio"],
     "export, webdataset": ["export", "made", "--format", "webdataset", "--out", "OUT/webdataset", "shard_mb=8"],
+    "export, webdataset in bins": [
+        *("export", "made", "--format", "webdataset", "--out", "OUT/cosmos", "shard_mb=8", "layout=cosmos")
+    ],
     "export, mds": ["export", "made", "--format", "mds", "--out", "OUT/mds", "shard_mb=8"],
+    "export, litdata": ["export", "made", "--format", "litdata", "--out", "OUT/litdata", "shard_mb=8"],
     "export, lance": ["export", "made", "--format", "lance", "--out", "OUT/lance"],
     "rm": ["rm", "made", "--yes"],
 }
-"""Verb → its words, in the order in which they run."""
+"""Verb of a dataset → its words, in the order in which they run."""
+
+FILED: dict[str, list[str]] = {
+    "export, huggingface": ["export", "made", "--format", "huggingface", "--out", "OUT/huggingface"],
+    "export, cosmos_predict2": ["export", "made", "--format", "cosmos_predict2", "--out", "OUT/predict"],
+    "export, curator": ["export", "made", "--format", "curator", "--out", "OUT/curator"],
+}
+"""The forms that write a file or more a clip, which take an hour of a million: they are scaled from `SIZES`."""
+
+SIZES = (READ // 20, READ // 5)
+
+BUILDING: dict[str, list[str]] = {
+    "models": ["models", "+dataset=made"],
+    "plan": ["plan", "+dataset=made"],
+    "explain": ["explain", "+dataset=made"],
+    "build, of a dataset that is not there": ["build", "+dataset=made"],
+    "build, up to date": ["build", "+dataset=made"],
+    "build, a condition moved": ["build", "+dataset=made", "where.still=motion_mean > 0.5"],
+    "explain, a clip": ["explain", "+dataset=made", "--clip", "CLIP"],
+    "lock": ["lock", "+dataset=made"],
+    "doctor": ["doctor", "--store", "STORE"],
+    "verify": ["verify", "--store", "STORE"],
+    "gc": ["gc", "--store", "STORE", "--dry-run"],
+}
+"""Verb of a store and what declares a dataset of it → its words, likewise."""
 
 
 def measures() -> Iterator[Measure]:
     with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
-        clip = made(root / "store")
-        told = {"CLIP": clip, "OUT": str(root / "out"), "BUILD": "20260101T000001-000000"}
-        for name, words in READING.items():
-            began = time.perf_counter()
-            most = peak([*(_with(word, told) for word in words), "--store", str(root / "store")])
-            seconds = time.perf_counter() - began
-            yield Measure(f"{name}, {READ:,} clips, {seconds:.0f} s: peak", most, MOST, 1.0, "MiB")
-            if name != "export, jsonl":  # the next is the same again
-                shutil.rmtree(root / "out", ignore_errors=True)
+        yield from reading(Path(folder))
+    with tempfile.TemporaryDirectory() as folder:
+        yield from building(Path(folder))
+    yield from scaled()
+
+
+def reading(root: Path) -> Iterator[Measure]:
+    """Verbs of a dataset."""
+    clip = made(root / "store", READ)
+    told = {"CLIP": clip, "OUT": str(root / "out"), "BUILD": "20260101T000001-000000"}
+    for name, words in READING.items():
+        yield _measured(name, [*(_with(word, told) for word in words), "--store", str(root / "store")], root)
+        if name != "export, jsonl":  # the next is the same again
+            shutil.rmtree(root / "out", ignore_errors=True)
+
+
+def building(root: Path) -> Iterator[Measure]:
+    """Verbs of a store and of what declares a dataset."""
+    fill(root, READ, SIX)
+    declared = root / "conf" / "dataset" / "made.yaml"
+    declared.parent.mkdir(parents=True)
+    declared.write_text(DECLARED.format(root=root))
+    told = {"STORE": str(root / "store")}
+    for name, words in BUILDING.items():
+        yield _measured(name, [_with(word, told) for word in words], root)
+        if name.startswith("build") and "CLIP" not in told:
+            told["CLIP"] = _first(root / "store")
+
+
+def scaled() -> Iterator[Measure]:
+    """Forms whose files are as many as the clips, as if what they hold grew by so much a clip."""
+    taken: dict[str, list[float]] = {name: [] for name in FILED}
+    for count in SIZES:
+        with tempfile.TemporaryDirectory() as folder:
+            root = Path(folder)
+            made(root / "store", count)
+            for name, words in FILED.items():
+                told = [_with(word, {"OUT": str(root / "out")}) for word in words]
+                taken[name].append(peak([*told, "--store", str(root / "store")], root))
+                shutil.rmtree(root / "out")
+    few, many = SIZES
+    for name, (low, high) in taken.items():
+        most = high + (high - low) / (many - few) * (READ - many)
+        yield Measure(f"{name}, scaled to {READ:,} clips from {few:,} and {many:,}: peak", most, MOST, 1.0, "MiB")
+
+
+DECLARED = """# @package _global_
+defaults:
+  - override /split: fixed_stride
+source: {{path: {root}/videos}}
+split: {{length: 1.0, min: 0.5}}
+store: {root}/store
+stages:
+  motion: {{_target_: benches.filled.Measured}}
+  quality: {{_target_: benches.filled.Measured, rate: 4.0}}
+  embed: {{_target_: benches.filled.Embedded}}
+  caption: {{_target_: benches.filled.Said}}
+  better: {{_target_: benches.filled.Better, of: caption}}
+  transcode: {{_target_: benches.filled.Packed}}
+"""
+"""What `fill` filled, as a person writes it."""
+
+
+def _measured(name: str, words: list[str], folder: Path) -> Measure:
+    began = time.perf_counter()
+    most = peak(words, folder)
+    seconds = time.perf_counter() - began
+    return Measure(f"{name}, {READ:,} clips, {seconds:.0f} s: peak", most, MOST, 1.0, "MiB")
+
+
+def _first(store: Path) -> str:
+    """The id of a clip of the dataset."""
+    return str(lance.dataset(str(store / "datasets" / "made" / "clips.lance")).head(1)["clip_id"][0].as_py())
 
 
 def _with(word: str, told: dict[str, str]) -> str:
@@ -94,17 +189,17 @@ def _with(word: str, told: dict[str, str]) -> str:
     return f"{told[head]}{slash}{rest}" if head in told else word
 
 
-def made(store: Path) -> str:
-    """A dataset `made` of two builds, between which a few clips changed; the id of one of them."""
+def made(store: Path, count: int) -> str:
+    """A dataset `made` of two builds, between which a few of its clips changed; the id of one of them."""
     file = store / FILE
     file.parent.mkdir(parents=True)
     file.write_bytes(os.urandom(512))
-    some = rows(READ)
+    some = rows(count)
     clips = some.table["clip_id"].combine_chunks()
     pairs = nothing("duplicates", "pair_id", dedup=pa.string(), clip_a=pa.string(), clip_b=pa.string())
     failed = nothing("failures", "failure_id", **{field.name: field.type for field in FAILURES})
     said = captions(clips, some.table["caption"])
-    of_videos = videos(READ)
+    of_videos = videos(count)
     encoded = files(len(clips))
     for number, changed in enumerate((some, some.changed(0.01)), 1):
         target = changed.target()
@@ -113,7 +208,7 @@ def made(store: Path) -> str:
         row["recipes"]["transcode"] = {"id": "transcode", "stage": "transcode", "version": 1}
         row["config"]["source"] = {"path": ["/videos"]}
         commit(store / "datasets" / "made", [of_videos, target, said, pairs, failed], row)
-    return str(lance.dataset(str(store / "datasets" / "made" / "clips.lance")).head(1)["clip_id"][0].as_py())
+    return _first(store)
 
 
 def captions(clips: pa.Array, texts: pa.ChunkedArray) -> Target:
@@ -139,13 +234,17 @@ def files(count: int) -> Group:
     return Group("transcode", table.schema, chance(count), lambda taken: table.take(pa.array(taken)))
 
 
-def peak(words: list[str]) -> float:
-    """MiB of a process that runs a verb. Raises RuntimeError for one that fails."""
+def peak(words: list[str], folder: Path) -> float:
+    """MiB of a process that runs a verb in a folder. Raises RuntimeError for one that fails."""
     code = (
         "import sys; from vbuild.cli.main import run; code = run(sys.argv[1:]); "
         "print(open('/proc/self/status').read().partition('VmHWM:')[2].split()[0], file=sys.stderr); sys.exit(code)"
     )
-    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
+    paths = os.pathsep.join(map(str, [TOOLS, TOOLS.parent]))
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words],
+        capture_output=True, text=True, check=False, cwd=folder, env={**os.environ, "PYTHONPATH": paths},
+    )  # fmt: skip
     if done.returncode:
         raise RuntimeError(f"{words}: {done.stdout[-1000:]}{done.stderr[-3000:]}")
     return int(done.stderr.split()[-1]) / 1024

@@ -20,6 +20,7 @@ from vbuild.dataset.shown import DIGESTS, Shown
 from vbuild.digest import SIZE, column_of, keys_of
 from vbuild.errors import DatasetError
 from vbuild.store import lance_io
+from vbuild.store.keyed import same
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,8 +46,14 @@ BUILDS_SCHEMA = pa.schema(
 )
 """`config`, `recipes`, `counts`, `versions` (of libraries) and `tables` (table → version) are JSON."""
 
-CHUNK = 1 << 15
-"""Rows whose values are fetched at once: with vectors of 768 numbers, 100 MB."""
+CHUNK = 1 << 13
+"""Rows whose values are fetched at once: with vectors of 768 numbers, 25 MB, and what writes holds several such."""
+
+SCANNED = 1 << 16
+"""Rows whose digests are read at once."""
+
+ROW = "_rowid"
+"""Lance's name of a row's id: its fragment in the upper 32 bits."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +75,8 @@ class Held:
     dataset: Any
     places: np.ndarray
     """int64 (n,): for each of its rows the row of the target with the same key."""
+    ids: np.ndarray
+    """uint64 (n,): the row id of each."""
     digests: dict[str, np.ndarray]
     """Group → (n,) V16."""
 
@@ -144,7 +153,7 @@ def _bring(path: Path, target: Target, last: int | None) -> tuple[Shown, dict[st
     schema, before = _schema(target), shown.newest_held(path)
     if before is None and (before := lance_io.open_dataset(path)) is None:
         rows = np.arange(len(target.keys))
-        lance_io.append(path, _stream(target, target.groups, rows, _wanted(target, rows), schema))
+        lance_io.append(path, _stream(target, target.groups, rows, {g.name: g.digests for g in target.groups}, schema))
         return _finished(path, target), {"added": len(rows), "updated": 0, "deleted": 0}
     held, gone = _held(before, target)
     known = shown.published(path, last)
@@ -152,7 +161,7 @@ def _bring(path: Path, target: Target, last: int | None) -> tuple[Shown, dict[st
         return known, None
     held = replace(held, dataset=shown.begun(path, before))
     for start in range(0, len(gone), CHUNK):
-        held.dataset.delete(f"_rowid IN ({', '.join(map(str, gone[start : start + CHUNK]))})")
+        held.dataset.delete(f"{ROW} IN ({', '.join(map(str, gone[start : start + CHUNK]))})")
     updated = _reshape(held, target, schema) | _update(held, target)
     new = np.setdiff1d(np.arange(len(target.keys)), held.places, assume_unique=True)
     if len(new):
@@ -180,18 +189,28 @@ def _told(schema: pa.Schema, target: Target) -> dict[str, dict[str, str]]:
 
 def _held(dataset: Any, target: Target) -> tuple[Held, list[int]]:
     """What a table holds of its target, and the row ids of what is not wanted."""
-    table = dataset.to_table(columns=[target.key, *({DIGESTS} & set(dataset.schema.names))], with_row_id=True)
-    spots = pc.index_in(table[target.key], value_set=target.keys)
-    gone: list[int] = table["_rowid"].filter(spots.is_null()).to_pylist()
+    table = dataset.to_table(columns=[target.key], with_row_id=True)
+    spots = _spots(table[target.key].combine_chunks(), target.keys)
+    gone: list[int] = table[ROW].filter(spots.is_null()).to_pylist()
+    places = spots.drop_null().to_numpy().astype(np.int64)
     digests: dict[str, np.ndarray] = {}
-    if DIGESTS in table.column_names:
-        left = table[DIGESTS].filter(spots.is_valid()).combine_chunks()
-        digests = {f.name: keys_of(left.field(f.name)).copy() for f in left.type}
-    return Held(dataset, spots.drop_null().to_numpy().astype(np.int64), digests), gone
+    if DIGESTS in dataset.schema.names:
+        digests = {f.name: np.empty(len(places), "V16") for f in dataset.schema.field(DIGESTS).type}
+        row = count = 0
+        for batch in dataset.to_batches(columns=[DIGESTS], batch_size=SCANNED):
+            known = spots[row : (row := row + len(batch))]
+            here = slice(count, count := count + len(known) - known.null_count)
+            for name, column in digests.items():
+                cells = batch[DIGESTS].field(name)
+                column[here] = keys_of(cells.filter(known.is_valid()) if known.null_count else cells)
+    return Held(dataset, places, table[ROW].filter(spots.is_valid()).to_numpy(), digests), gone
 
 
-def _types(schema: pa.Schema) -> dict[str, pa.DataType]:
-    return {f.name: f.type for f in schema if f.name != DIGESTS}
+def _spots(keys: pa.Array, wanted: pa.Array) -> pa.Array:
+    """int32 (n,): where each key stands among those that are wanted; null for one that does not."""
+    if keys.equals(wanted):  # as a rule nothing came and nothing went
+        return pa.array(np.arange(len(keys), dtype=np.int32))
+    return pc.index_in(keys, value_set=wanted)
 
 
 def _same(held: Held, gone: Sequence[int], target: Target, schema: pa.Schema) -> bool:
@@ -203,7 +222,7 @@ def _same(held: Held, gone: Sequence[int], target: Target, schema: pa.Schema) ->
         and held.digests.keys() == {group.name for group in target.groups}
         and {f.name: f.type for f in there if f.name != DIGESTS}
         == {f.name: f.type for f in schema if f.name != DIGESTS}
-        and not any((held.digests[group.name] != group.digests[held.places]).any() for group in target.groups)
+        and all(same(held.digests[group.name], group.digests[held.places]).all() for group in target.groups)
         and not _told(there, target)
     )
 
@@ -238,25 +257,30 @@ def _update(held: Held, target: Target) -> np.ndarray:
     touched = np.zeros(len(held.places), bool)
     for group in target.groups:
         wanted = group.digests[held.places]
-        differs = held.digests[group.name] != wanted
+        differs = ~same(held.digests[group.name], wanted)
         if not differs.any():
             continue
         held.digests[group.name][differs] = wanted[differs]
-        digests = {name: column[differs] for name, column in held.digests.items()}
-        key = held.dataset.schema.field(target.key)
-        shape = pa.schema([key, *group.schema, held.dataset.schema.field(DIGESTS)])
-        rows = _stream(target, [group], held.places[differs], digests, shape).read_all()
-        _merge(held.dataset, target.key, rows)
+        _rewrite(held, target, group, differs)
         touched |= differs
     return touched
 
 
-def _merge(dataset: Any, key: str, rows: pa.Table) -> None:
-    """Updates some columns of some rows, each of which is there."""
-    mode = "rewrite_columns" if len(rows.column_names) < len(dataset.schema) else "auto"
-    merge = dataset.merge_insert(key).when_matched_update_all().write_mode(mode).use_index(False)
-    if (done := merge.execute(rows)["num_updated_rows"]) != len(rows):
-        raise DatasetError(f"{dataset.uri}: {done} of {len(rows)} rows were updated; move the table away, build again")
+def _rewrite(held: Held, target: Target, group: Group, differs: np.ndarray) -> None:
+    """Writes the columns of a group with other values in some rows, (n,) bool: those of a fragment are held at once."""
+    shape = pa.schema([pa.field(ROW, pa.uint64()), *group.schema, held.dataset.schema.field(DIGESTS)])
+    fragments = held.ids >> np.uint64(32)
+    updated, modified = [], set()
+    for number in np.unique(fragments[differs]).tolist():
+        some = differs & (fragments == number)
+        digests = {name: column[some] for name, column in held.digests.items()}
+        rows = _stream(target, [group], held.places[some], digests, shape, held.ids[some])
+        fragment, fields = held.dataset.get_fragment(number).update_columns(rows, ROW)
+        updated.append(fragment)
+        modified |= set(fields)
+    done = lance.LanceOperation.Update(updated_fragments=updated, fields_modified=sorted(modified))
+    lance.LanceDataset.commit(held.dataset, done, read_version=held.dataset.version)
+    held.dataset.checkout_latest()
 
 
 def _schema(target: Target) -> pa.Schema:
@@ -280,9 +304,17 @@ def _wanted(target: Target, rows: np.ndarray, groups: Sequence[Group] | None = N
 
 
 def _stream(
-    target: Target, groups: Sequence[Group], rows: np.ndarray, digests: Digests, schema: pa.Schema
+    target: Target,
+    groups: Sequence[Group],
+    rows: np.ndarray,
+    digests: Digests,
+    schema: pa.Schema,
+    ids: np.ndarray | None = None,
 ) -> pa.RecordBatchReader:
-    """Keys, groups and digests of rows of a target in the columns of a schema, fetched a chunk at a time."""
+    """Keys, groups and digests of rows of a target in the columns of a schema, fetched a chunk at a time.
+
+    `ids`: the row ids that they have in the table, where that is asked for.
+    """
 
     def batches() -> Iterator[pa.RecordBatch]:
         for start in range(0, len(rows), CHUNK):
@@ -292,6 +324,8 @@ def _stream(
                 target.key: target.keys.take(pa.array(part)),
                 DIGESTS: pa.StructArray.from_arrays(said, fields=list(schema.field(DIGESTS).type)),
             }
+            if ids is not None:
+                columns[ROW] = pa.array(ids[start : start + CHUNK])
             for group in groups:
                 values = group.values(part)
                 columns |= {name: values[name] for name in group.schema.names}

@@ -16,7 +16,7 @@ from vbuild.embedding import WORDY, Network, Reader
 from vbuild.errors import DatasetError, MediaError, PlaceError, SourceError, UsageError
 from vbuild.executor.faults import Failure, attempt
 from vbuild.executor.stages import loaded
-from vbuild.plan.order import Instance
+from vbuild.plan.wiring import Instance
 from vbuild.stage import Clip, Frames, Stage, named_weights
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from vbuild.dataset.target import Target
-    from vbuild.plan.order import Instance
+    from vbuild.plan.wiring import Instance
     from vbuild.stage import Stage
 
 ABOUT, UNIT, STAGE = "about", "unit", "stage"

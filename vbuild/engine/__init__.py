@@ -66,7 +66,9 @@ def _all_lacking(config: Config) -> Iterator[None]:
 def _built(config: Config, watch: Callable[[Progress], None], began: float) -> Report:
     """Builds the long way. `began` is the time on the performance counter."""
     from vbuild.engine.finish import Run
+    from vbuild.store import heap
 
+    heap.tidy()
     try:
         with Run.begin(config) as run:
             code = run.session.changed_code()

@@ -90,7 +90,9 @@ class Run:
             report.wrong.append("clips of these are not known, so the dataset is as the last build left it")
         else:
             folder = session.config.output / session.config.name
-            committed = commit(folder, targets(session, failed), self._record(report, began))
+            wanted = targets(session, failed)
+            session.shelf.actions.forget()
+            committed = commit(folder, wanted, self._record(report, began))
             report.tables, report.changed, report.build = committed.versions, committed.changed, committed.build
         report.seconds = time.perf_counter() - began
         report.up_to_date = not (report.build or self.undone or any(stage.ran for stage in report.stages))

@@ -15,7 +15,8 @@ from vbuild.decisions.cluster import Cluster
 from vbuild.decisions.folds import Folds
 from vbuild.decisions.predicate import Predicate, verdicts
 from vbuild.plan.items import Items, State
-from vbuild.plan.order import Deduplication, Placing, owner
+from vbuild.plan.order import Deduplication, Placing
+from vbuild.plan.wiring import owner
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

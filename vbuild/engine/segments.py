@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from vbuild.executor.protocol import Executor
-    from vbuild.plan.order import Instance, Order
+    from vbuild.plan.order import Order
+    from vbuild.plan.wiring import Instance
 
 
 @dataclass

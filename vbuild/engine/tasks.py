@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from vbuild.plan.items import Items, Shelf
-    from vbuild.plan.order import Instance
+    from vbuild.plan.wiring import Instance
     from vbuild.uris import Seen
 
 SECONDS_A_PASS = 60.0

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from vbuild.engine.session import Session, Shard, Watch
     from vbuild.executor.protocol import Executor
     from vbuild.executor.work import Done
-    from vbuild.plan.order import Instance
+    from vbuild.plan.wiring import Instance
 
 
 def walk(session: Session, watch: Watch) -> None:

@@ -16,7 +16,7 @@ from vbuild.dataset.commit import BUILDS, read_build
 from vbuild.dataset.shown import HELD
 from vbuild.digest import keys_of
 from vbuild.errors import StoreError
-from vbuild.plan.order import column
+from vbuild.plan.wiring import column
 from vbuild.store import lance_io, roots, stamps
 from vbuild.store.actions import blob_fields, evict
 from vbuild.store.blobs import Blobs, blob_columns, blob_of_path, cited

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from vbuild.plan.items import Items
-    from vbuild.plan.order import Instance
+    from vbuild.plan.wiring import Instance
 
 DEDUP = "vbuild.decisions.dedup.Dedup"
 """What a member is of which a build of before did not say what it is: dedups were the only decisions among them."""

@@ -29,7 +29,35 @@ def quiet() -> None:
     logging.set_verbosity_error()
 
 
-def settle(model: Any, tokenizer: Any) -> None:
+def loaded(
+    kind: Any,
+    source: str,
+    arguments: Mapping[str, Any],
+    *,
+    dtype: str,
+    device: str,
+    attention: str,
+    compiled: bool,
+) -> tuple[Any, Any]:
+    """The tokenizer of a model, which fills up at the left, and the model on a device, ready to answer.
+
+    `kind` is transformers' class that loads it; `source` and `arguments` are what every `from_pretrained` is given.
+    Raises PlaceError where it is to be compiled and torch cannot.
+    """
+    import torch
+    from transformers import AutoTokenizer
+
+    tokenizer: Any = AutoTokenizer.from_pretrained(source, padding_side="left", **arguments)
+    model: Any = kind.from_pretrained(source, dtype=getattr(torch, dtype), attn_implementation=attention, **arguments)
+    model.to(device).eval()
+    _settle(model, tokenizer)
+    if compiled:
+        devices.compiles(model.device.type)
+        model.compile(dynamic=True)  # once for questions of all lengths
+    return tokenizer, model
+
+
+def _settle(model: Any, tokenizer: Any) -> None:
     """Takes from a loaded model the ways of choosing tokens that its files suggest: they would be in no key."""
     from transformers import GenerationConfig
 
@@ -40,12 +68,6 @@ def settle(model: Any, tokenizer: Any) -> None:
         pad = ends[0] if isinstance(ends, list) else ends
         tokenizer.pad_token_id = pad
     model.generation_config = GenerationConfig(eos_token_id=ends, pad_token_id=pad)
-
-
-def compiled(model: Any) -> None:
-    """Has torch compile a loaded model, once for questions of all lengths. Raises PlaceError where it cannot."""
-    devices.compiles(model.device.type)
-    model.compile(dynamic=True)
 
 
 def answers(model: Any, tokenizer: Any, inputs: Mapping[str, Any], sampling: Sampling) -> list[Answer]:

@@ -32,19 +32,19 @@ class Writer:
         compiled: bool = False,
         most: int = 16,
     ) -> None:
-        import torch
-        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers import AutoModelForCausalLM
 
         generation.quiet()
         self.device, self.most = device, most
-        self.tokenizer: Any = AutoTokenizer.from_pretrained(source, padding_side="left", **arguments)
-        self.model: Any = AutoModelForCausalLM.from_pretrained(
-            source, dtype=getattr(torch, dtype), attn_implementation=attention, **arguments
+        self.tokenizer, self.model = generation.loaded(
+            AutoModelForCausalLM,
+            source,
+            arguments,
+            dtype=dtype,
+            device=device,
+            attention=attention,
+            compiled=compiled,
         )
-        self.model.to(device).eval()
-        generation.settle(self.model, self.tokenizer)
-        if compiled:
-            generation.compiled(self.model)
 
     def answers(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Answer]:
         """What the model says to each question; questions of about one length go through it together."""

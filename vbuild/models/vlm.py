@@ -52,8 +52,7 @@ class Network:
         attention: str = "sdpa",
         compiled: bool = False,
     ) -> None:
-        import torch
-        from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageTextToText, AutoTokenizer
+        from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageTextToText
 
         generation.quiet()
         config = AutoConfig.from_pretrained(source, **arguments)
@@ -63,14 +62,15 @@ class Network:
                 f"{listed(sorted(FAMILIES))}; ask others by a server"
             )
         self.device = device
-        self.tokenizer: Any = AutoTokenizer.from_pretrained(source, padding_side="left", **arguments)
-        self.model: Any = AutoModelForImageTextToText.from_pretrained(
-            source, dtype=getattr(torch, dtype), attn_implementation=attention, **arguments
+        self.tokenizer, self.model = generation.loaded(
+            AutoModelForImageTextToText,
+            source,
+            arguments,
+            dtype=dtype,
+            device=device,
+            attention=attention,
+            compiled=compiled,
         )
-        self.model.to(device).eval()
-        generation.settle(self.model, self.tokenizer)
-        if compiled:
-            generation.compiled(self.model)
         looks = AutoImageProcessor.from_pretrained(source, backend="pil", **arguments).to_dict()
         self.family = FAMILIES[config.model_type](config, looks, self.tokenizer)
         self.template = _template(source, arguments)

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from vbuild.plan.items import Items, Shelf
-    from vbuild.plan.order import Instance
     from vbuild.plan.reasons import Match, Reasons
+    from vbuild.plan.wiring import Instance
     from vbuild.report import StageCount
     from vbuild.store.actions import Results
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from vbuild.plan.items import Items
     from vbuild.plan.lookup import Lookup
-    from vbuild.plan.order import Instance, Order
+    from vbuild.plan.order import Order
+    from vbuild.plan.wiring import Instance
 
 
 @dataclass(frozen=True)

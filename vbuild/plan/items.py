@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from vbuild import digest, secrets
 from vbuild.fields import kind_from
-from vbuild.plan.order import BASE, GIVEN, PROBE, SOURCE, SPAN, VIDEO, owner
+from vbuild.plan.order import BASE, VIDEO
+from vbuild.plan.wiring import GIVEN, PROBE, SOURCE, SPAN, owner
 from vbuild.rows import Rows
 from vbuild.stage import Decode
 from vbuild.store.blobs import Blobs
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from vbuild.fields import Kind
-    from vbuild.plan.order import Instance, Port
+    from vbuild.plan.wiring import Instance, Port
     from vbuild.store.actions import Actions, Results
     from vbuild.uris import Seen
 
@@ -308,8 +309,10 @@ def stored_column(instance: Instance, name: str) -> tuple[str, str, Kind]:
 
 def hexed(digests: np.ndarray) -> pa.ChunkedArray:
     """Digests (n,) V16 as 32 hex characters."""
-    text = digests.tobytes().hex()
-    return pa.chunked_array([pa.array([text[i : i + 32] for i in range(0, len(text), 32)], pa.string())])
+    text = digests.tobytes().hex().encode()
+    ends = np.arange(0, len(text) + 1, 2 * digest.SIZE, dtype=np.int32)
+    parts = [None, pa.py_buffer(ends), pa.py_buffer(text)]
+    return pa.chunked_array([pa.Array.from_buffers(pa.string(), len(digests), parts)])
 
 
 def seconds_of(items: Items, shelf: Shelf, rows: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from vbuild.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from vbuild.plan.order import Instance
+    from vbuild.plan.wiring import Instance
 
 
 def agree(instances: Mapping[str, Instance]) -> None:

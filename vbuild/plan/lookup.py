@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from vbuild.plan.items import Items, Shelf
-    from vbuild.plan.order import Instance
+    from vbuild.plan.wiring import Instance
     from vbuild.store.blobs import Blobs
     from vbuild.store.failures import Failures
     from vbuild.store.keyed import Index

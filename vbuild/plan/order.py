@@ -16,16 +16,22 @@ from vbuild.decisions.predicate import Predicate, bared, columns_read, ordering_
 from vbuild.errors import UsageError
 from vbuild.fields import Scalar, Vector
 from vbuild.plan.lent import agree
-from vbuild.plan.wiring import GIVEN as GIVEN
-from vbuild.plan.wiring import INTEGER, NOTHING, PROBE_WRITES, REAL, TEXT, Writer, sources, wire
-from vbuild.plan.wiring import PROBE as PROBE
-from vbuild.plan.wiring import SOURCE as SOURCE
-from vbuild.plan.wiring import SPAN as SPAN
-from vbuild.plan.wiring import SPLIT as SPLIT
-from vbuild.plan.wiring import Instance as Instance
-from vbuild.plan.wiring import Port as Port
+from vbuild.plan.wiring import (
+    GIVEN,
+    INTEGER,
+    NOTHING,
+    PROBE,
+    PROBE_WRITES,
+    REAL,
+    SPLIT,
+    TEXT,
+    Instance,
+    Writer,
+    owner,
+    sources,
+    wire,
+)
 from vbuild.plan.wiring import column as column
-from vbuild.plan.wiring import owner as owner
 from vbuild.stage import PHASES, Stage, outputs
 from vbuild.stages.probe import Probe
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from vbuild import digest
-from vbuild.plan.order import SOURCE, SPAN
+from vbuild.plan.wiring import SOURCE, SPAN
 from vbuild.recipes import defaults
 from vbuild.secrets import masked_data
 from vbuild.values import digest_column
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from vbuild.digest import Recipe
     from vbuild.plan.items import Items, Shelf
-    from vbuild.plan.order import Instance, Port
+    from vbuild.plan.wiring import Instance, Port
     from vbuild.store.actions import Results
     from vbuild.store.failures import Failures
 

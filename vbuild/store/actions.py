@@ -15,7 +15,7 @@ from vbuild.store import lance_io
 from vbuild.store.keyed import Index, firsts, words
 from vbuild.store.notes import Notes, noted, notes_beside
 from vbuild.store.place import place_at
-from vbuild.values import digest_column, digests_of, value_column
+from vbuild.values import DIGEST, digest_column, digests_of, value_column
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -47,7 +47,7 @@ def schema(writes: Mapping[str, Kind]) -> pa.Schema:
 
 def blob_fields(results: pa.Schema) -> list[str]:
     """The columns of results that stand for blobs: each has `_uri`, `_bytes` and `_digest`, and a digest."""
-    named = [name.removeprefix("digest__") for name in results.names if name.startswith("digest__")]
+    named = [name.removeprefix(DIGEST) for name in results.names if name.startswith(DIGEST)]
     return [name for name in named if name not in results.names and f"{name}_uri" in results.names]
 
 
@@ -94,8 +94,8 @@ def mistaken(results: pa.Table) -> np.ndarray:
     """(n,) bool: the results of which a digest is not that of the value beside it."""
     wrong = np.zeros(len(results), bool)
     blobs = blob_fields(results.schema)
-    for name in (name for name in results.column_names if name.startswith("digest__")):
-        value = name.removeprefix("digest__")
+    for name in (name for name in results.column_names if name.startswith(DIGEST)):
+        value = name.removeprefix(DIGEST)
         digests = digests_of(results[f"{value}_digest" if value in blobs else value])
         wrong |= np.array(digests.to_pylist(), object) != np.array(results[name].to_pylist(), object)
     return wrong
@@ -119,6 +119,12 @@ class Actions:
         if recipe.id not in self.open:
             self.open[recipe.id] = Results(self.folder / recipe.stage / f"{recipe.id}.lance", recipe, writes)
         return self.open[recipe.id]
+
+    def forget(self) -> None:
+        """Lets go of what plans are made of: of the digests of results, above all."""
+        for results in self.open.values():
+            results.forget()
+        pa.default_memory_pool().release_unused()
 
     def recipes(self, stage: str) -> list[Recipe]:
         """Every recipe of a stage that has, or had, results; the newest first."""
@@ -186,6 +192,10 @@ class Results:
             self.cached |= {name: one_piece(table[name]) for name in new}
         return [self.cached[name] for name in names]
 
+    def forget(self) -> None:
+        """Lets go of all columns but the keys."""
+        self.asked, self.cached = None, {name: column for name, column in self.cached.items() if name == "key"}
+
     def holds(self, columns: Sequence[str]) -> bool:
         """Whether there are such columns; a former version of a stage may have written others."""
         return self.dataset is not None and set(columns) <= set(self.dataset.schema.names)
@@ -193,7 +203,7 @@ class Results:
     def check(self) -> None:
         """Raises StageError if the stage writes other columns now than when these were stored."""
         names = self.schema.names if self.dataset is not None else []
-        missing = [name.removeprefix("digest__") for name in names if not self.holds([name]) and "digest__" in name]
+        missing = [name.removeprefix(DIGEST) for name in names if not self.holds([name]) and DIGEST in name]
         if missing:
             raise StageError(
                 f"{self.recipe.stage}: it writes {', '.join(map(repr, missing))}, which its stored results of version "

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 FRAGMENTS = 64
 """A dataset with more of them is compacted at the end of a build."""
 
+ROWS = 1 << 17
+"""Rows of a fragment that is written at once: what changes some columns of it holds them whole."""
+
 
 def open_dataset(path: Path) -> Any | None:
     """The newest version of a dataset that can be read; None if there is none.
@@ -69,7 +72,7 @@ def append(path: Path, rows: pa.Table | pa.RecordBatchReader, dataset: Any | Non
         dataset = dataset or open_dataset(path)
         if dataset is None:
             return _created(path, rows)
-        return whole(path, lance.write_dataset(rows, dataset, mode="append"))
+        return whole(path, lance.write_dataset(rows, dataset, mode="append", max_rows_per_file=ROWS))
     except OSError as error:
         raise StoreError(f"{path}: it cannot be written ({_line(error)}); free space or fix its rights") from error
 
@@ -78,7 +81,7 @@ def _created(path: Path, rows: pa.Table | pa.RecordBatchReader) -> Any:
     path.parent.mkdir(parents=True, exist_ok=True)
     private = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     try:
-        made = whole(private, lance.write_dataset(rows, str(private), mode="create"))
+        made = whole(private, lance.write_dataset(rows, str(private), mode="create", max_rows_per_file=ROWS))
         private.rename(path)
     except OSError as error:
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):

@@ -151,3 +151,28 @@ def test_its_own_library_reads_it(dataset, tmp_path, several):
     assert files == {
         name: hashlib.sha256(Path(c["transcode_uri"]).read_bytes()).hexdigest() for name, c in clips.items()
     }
+
+
+def listed(out):
+    """All that the database says, in its order."""
+    with closing(sqlite3.connect(out / ".nv-meta/index.sqlite")) as database:
+        tables = ("samples", "sample_parts", "shards")
+        return {table: database.execute(f"select * from {table} order by rowid").fetchall() for table in tables}
+
+
+def test_of_shards_that_stay_the_database_keeps_what_it_says(dataset, tmp_path, several):
+    """Only those that changed are read: one that stays may by now be anything of its size."""
+    out, afresh = tmp_path / "out", tmp_path / "afresh"
+    export(dataset, "webdataset", out, options=SMALL)
+    before = {tar.name: tar.read_bytes() for tar in (out / "shards").glob("*.tar")}
+    with tarfile.open(out / "shards" / max(before, key=lambda name: len(before[name]))) as stream:
+        changed = f"clip_id != '{kept(dataset)[stream.next().name.partition('.')[0]]['clip_id']}'"
+    export(dataset, "webdataset", afresh, options=SMALL, where=changed)
+    after = {tar.name: tar.read_bytes() for tar in (afresh / "shards").glob("*.tar")}
+    same = [name for name in after if after[name] == before.get(name)]
+    assert 0 < len(same) < len(after)
+    for name in same:
+        (out / "shards" / name).write_bytes(bytes(len(after[name])))
+    export(dataset, "webdataset", out, options=SMALL, where=changed)
+    assert listed(out) == listed(afresh)
+    assert (out / ".nv-meta/index.sqlite").read_bytes() == (afresh / ".nv-meta/index.sqlite").read_bytes()

@@ -57,9 +57,9 @@ def media(clips: Selection, clip: Record, windows: Sequence[Record]) -> Path:
     return clips.file(clip[f"{clips.instance}_uri"])
 
 
-def meta(clips: Selection, clip: Record, windows: Sequence[Record]) -> bytes:
+def meta(clips: Selection, clip: Record, windows: Sequence[Record], names: curated.Names) -> bytes:
     """What NeMo Curator's metas hold of a clip."""
-    return json.dumps(curated.meta(clips, clip, windows, curated.Names.of(clips)), ensure_ascii=False).encode()
+    return json.dumps(curated.meta(clips, clip, windows, names), ensure_ascii=False).encode()
 
 
 def text_embedding(clips: Selection, captioner: str | None = None) -> str | None:

@@ -15,8 +15,12 @@ if TYPE_CHECKING:
 MODELS = (("qwen2.5", r"qwen2[._]?5"), ("qwen3", r"qwen3"), ("nemotron", r"nemotron"))
 """Curator's name of a captioner, and what the name of its model holds."""
 
-FOLDERS = {"internvideo2": "iv2_embd", "cosmos_embed1": "ce1_embd"}
-"""Stage of embeddings → Curator's folder of them; those of other stages lie in `<column>_embd`."""
+EMBEDDERS = {
+    "internvideo2": ("internvideo2", "iv2_embd"),
+    "cosmos_embed1": ("cosmos-embed1", "ce1_embd"),
+    "embed_server": ("openai", "openai_embd"),
+}
+"""Stage of embeddings → Cosmos-Curate's name of it, and Curator's folder of its vectors."""
 
 ENHANCED = "qwen_lm"
 """Curator's name of what makes captions better."""
@@ -115,6 +119,37 @@ def _model(model: str, stage: str) -> str:
     """Curator's name of a captioner; where Curator has none, that of its model, or of the stage that needs none."""
     own = model.rstrip("/").rpartition("/")[2] or stage
     return next((name for name, pattern in MODELS if re.search(pattern, model, re.IGNORECASE)), own)
+
+
+def embedder(clips: Selection, column: str) -> str:
+    """Cosmos-Curate's name of what made a column of vectors, with its variant; where it has none, the stage's own."""
+    stage = _counterpart(clips, column)
+    if stage is None:
+        return clips.embeddings[column]
+    variant = re.search(r"\d+p\b", str(_said(clips, column).get("model"))) if stage == "cosmos_embed1" else None
+    return f"{EMBEDDERS[stage][0]}-{variant[0]}" if variant else EMBEDDERS[stage][0]
+
+
+def embedding_folders(clips: Selection) -> dict[str, str]:
+    """Column of vectors → its folder: Curator's for the first of each stage that it has, else `<column>_embd`."""
+    first: dict[str, str] = {}
+    for column in clips.embeddings:
+        if (stage := _counterpart(clips, column)) is not None:
+            first.setdefault(stage, column)
+    known = {column: EMBEDDERS[stage][1] for stage, column in first.items()}
+    return {column: known.get(column, f"{column}_embd") for column in clips.embeddings}
+
+
+def _counterpart(clips: Selection, column: str) -> str | None:
+    """The stage of a column of vectors, if Curator has such a one; its servers look at pictures alone."""
+    stage = clips.embeddings[column]
+    return stage if stage in EMBEDDERS and _said(clips, column).get("payload") != "text" else None
+
+
+def _said(clips: Selection, column: str) -> Mapping[str, Any]:
+    """How the build was told to make a column."""
+    said: Mapping[str, Any] = clips.dataset.build["config"]["stages"].get(column, {})
+    return said
 
 
 def span_uuid(clip: Record, *, frame_numbers: bool = False) -> str:

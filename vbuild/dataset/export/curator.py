@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import json
 import pickle
 import uuid
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -14,8 +17,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vbuild.dataset.export.curated import (
-    FOLDERS,
     Names,
+    embedder,
+    embedding_folders,
     get_output_path_cds_parquets,
     get_output_path_clips,
     meta,
@@ -26,10 +30,12 @@ from vbuild.dataset.export.piece import of_bytes, of_copy, of_json, of_table
 from vbuild.dataset.export.selection import Selection, numbered, sign_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from vbuild.dataset.export.piece import Piece
     from vbuild.dataset.export.selection import Record
+
+    Written = Callable[["_Video"], Iterator[Piece]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +44,8 @@ class Curator(Form):
 
     Ids, keys and folders are Curator's. `valid` is true of a clip that has a file and, where captions are made, a
     window; in Curator it is false of every clip where they are not. Vectors are parquet, a file a video, with the
-    columns `id` and `embedding`; as pickles too where that is asked for.
+    columns `id` and `embedding`; as pickles too where that is asked for. Those of the first stage of each kind that
+    Curator has lie in its folder, all others in `<column>_embd`.
     """
 
     name: ClassVar[str] = "curator"
@@ -106,20 +113,29 @@ class _Tree:
     def preview(self) -> str | None:
         return _preview(self.clips) if self.form.generate_previews else None
 
+    @cached_property
+    def folders(self) -> dict[str, str]:
+        return embedding_folders(self.clips)
+
     def pieces(self) -> Iterator[Piece]:
-        stats: dict[str, _Video] = {}
-        yield from self._clips(self.clips, stats)
-        if self.form.filtered_clips:
-            dropped = self.clips.of_dropped()
-            yield from self._clips(dropped, stats)
-        else:
-            self._count_dropped(stats)
-        yield from self._videos(stats)
+        """Video by video, so that of one alone is held what came of its clips; then vectors."""
+        dropped = self.clips.of_dropped()
+        others = self._clips(dropped) if self.form.filtered_clips else self._counted(dropped)
+        videos = self._videos()
+        clips = heapq.merge(self._clips(self.clips), others, key=itemgetter(0))
+        for uri, group in itertools.groupby(clips, key=itemgetter(0)):
+            came = _Video()
+            for _, written in group:
+                yield from written(came)
+            if uri in videos:
+                yield from self._video(videos.pop(uri), came)
+        for video in videos.values():
+            yield from self._video(video, _Video())
         if self.form.generate_embeddings or self.form.upload_cds_parquet:
             yield from self._embeddings()
 
-    def _clips(self, clips: Selection, stats: dict[str, _Video]) -> Iterator[Piece]:
-        """The files of each clip; what they come to is added to the videos'."""
+    def _clips(self, clips: Selection) -> Iterator[tuple[str, Written]]:
+        """The video of each clip, in order, and what gives the clip's files and adds what they come to."""
         vectors = clips.embeddings if self.form.generate_embeddings and self.form.pickles and not clips.dropped else {}
         row = 0
         for part in clips.chunks():
@@ -128,12 +144,22 @@ class _Tree:
             for n, clip in enumerate(numbered(table.select(shown))):
                 said = clips.captions(row) if self.form.generate_captions else []
                 row += 1
-                yield from self._clip(clips, clip, said, stats.setdefault(clip["uri"], _Video()))
-                for column, stage in vectors.items():
-                    if table[column][n].is_valid:
-                        yield self._pickle(stage, column, clip, table[column][n].values.to_numpy())
+                cells = {column: table[column][n] for column in vectors}
+                yield clip["uri"], partial(self._clip, clips, clip, said, cells)
 
-    def _clip(self, clips: Selection, clip: Record, said: list[Record], video: _Video) -> Iterator[Piece]:
+    def _counted(self, clips: Selection) -> Iterator[tuple[str, Written]]:
+        """The same of clips that were dropped and of which no file is written."""
+        columns = ["clip_id", "uri", "start_s", "end_s", "duration_s", "source_fps", "dropped_by"]
+        for clip in clips.records(columns=columns):
+            yield clip["uri"], partial(self._drop, clip)
+
+    def _drop(self, clip: Record, video: _Video) -> Iterator[Piece]:
+        video.drop(clip, self.names)
+        yield from ()
+
+    def _clip(
+        self, clips: Selection, clip: Record, said: list[Record], cells: Mapping[str, pa.Scalar], video: _Video
+    ) -> Iterator[Piece]:
         names, form = self.names, self.form
         data = meta(clips, clip, said, names, form.output_path)
         ident, media = data["span_uuid"], clips.instance
@@ -144,6 +170,9 @@ class _Tree:
         video.add(clips, clip, data, names)
         if self.preview and not clips.dropped and clip[f"{self.preview}_uri"]:
             yield from self._previews(clips, clip, ident)
+        for column, cell in cells.items():
+            if cell.is_valid:
+                yield self._pickle(column, clip, cell.values.to_numpy())
 
     def _previews(self, clips: Selection, clip: Record, ident: str) -> Iterator[Piece]:
         """A preview a window, called by its frames."""
@@ -154,8 +183,8 @@ class _Tree:
             last = max(round(end * rate) - 1, 0)
             yield of_copy(f"previews/{ident}/{round(start * rate)}_{last}.webp", clips.file(uri), content)
 
-    def _pickle(self, stage: str, column: str, clip: Record, vector: np.ndarray) -> Piece:
-        path = f"{_folder(stage, column)}/{span_uuid(clip, frame_numbers=self.names.frame_numbers)}.pickle"
+    def _pickle(self, column: str, clip: Record, vector: np.ndarray) -> Piece:
+        path = f"{self.folders[column]}/{span_uuid(clip, frame_numbers=self.names.frame_numbers)}.pickle"
         return of_bytes(path, pickle.dumps(vector))
 
     def _embeddings(self) -> Iterator[Piece]:
@@ -170,13 +199,13 @@ class _Tree:
             table = self.clips.table(rows, columns)
             shown = table.select(columns[:4]).to_pylist()
             ids = pa.array([span_uuid(c, frame_numbers=self.names.frame_numbers) for c in shown])
-            for n, (column, stage) in enumerate(self.clips.embeddings.items()):
+            for n, column in enumerate(self.clips.embeddings):
                 vectors = table[column].combine_chunks()
                 held = pa.table({"id": ids, "embedding": vectors.cast(pa.list_(vectors.type.value_type))})
                 there = held["embedding"].is_valid()
                 if self.form.generate_embeddings and pc.any(there).as_py():
                     name = uuid.uuid5(uuid.NAMESPACE_URL, f"{uris[end - 1]}_0")
-                    yield _of(f"{_folder(stage, column)}_parquet/{name}.parquet", held.filter(there))
+                    yield _of(f"{self.folders[column]}_parquet/{name}.parquet", held.filter(there))
                 if self.form.upload_cds_parquet and n == 0 and pc.any(there).as_py():
                     name = uuid.uuid5(uuid.NAMESPACE_URL, uris[end - 1])
                     told = pa.array([self._told(c, r, column) for c, r in zip(shown, rows.tolist(), strict=True)])
@@ -191,32 +220,27 @@ class _Tree:
         ident = span_uuid(clip, frame_numbers=self.names.frame_numbers)
         said = {
             "clip_location": f"{get_output_path_clips(self.form.output_path)}/{ident}.mp4",
-            "model_name": recipe.get("stage", column),
+            "model_name": embedder(self.clips, column),
             "model_version": next(iter(recipe.get("models", {}).values()), "unspecified"),
             "source_video_location": clip["uri"],
             "caption": " | ".join(window["text"] for window in self.clips.captions(row) if window["text"]),
         }
         return json.dumps(said, ensure_ascii=False)
 
-    def _count_dropped(self, stats: dict[str, _Video]) -> None:
-        """Adds clips that were dropped, of which no file is written."""
-        dropped = self.clips.of_dropped()
-        columns = ["clip_id", "uri", "start_s", "end_s", "duration_s", "source_fps", "dropped_by"]
-        for clip in dropped.records(columns=columns):
-            video = stats.setdefault(clip["uri"], _Video())
-            video.drop(clip, self.names)
-
-    def _videos(self, stats: dict[str, _Video]) -> Iterator[Piece]:
-        """What is said of each video, and of its one chunk of clips."""
+    def _videos(self) -> dict[str, Record]:
+        """Path of each video → what is known of it."""
         table = self.clips.dataset.videos.search().limit(None).to_arrow()
         shown = [n for n in table.column_names if n in _VIDEO.values()]
-        for video in table.select(["uri", *dict.fromkeys(shown)]).to_pylist():
-            place, came = self.clips.relative(video["uri"]), stats.get(video["uri"], _Video())
-            data = {name: video.get(column) for name, column in _VIDEO.items()}
-            count = {"num_total_clips": len(came.clips) + len(came.filtered), "num_clip_chunks": 1}
-            yield of_json(f"processed_videos/{place}.json", {"video": video["uri"], **data, **count}, indent=4)
-            chunk = {"video": video["uri"], "clip_chunk_index": 0, **came.said()}
-            yield of_json(f"processed_clip_chunks/{place}_0.json", chunk, indent=4)
+        return {video["uri"]: video for video in table.select(["uri", *dict.fromkeys(shown)]).to_pylist()}
+
+    def _video(self, video: Record, came: _Video) -> Iterator[Piece]:
+        """What is said of a video, and of its one chunk of clips."""
+        place = self.clips.relative(video["uri"])
+        data = {name: video.get(column) for name, column in _VIDEO.items()}
+        count = {"num_total_clips": len(came.clips) + len(came.filtered), "num_clip_chunks": 1}
+        yield of_json(f"processed_videos/{place}.json", {"video": video["uri"], **data, **count}, indent=4)
+        chunk = {"video": video["uri"], "clip_chunk_index": 0, **came.said()}
+        yield of_json(f"processed_clip_chunks/{place}_0.json", chunk, indent=4)
 
 
 _VIDEO = {
@@ -235,10 +259,6 @@ _VIDEO = {
 def _of(path: str, table: pa.Table) -> Piece:
     held = table.combine_chunks()
     return of_table(path, held, sign_of(held))
-
-
-def _folder(stage: str, column: str) -> str:
-    return FOLDERS.get(stage, f"{column}_embd")
 
 
 @dataclass

@@ -7,7 +7,8 @@ import sqlite3
 import struct
 import tarfile
 import uuid
-from contextlib import closing
+from contextlib import closing, suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 import yaml
@@ -32,7 +33,16 @@ create table samples (
     byte_offset integer, byte_size integer);
 create table sample_parts (
     tar_file_id integer, sample_index integer, part_name text, content_byte_offset integer, content_byte_size integer);
+create table shards (tar_file_id integer not null, sign text not null);
 """
+"""The library's, and whose rows they are: those of a shard that stays are taken over."""
+
+TAKEN = (
+    """insert into samples select ?, sample_key, sample_index, byte_offset, byte_size
+    from former.samples where tar_file_id = ? order by sample_index""",
+    """insert into sample_parts select ?, sample_index, part_name, content_byte_offset, content_byte_size
+    from former.sample_parts where tar_file_id = ? order by sample_index, content_byte_offset""",
+)
 
 INDEXES = """
 create index idx_samples_by_tar_and_idx on samples(tar_file_id, sample_index);
@@ -52,8 +62,9 @@ def pieces(shards: Sequence[Held]) -> Iterator[Piece]:
     tars = tuple(shard.path for shard in shards)
     for shard in shards:
         yield Piece(f"{shard.path}.idx", sign("idx", shard.sign), _write_offsets, (shard.path,))
-    whole = sign("energon", [(shard.path, shard.sign) for shard in shards])
-    yield Piece(f"{META}/index.sqlite", whole, _write_index, tars)
+    whole = sign("energon", 2, [(shard.path, shard.sign) for shard in shards])
+    write = partial(_write_index, signs=[shard.sign for shard in shards])
+    yield Piece(f"{META}/index.sqlite", whole, write, tars, revised=True)
     yield of_bytes(f"{META}/index.uuid", str(uuid.UUID(whole)).encode())
     counts = {shard.path: shard.samples for shard in shards}
     yield of_json(f"{META}/.info.json", {"energon_version": VERSION, "shard_counts": counts}, indent=2)
@@ -84,14 +95,31 @@ def _write_offsets(target: Path, tar: Path) -> None:
     target.write_bytes(struct.pack(f"<{len(spans) + 1}Q", *(start for start, _ in spans), spans[-1][1]))
 
 
-def _write_index(target: Path, *tars: Path) -> None:
-    """All samples and their files."""
+def _write_index(target: Path, *tars: Path, signs: Sequence[str], former: Path | None) -> None:
+    """All samples and their files. Of tars, of those signs, only those are read that `former` does not tell of."""
     with closing(sqlite3.connect(target)) as database:
         database.executescript(TABLES)
-        for number, tar in enumerate(tars):
+        known = {} if former is None else _told(database, former)
+        for number, (tar, of) in enumerate(zip(tars, signs, strict=True)):
+            database.execute("insert into shards values (?, ?)", (number, of))
+            if of in known:
+                for taken in TAKEN:
+                    database.execute(taken, (number, known[of]))
+                continue
             for n, (key, start, end, parts) in enumerate(_samples(tar)):
                 database.execute("insert into samples values (?, ?, ?, ?, ?)", (number, key, n, start, end - start))
                 rows = [(number, n, *part) for part in parts]
                 database.executemany("insert into sample_parts values (?, ?, ?, ?, ?)", rows)
         database.executescript(INDEXES)
         database.commit()
+
+
+def _told(database: sqlite3.Connection, former: Path) -> dict[str, int]:
+    """Sign of a tar → its number in a former database, which is at hand as `former` from then on.
+
+    Of one that is none, or that does not say whose rows it holds, nothing is known.
+    """
+    with suppress(sqlite3.DatabaseError):
+        database.execute("attach database ? as former", (str(former),))
+        return {of: number for number, of in database.execute("select tar_file_id, sign from former.shards")}
+    return {}

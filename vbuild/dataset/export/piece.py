@@ -29,6 +29,9 @@ class Piece:
     """Writes it to a path that does not exist yet; those of `reads` are given behind it."""
     reads: tuple[str, ...] = ()
     """Paths of pieces that come before it and that it is written from: they are in the export by then."""
+    revised: bool = False
+    """Whether `write` is given as `former` what the last export wrote in its place; None where that is not there whole.
+    """
 
 
 def of_bytes(path: str, data: bytes) -> Piece:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import secrets
@@ -69,7 +70,8 @@ def _publish(out: Path, purpose: Mapping[str, Any], pieces: Iterable[Piece], *, 
             if piece.path in wanted:
                 raise ExportError(f"{piece.path}: two clips would lie there; export fewer columns or other clips")
             known = held.get(piece.path)
-            if known is not None and known[0] == piece.sign and _size(out / piece.path) == known[1]:
+            whole = known is not None and known != NOTHING and _size(out / piece.path) == known[1]
+            if known is not None and whole and known[0] == piece.sign:
                 wanted[piece.path] = known
                 kept += 1
                 continue
@@ -78,14 +80,16 @@ def _publish(out: Path, purpose: Mapping[str, Any], pieces: Iterable[Piece], *, 
                 if piece.path not in held:
                     _free(out / piece.path)
                     journal.add(piece.path, NOTHING)
-                known = (piece.sign, _write(out, piece))
+                known = (piece.sign, _write(out, piece, whole=whole))
                 journal.add(piece.path, known)
                 size += known[1]
             wanted[piece.path] = known or NOTHING
     gone = [path for path in held if path not in wanted]
     if not dry:
         _remove(out, gone)
-        Folder(out / STATE).put("files.jsonl", "".join(_lines(purpose, wanted)).encode())
+        listed = io.BytesIO()
+        listed.writelines(_lines(purpose, wanted))
+        Folder(out / STATE).put("files.jsonl", listed.getvalue())
         journal.end()
     return Published(written, kept, len(gone), size)
 
@@ -120,10 +124,10 @@ class _Journal:
         self.path.unlink()
 
 
-def _lines(purpose: Mapping[str, Any], files: Mapping[str, tuple[str, int]]) -> Iterator[str]:
-    yield json.dumps(dict(purpose)) + "\n"
+def _lines(purpose: Mapping[str, Any], files: Mapping[str, tuple[str, int]]) -> Iterator[bytes]:
+    yield json.dumps(dict(purpose)).encode() + b"\n"
     for path, known in files.items():
-        yield json.dumps([path, *known]) + "\n"
+        yield json.dumps([path, *known]).encode() + b"\n"
 
 
 def _held(out: Path, purpose: Mapping[str, Any]) -> dict[str, tuple[str, int]]:
@@ -131,16 +135,17 @@ def _held(out: Path, purpose: Mapping[str, Any]) -> dict[str, tuple[str, int]]:
     files: dict[str, tuple[str, int]] = {}
     listed = out / STATE / "files.jsonl"
     if listed.is_file():
-        head, *rest = listed.read_text(encoding="utf-8").splitlines()
-        before = json.loads(head)
-        if any(before.get(name) != purpose[name] for name in ("dataset", "format")):
-            was = f"{before.get('dataset')} as {before.get('format')}"
-            raise ExportError(f"{out}: it holds an export of {was}; give another --out, or delete the folder")
-        _read(rest, files)
+        with listed.open(encoding="utf-8") as lines:
+            before = json.loads(next(lines))
+            if any(before.get(name) != purpose[name] for name in ("dataset", "format")):
+                was = f"{before.get('dataset')} as {before.get('format')}"
+                raise ExportError(f"{out}: it holds an export of {was}; give another --out, or delete the folder")
+            _read(lines, files)
         if before != dict(purpose):
             files = dict.fromkeys(files, NOTHING)
     if (journal := out / STATE / "journal").is_file():
-        _read(journal.read_text(encoding="utf-8").splitlines(), files)
+        with journal.open(encoding="utf-8") as lines:
+            _read(lines, files)
     return files
 
 
@@ -166,13 +171,14 @@ def _free(target: Path) -> None:
         raise ExportError(f"{target}: it was not written by an export; move it away")
 
 
-def _write(out: Path, piece: Piece) -> int:
-    """Writes a piece under a private name and moves it to its place; its size in bytes."""
+def _write(out: Path, piece: Piece, *, whole: bool) -> int:
+    """Writes a piece under a private name and moves it to its place; its size in bytes. `whole`: its former self is."""
     target = out / piece.path
     target.parent.mkdir(parents=True, exist_ok=True)
     private = out / STATE / secrets.token_hex(8)
     try:
-        piece.write(private, *(out / path for path in piece.reads))
+        told = {"former": target if whole else None} if piece.revised else {}
+        piece.write(private, *(out / path for path in piece.reads), **told)
         if target.is_dir():
             shutil.rmtree(target)
         private.replace(target)

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from vbuild.dataset.export import bins, energon
+from vbuild.dataset.export.curated import Names
 from vbuild.dataset.export.form import Described
 from vbuild.dataset.export.piece import Piece, of_bytes, of_json
 from vbuild.dataset.export.samples import Held, Sampled
@@ -104,7 +105,10 @@ class Webdataset(Sampled):
         table = clips.table(rows)
         windows = clips.windows(rows)
         records = list(numbered(table.select(clips.plain)))
-        kinds: dict[str, Any] = {"video": ("mp4", bins.media), "metas": ("json", bins.meta)}
+        kinds: dict[str, Any] = {
+            "video": ("mp4", bins.media),
+            "metas": ("json", partial(bins.meta, names=Names.of(clips))),
+        }
         if (t5 := bins.text_embedding(clips)) is not None:
             kinds["t5_xxl"] = ("pickle", partial(bins.pickled, column=t5))
         for folder, (suffix, make) in kinds.items():

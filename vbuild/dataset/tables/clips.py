@@ -13,13 +13,15 @@ from vbuild.dataset.tables.failures import failed_rows
 from vbuild.dataset.target import Group, Index, Target
 from vbuild.decisions.predicate import Predicate
 from vbuild.plan.items import BASE_SCHEMA, NOBODY, State, base_columns, hexed
-from vbuild.plan.order import BASE, owner
+from vbuild.plan.order import BASE
+from vbuild.plan.wiring import owner
 
 if TYPE_CHECKING:
     from vbuild.dataset.tables.columns import Everything
     from vbuild.engine.session import Session
     from vbuild.plan.items import Items
-    from vbuild.plan.order import Instance, Placing
+    from vbuild.plan.order import Placing
+    from vbuild.plan.wiring import Instance
 
 
 def clips_of(clips: Everything) -> Target:

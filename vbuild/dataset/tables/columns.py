@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from vbuild.engine.session import Session
     from vbuild.plan.items import Items
-    from vbuild.plan.order import Instance
+    from vbuild.plan.wiring import Instance
 
 
 @dataclass(frozen=True)

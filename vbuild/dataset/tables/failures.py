@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from vbuild.engine.session import Session
     from vbuild.plan.items import ItemActions, Items
-    from vbuild.plan.order import Instance
+    from vbuild.plan.wiring import Instance
 
 FAILURES = pa.schema(
     [

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from vbuild.plan.items import State
-from vbuild.plan.order import SPLIT
+from vbuild.plan.wiring import SPLIT
 from vbuild.values import value_column
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from vbuild.dataset.tables.unclipped import LOST, why_empty
 from vbuild.dataset.target import Group, Target
 from vbuild.fields import Kind, Scalar
 from vbuild.plan.items import State
-from vbuild.plan.order import SPLIT, Instance
+from vbuild.plan.wiring import SPLIT, Instance
 from vbuild.source.lists import column_name
 from vbuild.values import value_column
 
