@@ -11,7 +11,7 @@ import pyarrow as pa
 from vbuild import digest
 from vbuild.errors import StageError, UsageError
 from vbuild.near import kmeans
-from vbuild.plan.order import column
+from vbuild.plan.wiring import column
 from vbuild.store.clusters import clusters
 from vbuild.store.keyed import Index, by_half, firsts
 from vbuild.values import value_column

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from vbuild import digest
-from vbuild.plan.order import column
+from vbuild.plan.wiring import column
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

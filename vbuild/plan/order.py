@@ -27,11 +27,11 @@ from vbuild.plan.wiring import (
     TEXT,
     Instance,
     Writer,
+    column,
     owner,
     sources,
     wire,
 )
-from vbuild.plan.wiring import column as column
 from vbuild.stage import PHASES, Stage, outputs
 from vbuild.stages.probe import Probe
 
