@@ -77,9 +77,10 @@ def measures() -> Iterable[Measure]:
 
 def _footage(root: Path) -> None:
     from footage import grained, video
-    from transformers.utils.logging import disable_progress_bar
+    from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
     disable_progress_bar()
+    set_verbosity_error()
     (root / "videos").mkdir()
     size = (1280, 720)
     for n in range(COUNT):
@@ -114,7 +115,8 @@ def _embedded(root: Path, name: str, count: int) -> Iterator[Measure]:
     yield Measure("  of that the bare model", bare, bare + without, None)
     yield Measure("  its batches, by the bare model's", sum(one.spent for one in log), looped[0], None)
     sizes = [one.clips for one in log]
-    yield Measure("  room in batches, by the clips in them", len(sizes) * BATCH, sum(sizes), 1.25, "clips")
+    fewest = -(-sum(sizes) // BATCH)
+    yield Measure("  batches, by as few as hold the clips", len(sizes), fewest, 1.25, "batches")
 
 
 def _said(root: Path, kind: str) -> Iterator[Measure]:
